@@ -1,0 +1,1 @@
+"""One file per device or service. Adapters implement the ports and never import each other."""

@@ -1,0 +1,1 @@
+"""The `earshot` command, one small file per command group."""

@@ -1,0 +1,55 @@
+"""What a microphone delivers: blocks of samples, and gaps where samples were lost.
+
+Gaps are values in the stream, so that the core never needs to ask what happened to the driver.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16] | npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """One mono channel. `full_scale_db_spl` is the level that reaches full scale, if known."""
+
+    rate_hz: int
+    full_scale_db_spl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBlock:
+    """Consecutive samples, int16 or int32, shape (n,), n >= 1.
+
+    `first_sample` counts from the opening of the stream, lost samples included.
+    `host_ns` is CLOCK_MONOTONIC when the block was handed over: never before its last
+    sample was converted, and late by a delay that is one-sided.
+    """
+
+    first_sample: int
+    samples: Samples
+    host_ns: int
+
+    @property
+    def end_sample(self) -> int:
+        """Index of the first sample after this block."""
+        return self.first_sample + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioGap:
+    """`lost` samples are missing from `first_sample` on; the next block starts after them."""
+
+    first_sample: int
+    lost: int
+    host_ns: int
+    reason: str
+
+
+def to_float(samples: Samples) -> Floats:
+    """Samples as float32 with full scale at 1.0."""
+    scale = np.float32(1.0 / -float(np.iinfo(samples.dtype).min))
+    return samples.astype(np.float32) * scale

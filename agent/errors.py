@@ -1,0 +1,56 @@
+"""Every error a person can meet, drawn as one tree.
+
+    EarshotError
+    ├── SettingsError      the configuration file
+    ├── AudioError         the microphone or a sound file
+    ├── KeyFileError       a key on disk
+    ├── StoreError         the outbox or another store on disk
+    ├── LinkError          the broker or the way to it
+    └── RecordError        bytes that claim to be a record or a receipt
+        ├── MalformedRecord
+        └── ForgedRecord
+The simulator adds `DatasetError` and `ScenarioError` below `EarshotError`.
+Each message is one line that names the thing and the remedy; commands print it and exit 2.
+"""
+
+
+class EarshotError(Exception):
+    """One line for a person: what is wrong, where, and what to do about it."""
+
+    exit_code = 2
+
+
+class SettingsError(EarshotError):
+    """The settings file is wrong; `faults` holds every fault found, not just the first."""
+
+    def __init__(self, where: str, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__(f"{where}: " + "; ".join(faults))
+
+
+class AudioError(EarshotError):
+    """A microphone or a sound file cannot be used."""
+
+
+class KeyFileError(EarshotError):
+    """A key file is missing, unreadable, of the wrong kind or open to others."""
+
+
+class StoreError(EarshotError):
+    """A store on disk cannot be opened, or does not belong to this node."""
+
+
+class LinkError(EarshotError):
+    """The broker cannot be reached or refuses this node."""
+
+
+class RecordError(EarshotError):
+    """Bytes that claim to be a record, and are not one to be trusted."""
+
+
+class MalformedRecord(RecordError):
+    """Not a well-formed envelope or body."""
+
+
+class ForgedRecord(RecordError):
+    """Well formed, but the signature, the key or the claimed origin is wrong."""

@@ -1,0 +1,141 @@
+"""The ports: what the application needs from the world, one small contract each.
+
+Every contract is run over the real and the virtual adapter (`tests/contract`). Adapters raise
+only errors from `agent.errors`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.chain import Head, Sealed
+from agent.core.records import Draft, Receipt
+from agent.core.timebase import TimeMark
+
+
+class AudioSource(Protocol):
+    """One microphone channel, opened on construction."""
+
+    @property
+    def format(self) -> AudioFormat: ...
+
+    def read(self) -> AudioBlock | AudioGap | None:
+        """The next block or gap; waits for it. None when the source has ended for good."""
+
+    def close(self) -> None:
+        """Free the device; `read` then returns None. Closing twice is harmless."""
+
+
+class TimeReference(Protocol):
+    """Something that knows UTC: pairs of host time and UTC, each with its own sigma."""
+
+    def poll(self) -> list[TimeMark]:
+        """Marks since the last call, oldest first; never waits."""
+
+
+class HostClock(Protocol):
+    """The computer's clocks, in ns. Only adapters and the threads around the steps read it."""
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+
+    def realtime_ns(self) -> int:
+        """CLOCK_REALTIME: may be wrong or step; never used for an event's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the host and the box know of themselves; None where nothing measures it."""
+
+    air_temperature_c: float | None = None
+
+
+class HostVitals(Protocol):
+    """Sensors of the host and the box."""
+
+    def read(self) -> Vitals:
+        """The values now; never waits and never raises."""
+
+
+class Signer(Protocol):
+    """The node's evidence key. The private half never leaves the adapter."""
+
+    @property
+    def keyid(self) -> str:
+        """First 16 hex digits of SHA-256 over the DER SubjectPublicKeyInfo."""
+
+    def public_key(self) -> bytes:
+        """The 32 raw bytes of the Ed25519 public key."""
+
+    def sign(self, message: bytes) -> bytes:
+        """64-byte Ed25519 signature over `message`."""
+
+
+class Outbox(Protocol):
+    """The durable line: a record that `append` returned survives any power cut."""
+
+    def append(self, draft: Draft) -> Sealed:
+        """Number, link, sign and store in one transaction; durable on return. StoreError."""
+
+    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip` (seqs), by priority then seq."""
+
+    def release(self, receipt: Receipt) -> int:
+        """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
+
+    def head(self) -> Head:
+        """The last link that was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker accepted us and all subscriptions are in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection is over or never came to be; `reason` is for a person."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The broker took `token`. It may still lose it: only a receipt is delivery."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker answered `token` with a failure, or with 'no subscriber'."""
+
+    token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something arrived on a subscribed topic."""
+
+    topic: str
+    payload: bytes
+
+
+LinkEvent = Connected | Lost | Sent | Refused | Message
+
+
+class Publisher(Protocol):
+    """One broker, one disposable connection at a time. Never waits, except in `close`."""
+
+    def connect(self) -> None:
+        """Drop any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Hand over one QoS 1 message; its token returns in `Sent` or `Refused`, if ever."""
+
+    def poll(self) -> list[LinkEvent]:
+        """What happened since the last call, in order. Tokens die with their connection."""
+
+    def close(self) -> None:
+        """Disconnect cleanly and free everything."""

@@ -1,0 +1,1 @@
+"""Scenes, virtual hardware and the reference locator, around the unmodified agent."""

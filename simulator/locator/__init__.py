@@ -1,0 +1,1 @@
+"""Reference locator: verify, associate, solve, publish, receipt."""
