@@ -1,0 +1,155 @@
+"""Real time around the step functions: three threads, one queue, one orderly end.
+
+The capture thread waits for sound, the node thread hears and records, the uplink thread
+delivers. Only here are clocks read and threads made; what the steps do is theirs. A thread that
+dies ends the run: the supervisor of the process starts it afresh.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, Full, Queue, SimpleQueue
+from typing import Protocol
+
+from agent.app.node import Tick
+from agent.core.audio import AudioBlock, AudioGap
+from agent.core.timebase import TimeMark
+from agent.core.units import NS_PER_S
+from agent.errors import EarshotError
+from agent.ports import AudioSource, HostClock, TimeReference
+
+QUEUED_ITEMS = 512  # 10 s of sound, for a disk that stalls
+TICK_AFTER_SILENCE_S = 1.0
+UPLINK_POLL_S = 0.05
+CAPTURE_END_S = 3.0
+DRAIN_NS = 3 * NS_PER_S
+
+log = logging.getLogger("earshot")
+
+Item = AudioBlock | AudioGap | TimeMark | Tick
+
+
+class NodeSteps(Protocol):
+    """What the node thread calls."""
+
+    def step(self, item: Item) -> None: ...
+
+    def stop(self, host_ns: int, reason: str) -> None: ...
+
+
+class UplinkSteps(Protocol):
+    """What the uplink thread calls."""
+
+    @property
+    def idle(self) -> bool: ...
+
+    def step(self, now_ns: int) -> None: ...
+
+
+class Daemon:
+    """Runs one node until its sound ends, a stop is requested, or a thread dies.
+
+    It takes over `source` and closes it; the rest stays the caller's. Whoever sets `wake` makes
+    the uplink step at once. `stop_recorded` tells whether the node had its last word.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        reference: TimeReference,
+        clock: HostClock,
+        node: NodeSteps,
+        uplink: UplinkSteps,
+        wake: threading.Event,
+    ) -> None:
+        self._source, self._reference, self._clock = source, reference, clock
+        self._node, self._uplink, self._wake = node, uplink, wake
+        self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
+        self._reasons: SimpleQueue[str] = SimpleQueue()
+        self._failures: list[EarshotError] = []
+        self._stopping = threading.Event()
+        self._drain_until_ns: int | None = None
+        self._reason = ""
+        self.stop_recorded = False
+
+    def request_stop(self, reason: str) -> None:
+        """End the run in order. Safe in a signal handler: a SimpleQueue is reentrant."""
+        self._reasons.put(reason)
+
+    def run(self) -> str:
+        """Run to the end and return its reason. Raises EarshotError when a thread died."""
+        capture = self._start("capture", self._capture)
+        node = self._start("node", self._hear)
+        uplink = self._start("uplink", self._deliver)
+        self._reason = self._reasons.get()
+        self._stopping.set()
+        capture.join(CAPTURE_END_S)
+        self._offer(None, node.is_alive)
+        node.join()
+        self._drain_until_ns = self._clock.monotonic_ns() + DRAIN_NS
+        self._wake.set()
+        uplink.join()
+        if self._failures:
+            raise self._failures[0]
+        return self._reason
+
+    def _start(self, name: str, work: Callable[[], str]) -> threading.Thread:
+        thread = threading.Thread(target=self._guard, args=(name, work), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _guard(self, name: str, work: Callable[[], str]) -> None:
+        try:
+            self.request_stop(work())
+        except Exception as error:
+            log.debug("%s thread", name, exc_info=True)
+            known = isinstance(error, EarshotError)
+            detail = str(error) if known else f"{type(error).__name__}: {error}"
+            failure = EarshotError(f"{name} thread died: {' '.join(detail.split())}")
+            self._failures.append(failure)
+            self.request_stop(str(failure))
+
+    def _capture(self) -> str:
+        try:
+            while not self._stopping.is_set():
+                sound = self._source.read()
+                if sound is None:
+                    return "end of sound"
+                for item in (sound, *self._reference.poll()):
+                    self._offer(item, lambda: not self._stopping.is_set())
+            return "stopped"
+        finally:
+            self._source.close()  # here, because closing under a blocked read can hang
+
+    def _offer(self, item: Item | None, wanted: Callable[[], bool]) -> None:
+        while wanted():
+            with suppress(Full):
+                self._items.put(item, timeout=0.1)
+                break
+
+    def _hear(self) -> str:
+        while (item := self._next_item()) is not None:
+            self._node.step(item)
+        self._node.stop(self._clock.monotonic_ns(), self._reason)
+        self.stop_recorded = True
+        return self._reason
+
+    def _next_item(self) -> Item | None:
+        try:
+            return self._items.get(timeout=TICK_AFTER_SILENCE_S)
+        except Empty:
+            return Tick(self._clock.monotonic_ns())
+
+    def _deliver(self) -> str:
+        while not self._drained():
+            self._uplink.step(self._clock.monotonic_ns())
+            self._wake.wait(UPLINK_POLL_S)
+            self._wake.clear()
+        return "delivered"
+
+    def _drained(self) -> bool:
+        deadline_ns = self._drain_until_ns
+        if deadline_ns is None:
+            return False
+        return self._uplink.idle or self._clock.monotonic_ns() >= deadline_ns

@@ -1,0 +1,212 @@
+"""Delivery: from the durable line to the locator's signed receipt, as one plain step function.
+
+The broker's acknowledgement only opens the window; a record leaves the outbox when a receipt by
+a pinned locator key covers it. No thread, clock or socket is here: the caller says what time it
+is, the publisher port does the talking. Commands are not here either.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.core.chain import Sealed
+from agent.core.envelope import open_envelope
+from agent.core.records import RECEIPT_TYPE, Identity, Receipt, parse
+from agent.core.retry import BackOff, doubling
+from agent.core.units import NS_PER_S
+from agent.errors import MalformedRecord, RecordError
+from agent.ports import Connected, LinkEvent, Lost, Message, Outbox, Publisher, Refused, Sent
+
+SILENCE_NS = 30 * NS_PER_S
+PATIENCE_NS = 30 * NS_PER_S
+MAX_PATIENCE_NS = 1800 * NS_PER_S
+REFUSED_NS = 2 * NS_PER_S
+MAX_REFUSED_NS = 60 * NS_PER_S
+STATUS_PERIOD_NS = 30 * NS_PER_S
+MAX_UNRECEIPTED = 512
+
+
+class CountedOutbox(Outbox, Protocol):
+    """An outbox that knows how much it holds."""
+
+    def backlog(self) -> int:
+        """How many records wait for a receipt."""
+
+
+@dataclass(slots=True)
+class UplinkCounters:
+    """What the link did since the start; `last_reason` is the latest trouble, for a person."""
+
+    connects: int = 0
+    published: int = 0
+    receipts: int = 0
+    refused: int = 0
+    bad_receipts: int = 0
+    last_reason: str = ""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A record handed to the broker on this connection; `due_ns` is None while in flight."""
+
+    tries: int = 0
+    due_ns: int | None = None
+
+    def waits(self, now_ns: int) -> bool:
+        return self.due_ns is None or self.due_ns > now_ns
+
+
+class Uplink:
+    """Feeds one outbox to one broker until receipts have emptied it.
+
+    `status` seals the status message for (backlog, connects). At most `window` records are
+    without the broker's answer, and at most MAX_UNRECEIPTED without a receipt, alerts excepted.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        outbox: CountedOutbox,
+        publisher: Publisher,
+        locator_keys: Mapping[str, Ed25519PublicKey],
+        status: Callable[[int, int], bytes],
+        rng: random.Random,
+        window: int = 16,
+    ) -> None:
+        self.counters = UplinkCounters()
+        self._topic = identity.topic
+        self._outbox, self._publisher = outbox, publisher
+        self._locator_keys = locator_keys
+        self._seal_status = status
+        self._window = window
+        self._reconnects, self._probes = BackOff(rng), BackOff(rng)
+        self._link: Literal["down", "connecting", "up"] = "down"
+        self._connect_at_ns = self._answered_ns = 0
+        self._forget_connection()
+
+    @property
+    def idle(self) -> bool:
+        """True when every record is receipted and nothing is in flight."""
+        return self._outbox.backlog() == 0 and not self._in_flight
+
+    def step(self, now_ns: int) -> None:
+        """One turn at monotonic time `now_ns`, 0 or later; never waits. Raises StoreError."""
+        if self._link == "down" and now_ns >= self._connect_at_ns:
+            self._link, self._answered_ns = "connecting", now_ns
+            self._publisher.connect()
+        for event in self._publisher.poll():
+            self._take(event, now_ns)
+        if self._is_stalled(now_ns):
+            self._lose(f"no answer from the broker for {SILENCE_NS // NS_PER_S} s", now_ns)
+        if self._link == "up":
+            self._feed(now_ns)
+            self._tell_status(now_ns)
+
+    def _take(self, event: LinkEvent, now_ns: int) -> None:
+        self._answered_ns = now_ns
+        match event:
+            case Connected():
+                self._link = "up"
+                self.counters.connects += 1
+                self._forget_connection()
+            case Lost(reason):
+                self._lose(reason, now_ns)
+            case Sent(token):
+                self._reconnects.reset()
+                self._on_sent(token, now_ns)
+            case Refused(token, reason):
+                self._on_refused(token, reason, now_ns)
+            case Message(topic, payload):
+                if topic == f"{self._topic}/receipt":
+                    self._on_receipt(payload)
+
+    def _forget_connection(self) -> None:
+        """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
+        self._in_flight: dict[int, int] = {}
+        self._attempts: dict[int, _Attempt] = {}
+        self._open_window, self._feed_at_ns = self._window, 0
+        self._told_backlog: int | None = None
+        self._told_ns = 0
+
+    def _lose(self, reason: str, now_ns: int) -> None:
+        if self._link == "down":
+            return
+        self._link = "down"
+        self._in_flight.clear()
+        self._connect_at_ns = now_ns + self._reconnects.next_delay_ns()
+        self.counters.last_reason = reason
+
+    def _is_stalled(self, now_ns: int) -> bool:
+        expecting = self._link == "connecting" or (self._link == "up" and bool(self._in_flight))
+        return expecting and now_ns - self._answered_ns > SILENCE_NS
+
+    def _feed(self, now_ns: int) -> None:
+        room = self._open_window - len(self._in_flight)
+        if room <= 0 or now_ns < self._feed_at_ns or self._outbox.backlog() == 0:
+            return
+        waiting = frozenset(seq for seq, one in self._attempts.items() if one.waits(now_ns))
+        for sealed in self._outbox.pending(room, waiting):
+            is_new = sealed.head.seq not in self._attempts
+            if not (is_new and sealed.priority > 0 and len(self._attempts) >= MAX_UNRECEIPTED):
+                self._publish(sealed, now_ns)
+
+    def _publish(self, sealed: Sealed, now_ns: int) -> None:
+        if not self._in_flight:
+            self._answered_ns = now_ns
+        token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
+        attempt = self._attempts.setdefault(sealed.head.seq, _Attempt())
+        attempt.tries, attempt.due_ns = attempt.tries + 1, None
+        self._in_flight[token] = sealed.head.seq
+        self.counters.published += 1
+
+    def _on_sent(self, token: int, now_ns: int) -> None:
+        if (seq := self._in_flight.pop(token, None)) is not None:
+            attempt = self._attempts[seq]
+            attempt.due_ns = now_ns + doubling(PATIENCE_NS, attempt.tries, MAX_PATIENCE_NS)
+            self._probes.reset()
+            self._open_window = self._window
+
+    def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
+        """One record at a time goes out, ever more seldom, until the broker takes one again."""
+        if (seq := self._in_flight.pop(token, None)) is not None:
+            attempt = self._attempts[seq]
+            attempt.due_ns = now_ns + doubling(REFUSED_NS, attempt.tries, MAX_REFUSED_NS)
+            if now_ns >= self._feed_at_ns:
+                self._feed_at_ns = now_ns + self._probes.next_delay_ns()
+            self._open_window = 1
+            self.counters.refused += 1
+            self.counters.last_reason = f"broker refused a record: {reason}"
+
+    def _on_receipt(self, raw: bytes) -> None:
+        try:
+            opened = open_envelope(raw, self._locator_keys)
+            if opened.payload_type != RECEIPT_TYPE:
+                raise MalformedRecord(f"{opened.payload_type} is no receipt")
+            receipt = parse(opened.payload, Receipt)
+            self._outbox.release(receipt)
+        except RecordError as error:
+            self.counters.bad_receipts += 1
+            self.counters.last_reason = f"receipt ignored: {error}"
+            return
+        self.counters.receipts += 1
+        ranges = ((1, receipt.upto_seq), *receipt.extra)
+        covered = {
+            seq for seq in self._attempts if any(first <= seq <= last for first, last in ranges)
+        }
+        self._attempts = {seq: a for seq, a in self._attempts.items() if seq not in covered}
+        self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
+
+    def _tell_status(self, now_ns: int) -> None:
+        """At once on a new connection, later only when the backlog has changed markedly."""
+        backlog, told = self._outbox.backlog(), self._told_backlog
+        if told is not None and (
+            now_ns < self._told_ns + STATUS_PERIOD_NS
+            or abs(backlog - told) < max(self._window, told // 2)
+        ):
+            return
+        payload = self._seal_status(backlog, self.counters.connects)
+        self._publisher.publish(f"{self._topic}/status", payload, retain=True)
+        self._told_backlog, self._told_ns = backlog, now_ns

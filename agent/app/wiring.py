@@ -1,0 +1,128 @@
+"""The composition root: settings in, a daemon ready to run out.
+
+The only place that knows which adapter stands behind which port. Parts start in the order
+written here and stop in reverse.
+"""
+
+import random
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+import agent
+from agent.adapters.host import SystemClock, SystemTimeReference, SystemVitals
+from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
+from agent.adapters.microphone import FileMicrophone, open_portaudio
+from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.outbox import SqliteOutbox
+from agent.app.daemon import Daemon
+from agent.app.node import Node, NodeSettings
+from agent.app.uplink import Uplink
+from agent.core.chain import Sealer
+from agent.core.envelope import key_id, seal
+from agent.core.records import STATUS_TYPE, Identity, Status
+from agent.core.units import NS_PER_MS, NS_PER_US
+from agent.errors import StoreError
+from agent.ports import AudioSource, HostClock, Signer
+from agent.settings import AudioSection, Settings, TimeSection
+
+SIM_SIGMA_NS = 1000
+
+
+@contextmanager
+def assemble(settings: Settings) -> Iterator[Daemon]:
+    """The daemon of one run; leaving the context frees all it holds. Raises EarshotError."""
+    clock = SystemClock()
+    signer = Ed25519FileSigner.load(Path(settings.keys.evidence))
+    locators = [load_public_key_file(Path(path)) for path in settings.keys.locator_public]
+    identity = Identity(
+        site=settings.node.site,
+        cell=settings.node.cell,
+        node=settings.node.id,
+        keyid=signer.keyid,
+        boot=secrets.token_hex(16),
+    )
+    status_topic, wake = f"{identity.topic}/status", threading.Event()
+    source = _microphone(settings.audio, clock)
+    outbox = _outbox(Path(settings.store.directory), Sealer(identity, signer))
+    link = MqttLink(
+        MqttOptions(
+            url=settings.broker.url,
+            client_id=f"{identity.site}-{identity.cell}-{identity.node}",
+            protocol=settings.broker.protocol,
+            subscriptions=(f"{identity.topic}/receipt",),
+            will=(status_topic, _status(identity, signer, online=False)),
+        ),
+        wakeup=wake.set,
+    )
+    uplink = Uplink(
+        identity,
+        outbox,
+        link,
+        {key_id(key): key for key in locators},
+        partial(_status, identity, signer, True),
+        random.Random(),  # noqa: S311 - jitter, not a secret
+    )
+    node = Node(
+        NodeSettings(
+            software=agent.__version__,
+            settings_sha256=settings.digest(),
+            previous_run=outbox.previous_run,
+            latency_bound_ns=settings.audio.latency_bound_us * NS_PER_US,
+        ),
+        source.format,
+        outbox,
+        SystemVitals(),
+    )
+    daemon = Daemon(source, _reference(settings.time, clock), clock, node, uplink, wake)
+    try:
+        with closing(link):
+            yield daemon
+    finally:
+        if daemon.stop_recorded:  # else the next start must read 'unclean'
+            outbox.close()
+
+
+def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
+    kind, _, name = audio.source.partition(":")
+    full_scale_db_spl = audio.full_scale_db_spl
+    if kind == "file":
+        return FileMicrophone(
+            Path(name), audio.block_samples, clock, full_scale_db_spl=full_scale_db_spl
+        )
+    return open_portaudio(
+        name, audio.rate_hz, audio.block_samples, clock, full_scale_db_spl=full_scale_db_spl
+    )
+
+
+def _outbox(directory: Path, sealer: Sealer) -> SqliteOutbox:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"{directory}: cannot be made: {error.strerror}") from None
+    return SqliteOutbox(directory / "outbox.sqlite", sealer, partial(secrets.token_hex, 16))
+
+
+def _reference(time: TimeSection, clock: HostClock) -> SystemTimeReference:
+    """In "sim" the host's clock is the truth by definition, so only its reading costs sigma."""
+    sigma_ns = SIM_SIGMA_NS if time.source == "sim" else time.system_sigma_ms * NS_PER_MS
+    return SystemTimeReference(clock, sigma_ns, time.source)
+
+
+def _status(
+    identity: Identity, signer: Signer, online: bool, backlog: int = 0, connects: int = 0
+) -> bytes:
+    status = Status(
+        source=identity.source,
+        online=online,
+        boot=identity.boot,
+        backlog=backlog,
+        connects=connects,
+        software=agent.__version__,
+    )
+    return seal(STATUS_TYPE, msgspec.json.encode(status), signer)

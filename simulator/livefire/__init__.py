@@ -1,0 +1,1 @@
+"""Replays the public live-fire dataset through virtual nodes, and scores what was located."""

@@ -1,0 +1,349 @@
+"""The paho link beyond the port: versions, refusals, TLS, reasons a technician can read."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.errors import LinkError
+from agent.ports import Connected, Lost, Message, Refused, Sent
+from tests.support.links import Collector, until, world_of
+
+CONNECT, PUBLISH, SUBSCRIBE = 1, 3, 8
+CONNACK_5 = bytes.fromhex("2003000000")
+
+
+def suback_5(packet: bytes, code: int) -> bytes:
+    return b"\x90\x04" + packet[:2] + b"\x00" + bytes([code])
+
+
+def puback_5(packet: bytes, code: int) -> bytes:
+    topic_end = 2 + int.from_bytes(packet[:2], "big")
+    return b"\x40\x03" + packet[topic_end : topic_end + 2] + bytes([code])
+
+
+Answers = dict[int, Callable[[bytes], bytes]]
+WELCOME: Answers = {CONNECT: lambda _: CONNACK_5}
+
+
+class TinyBroker:
+    """The broker's end of the wire, byte for byte: one answer per packet type, then silence.
+
+    An answer that is empty ends the connection.
+    """
+
+    def __init__(self, answers: Answers, tls: ssl.SSLContext | None = None) -> None:
+        self._answers, self._tls = answers, tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.heard: list[int] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                wire, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                if self._tls:
+                    wire = self._tls.wrap_socket(
+                        wire, server_side=True, do_handshake_on_connect=False
+                    )
+                    wire.do_handshake()
+                self._converse(wire)
+            except OSError:
+                pass  # the client hung up, which is its right
+            finally:
+                wire.close()
+
+    def _converse(self, wire: socket.socket) -> None:
+        with wire.makefile("rb") as packets:
+            while first := packets.read(1):
+                kind, length, shift = first[0] >> 4, 0, 0
+                while True:
+                    (byte,) = packets.read(1)
+                    length |= (byte & 0x7F) << shift
+                    shift += 7
+                    if byte < 0x80:
+                        break
+                packet = packets.read(length)
+                self.heard.append(kind)
+                if answer := self._answers.get(kind):
+                    reply = answer(packet)
+                    if not reply:
+                        return
+                    wire.sendall(reply)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., TinyBroker]]:
+    brokers: list[TinyBroker] = []
+
+    def start(answers: Answers, tls: ssl.SSLContext | None = None) -> TinyBroker:
+        brokers.append(TinyBroker(answers, tls))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.close()
+
+
+@pytest.fixture
+def link_to() -> Iterator[Callable[..., Collector]]:
+    """A started link to a port, closed at the end of the test (before the broker ends)."""
+    links: list[MqttLink] = []
+
+    def start(port: int, scheme: str = "mqtt", wakeup=lambda: None, **options: object) -> Collector:
+        url = f"{scheme}://127.0.0.1:{port}"
+        links.append(MqttLink(MqttOptions(url, "n1", **options), wakeup))
+        links[-1].connect()
+        return Collector(links[-1])
+
+    yield start
+    for link in links:
+        link.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "broker",
+        "http://broker",
+        "mqtt://",
+        "mqtt://:1883",
+        "mqtt://b:99999",
+        "mqtt://b:x",
+        "mqtt://b/topic",
+        "mqtt://user:word@b",
+        "mqtt://[::1",
+        "mqtt://b?x=1",
+    ],
+)
+def test_a_url_that_is_no_broker_is_one_line(url: str) -> None:
+    """The mistake is told when the link is made, with the form that works."""
+    with pytest.raises(LinkError, match=r"is no broker: write mqtt://HOST") as told:
+        MqttLink(MqttOptions(url, "n1"))
+    assert "\n" not in str(told.value)
+
+
+def test_a_missing_tls_file_is_named(tmp_path: Path) -> None:
+    """Before anything goes over the network."""
+    with pytest.raises(LinkError, match=r"TLS files .*ca.pem cannot be used: No such file"):
+        MqttLink(MqttOptions("mqtts://broker", "n1", ca=tmp_path / "ca.pem"))
+
+
+def test_nobody_home_is_told_with_a_remedy(link_to: Callable[..., Collector]) -> None:
+    """A refused connection and an unknown name read as a person would say it."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        (lost,) = link_to(port).wait(Lost)
+    assert lost.reason == f"connection refused by 127.0.0.1:{port}: is the broker running?"
+    nowhere = MqttLink(MqttOptions("mqtt://no-such-host.invalid", "n1"))
+    nowhere.connect()
+    (lost,) = Collector(nowhere).wait(Lost)
+    assert lost.reason == "no-such-host.invalid is unknown: check the name and the DNS"
+    nowhere.close()
+
+
+def test_auto_steps_down_to_311_once_and_remembers(link_to: Callable[..., Collector]) -> None:
+    """A broker that knows only MQTT 3.1.1 costs one refusal, not one per connection."""
+    with world_of("nats") as world:
+        port = int(world.broker.url.rpartition(":")[2])
+        link = link_to(port)
+        for count in (1, 2):
+            link.wait(Connected, count)
+            link.publisher.connect()
+        link.wait(Connected, 3)
+        (lost,) = link_to(port, protocol="5").wait(Lost)
+        log = (world.broker._log).read_text()
+    assert lost.reason == f"127.0.0.1:{port} refused this node: Unsupported protocol version"
+    assert log.count("unacceptable protocol version of 5") == 2
+
+
+@pytest.mark.parametrize("kind", ["mosquitto"])
+@pytest.mark.parametrize(("protocol", "answer"), [("auto", Refused), ("3.1.1", Sent)])
+def test_no_subscriber_is_a_refusal_where_the_broker_says_so(
+    link_to: Callable[..., Collector], kind: str, protocol: str, answer: type
+) -> None:
+    """MQTT 5's 'no matching subscribers' is formally a success; for us it is none."""
+    with world_of(kind) as world:
+        link = link_to(int(world.broker.url.rpartition(":")[2]), protocol=protocol)
+        link.wait(Connected)
+        token = link.publisher.publish("nobody/listens", b"x")
+        assert link.wait(answer)[0].token == token
+        link.publisher.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(0x87, "Not authorized"), (0x97, "Quota exceeded"), (0x99, "Payload format invalid")],
+)
+def test_a_failed_puback_is_a_refusal(serve, link_to, code: int, reason: str) -> None:
+    """paho calls it published; we do not."""
+    broker = serve(WELCOME | {PUBLISH: lambda packet: puback_5(packet, code)})
+    link = link_to(broker.port)
+    link.wait(Connected)
+    token = link.publisher.publish("t", b"x")
+    assert link.wait(Refused) == [Refused(token, reason)]
+    assert link.seen(Sent) == []
+
+
+def test_a_refused_subscription_is_no_connection(serve, link_to) -> None:
+    """Without its receipts a node is not connected; the topic is named."""
+    broker = serve(WELCOME | {SUBSCRIBE: lambda packet: suback_5(packet, 0x87)})
+    link = link_to(broker.port, subscriptions=("a/receipt",))
+    (lost,) = link.wait(Lost)
+    assert lost.reason.endswith("refused to subscribe a/receipt: Not authorized")
+    assert link.seen(Connected) == []
+
+
+def test_connected_waits_for_the_subscriptions(serve, link_to) -> None:
+    """As long as the broker has not confirmed them, there is no `Connected`."""
+    confirm = threading.Event()
+
+    def late(packet: bytes) -> bytes:
+        confirm.wait(10)
+        return suback_5(packet, 1)
+
+    broker = serve(WELCOME | {SUBSCRIBE: late})
+    link = link_to(broker.port, subscriptions=("a/receipt",))
+    until(lambda: SUBSCRIBE in broker.heard)
+    assert link.seen(Connected) == []
+    confirm.set()
+    link.wait(Connected)
+
+
+REFUSED_5 = bytes.fromhex("2003008700")
+
+
+@pytest.mark.parametrize(
+    ("connack", "told"),
+    [
+        (REFUSED_5, "refused this node: Not authorized"),
+        (b"", "lost"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ""),
+        (b"\x20\x01\x00", ""),
+        (b"\xff" * 64, ""),
+    ],
+)
+def test_whatever_the_other_end_says_the_link_ends_in_lost(serve, link_to, connack, told) -> None:
+    """A refusal, a hang-up and garbage end the connection, once, with a reason in one line."""
+    broker = serve({CONNECT: lambda _: connack})
+    link = link_to(broker.port, keepalive_s=1)
+    (lost,) = link.wait(Lost)
+    assert told in lost.reason
+    assert lost.reason.strip()
+    assert "\n" not in lost.reason
+    assert link.seen(Connected) == []
+
+
+def test_a_dying_network_thread_is_a_lost_connection(serve, link_to) -> None:
+    """An exception in a callback, which kills paho's thread silently, is told as `Lost`."""
+    calls: list[int] = []
+
+    def fail_once() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("bug")
+
+    link = link_to(serve(WELCOME).port, wakeup=fail_once)
+    (lost,) = link.wait(Lost)
+    assert lost.reason.endswith("died: RuntimeError: bug")
+
+
+def test_the_sleeper_is_woken_for_every_event(serve, link_to) -> None:
+    """A thread may sleep on `wakeup` alone and miss nothing."""
+    awake = threading.Event()
+    broker = serve(WELCOME | {PUBLISH: lambda packet: puback_5(packet, 0)})
+    link = link_to(broker.port, wakeup=awake.set)
+    for event in (Connected, Sent, Sent):
+        assert awake.wait(10)
+        awake.clear()
+        assert [type(one) for one in link.publisher.poll()] == [event]
+        link.publisher.publish("t", b"x")
+
+
+def test_a_silent_broker_is_noticed_by_keepalive(serve, link_to) -> None:
+    """A half-open connection ends by itself."""
+    link = link_to(serve(WELCOME).port, keepalive_s=1)
+    link.wait(Connected)
+    (lost,) = link.wait(Lost)
+    assert "lost" in lost.reason
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = directory / "cert.pem", directory / "key.pem"
+    cert_path.write_bytes(signed.public_bytes(Encoding.PEM))
+    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return cert_path, key_path
+
+
+PAHO_LEAKS_ON_FAILED_HANDSHAKE = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves that socket to the garbage collector, which closes it as soon as we have the reason
+
+
+@PAHO_LEAKS_ON_FAILED_HANDSHAKE
+def test_tls_trusts_only_the_named_authority(serve, link_to, tmp_path: Path) -> None:
+    """With its authority the broker is met over TLS; without it, or without TLS, it is refused."""
+    cert, key = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    secure = serve(WELCOME, context)
+    trusting = link_to(secure.port, "mqtts", ca=cert)
+    trusting.wait(Connected)
+    trusting.publisher.close()
+    (lost,) = link_to(secure.port, "mqtts").wait(Lost)
+    assert lost.reason.startswith(f"certificate of 127.0.0.1:{secure.port} is not to be trusted:")
+
+
+@PAHO_LEAKS_ON_FAILED_HANDSHAKE
+def test_tls_below_1_2_is_refused(serve, link_to, tmp_path: Path) -> None:
+    """A broker that offers only TLS 1.1 is not spoken to."""
+    cert, key = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    (lost,) = link_to(serve(WELCOME, context).port, "mqtts", ca=cert).wait(Lost)
+    assert lost.reason.startswith("no TLS with 127.0.0.1:")
+
+
+def test_a_stray_message_is_delivered_as_it_came(serve, link_to) -> None:
+    """Whatever the topic: what to make of it is for whoever polls."""
+    publish = b"\x30\x06\x00\x01t\x00ok"
+    broker = serve({CONNECT: lambda _: CONNACK_5 + publish})
+    assert link_to(broker.port).wait(Message) == [Message("t", b"ok")]

@@ -1,0 +1,193 @@
+"""The real-time shell: order of what the node hears, orderly ends, and deaths told in one line."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from agent.app.node import Tick
+
+from agent.adapters.host import SystemClock
+from agent.app.daemon import Daemon, Item
+from agent.core.audio import AudioBlock, AudioFormat
+from agent.core.timebase import TimeMark
+from agent.errors import AudioError, EarshotError
+
+CLOCK = SystemClock()
+
+
+class Tape:
+    """A source of numbered blocks: plays them all, then ends, waits for ever or breaks."""
+
+    format = AudioFormat(48_000)
+
+    def __init__(self, blocks: int, at_end: Callable[[], None] = lambda: None) -> None:
+        self.left = iter(range(blocks))
+        self.at_end = at_end
+        self.closed = False
+
+    def read(self) -> AudioBlock | None:
+        for number in self.left:
+            return AudioBlock(number * 64, np.zeros(64, np.int16), CLOCK.monotonic_ns())
+        self.at_end()
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class EndlessTape(Tape):
+    """A microphone in a silent room: a block now and then, for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(1_000_000)
+
+    def read(self) -> AudioBlock | None:
+        threading.Event().wait(0.005)
+        return super().read()
+
+
+class EverySecondRead:
+    """A time reference with a mark ready at every other poll."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+
+    def poll(self) -> list[TimeMark]:
+        self.polls += 1
+        now_ns = CLOCK.monotonic_ns()
+        return [TimeMark(now_ns, now_ns, 1000, "sim")] if self.polls % 2 else []
+
+
+class Ear:
+    """A node that keeps what it heard; `trouble` runs on every item."""
+
+    def __init__(self, trouble: Callable[[Item], None] = lambda item: None) -> None:
+        self.heard: list[Item] = []
+        self.trouble = trouble
+        self.stops: list[str] = []
+
+    def step(self, item: Item) -> None:
+        self.heard.append(item)
+        self.trouble(item)
+
+    def stop(self, host_ns: int, reason: str) -> None:
+        self.stops.append(reason)
+
+
+class Post:
+    """An uplink that delivers one thing per step, or nothing on a broken link."""
+
+    def __init__(self, waiting: int, broken: bool = False) -> None:
+        self.waiting, self.broken = waiting, broken
+
+    @property
+    def idle(self) -> bool:
+        return self.waiting == 0
+
+    def step(self, now_ns: int) -> None:
+        if not self.broken:
+            self.waiting = max(0, self.waiting - 1)
+
+
+def daemon_of(tape: Tape, ear: Ear, post: Post) -> Daemon:
+    return Daemon(tape, EverySecondRead(), CLOCK, ear, post, threading.Event())
+
+
+def test_the_end_of_a_recording_is_an_orderly_end() -> None:
+    """All sound is heard in order of host time, then Stop, then the rest is delivered."""
+    tape, ear, post = Tape(1500), Ear(), Post(3)
+    daemon = daemon_of(tape, ear, post)
+    assert daemon.run() == "end of sound"
+    assert daemon.stop_recorded
+    blocks = [item for item in ear.heard if isinstance(item, AudioBlock)]
+    assert [block.first_sample for block in blocks] == [64 * number for number in range(1500)]
+    assert sum(isinstance(item, TimeMark) for item in ear.heard) == 750
+    host_times_ns = [item.host_ns for item in ear.heard]
+    assert host_times_ns == sorted(host_times_ns)
+    assert ear.stops == ["end of sound"]
+    assert tape.closed
+    assert post.idle
+
+
+def test_a_request_to_stop_ends_an_endless_source() -> None:
+    """SIGTERM's path: what was heard is finished, the Stop record carries the reason."""
+    tape, post = EndlessTape(), Post(1)
+    ear = Ear(lambda item: daemon.request_stop("SIGTERM") if len(ear.heard) == 20 else None)
+    daemon = daemon_of(tape, ear, post)
+    assert daemon.run() == "SIGTERM"
+    assert ear.stops == ["SIGTERM"]
+    assert tape.closed
+
+
+def test_a_node_hears_the_time_pass_while_the_microphone_says_nothing() -> None:
+    """A microphone that hangs does not stop the heartbeat: ticks take the place of sound."""
+    unhang = threading.Event()
+    tape = Tape(1, at_end=unhang.wait)
+    ear = Ear(lambda item: unhang.set() if isinstance(item, Tick) else None)
+    assert daemon_of(tape, ear, Post(0)).run() == "end of sound"
+    assert any(isinstance(item, Tick) for item in ear.heard)
+
+
+def test_a_lost_microphone_is_told_recorded_and_fatal() -> None:
+    """The node still records why it stops; the process then ends with that line."""
+
+    def pull_out() -> None:
+        raise AudioError("microphone lost:\nunplugged")
+
+    ear = Ear()
+    tape = Tape(5, at_end=pull_out)
+    with pytest.raises(EarshotError) as caught:
+        daemon_of(tape, ear, Post(2)).run()
+    assert str(caught.value) == "capture thread died: microphone lost: unplugged"
+    assert ear.stops == [str(caught.value)]
+    assert len([item for item in ear.heard if isinstance(item, AudioBlock)]) == 5
+    assert tape.closed
+
+
+def test_a_fault_in_the_node_ends_the_run_without_a_stop_record() -> None:
+    """A node that failed is not asked for a last word: the next start must read 'unclean'."""
+    ear = Ear(lambda item: {}["no such key"])
+    tape = EndlessTape()
+    daemon = daemon_of(tape, ear, Post(0))
+    with pytest.raises(EarshotError, match="node thread died: KeyError: 'no such key'"):
+        daemon.run()
+    assert not daemon.stop_recorded
+    assert ear.stops == []
+    assert tape.closed
+
+
+def test_a_fault_in_the_uplink_ends_the_run() -> None:
+    """Nothing runs on half dead: without an uplink the node stops and says so."""
+
+    class Torn(Post):
+        def step(self, now_ns: int) -> None:
+            raise ValueError("torn")
+
+    ear = Ear()
+    with pytest.raises(EarshotError, match="uplink thread died: ValueError: torn"):
+        daemon_of(EndlessTape(), ear, Torn(1)).run()
+    assert ear.stops == ["uplink thread died: ValueError: torn"]
+
+
+def test_a_dead_link_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be delivered stays in the outbox; draining gives up after its time."""
+    monkeypatch.setattr("agent.app.daemon.DRAIN_NS", 100_000_000)
+    post = Post(7, broken=True)
+    assert daemon_of(Tape(3), Ear(), post).run() == "end of sound"
+    assert post.waiting == 7
+
+
+def test_the_daemon_leaves_heavy_libraries_alone() -> None:
+    """What only commands and the simulator need is never loaded on the pole."""
+    heavy = {"rich", "scipy", "matplotlib", "soundfile", "sounddevice", "jsonschema", "simulator"}
+    script = (
+        "import sys, agent.app.daemon, agent.app.wiring, agent.cli.main, agent.cli.run\n"
+        f"print(*sorted({heavy!r} & sys.modules.keys()))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == []

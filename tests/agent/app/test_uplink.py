@@ -1,0 +1,289 @@
+"""Delivery as a step function, in virtual time over the virtual broker."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.outbox import SqliteOutbox
+from agent.app import uplink as module
+from agent.app.uplink import Uplink
+from agent.core.chain import Head
+from agent.core.envelope import open_envelope, seal
+from agent.core.records import STATUS_TYPE, Receipt, Status, parse
+from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.ports import Message
+from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from tests.support.drafts import (
+    LOCATOR,
+    LOCATOR_KEYS,
+    draft,
+    heartbeat,
+    identity_of,
+    outbox_of,
+    receipt,
+    registry_of,
+    sealed_receipt,
+    sealed_status,
+    sealer_of,
+    signer_of,
+)
+
+IDENTITY = identity_of("n1")
+NODE_KEYS = {signer_of("n1").keyid: registry_of("n1")[IDENTITY.source]}
+RECEIPTS = f"{IDENTITY.topic}/receipt"
+
+
+@dataclass
+class Pole:
+    """One node's outbox and uplink, the broker, and someone who reads at the other end."""
+
+    broker: VirtualBroker
+    outbox: SqliteOutbox
+    uplink: Uplink
+    listener: VirtualPublisher
+    now_ns: int = 5 * NS_PER_S
+
+    def run(self, seconds: float, step_ms: int = 100) -> None:
+        for _ in range(round(seconds * 1_000 / step_ms)):
+            self.uplink.step(self.now_ns)
+            self.now_ns += step_ms * NS_PER_MS
+
+    def append(self, count: int, data=None) -> list[Head]:
+        return [self.outbox.append(draft(data)).head for _ in range(count)]
+
+    def heard(self, tail: str = "/event/") -> list[bytes]:
+        told = [event for event in self.listener.poll() if isinstance(event, Message)]
+        return [message.payload for message in told if tail in message.topic]
+
+    def answer(self, content: Receipt, signer=LOCATOR) -> None:
+        self.listener.publish(RECEIPTS, sealed_receipt(content, signer))
+        self.run(0.2)
+
+    @property
+    def counters(self) -> module.UplinkCounters:
+        return self.uplink.counters
+
+
+@pytest.fixture
+def pole(tmp_path: Path) -> Iterator[Pole]:
+    broker = VirtualBroker()
+    outbox = outbox_of("n1", tmp_path / "o.db")
+    link = VirtualPublisher(broker, "n1", (RECEIPTS,))
+    uplink = Uplink(
+        IDENTITY,
+        outbox,
+        link,
+        LOCATOR_KEYS,
+        lambda backlog, connects: sealed_status("n1", backlog, connects),
+        random.Random(1),
+    )
+    listener = VirtualPublisher(broker, "locator", ("earshot/v1/#",), persistent=True)
+    listener.connect()
+    yield Pole(broker, outbox, uplink, listener)
+    outbox.close()
+
+
+def test_records_go_out_under_their_kind_and_leave_with_the_receipt(pole: Pole) -> None:
+    """The wire carries the stored bytes; a PUBACK frees nothing, the receipt frees all."""
+    pole.append(2)
+    pole.append(1, heartbeat())
+    stored = [sealed.envelope for sealed in pole.outbox.pending(9, frozenset())]
+    pole.run(1)
+    topics = [event.topic for event in pole.listener.poll() if isinstance(event, Message)]
+    assert sorted(topics) == [
+        f"{IDENTITY.topic}/event/heartbeat",
+        *[f"{IDENTITY.topic}/event/impulse"] * 2,
+        f"{IDENTITY.topic}/status",
+    ]
+    assert [sealed.envelope for sealed in pole.outbox.pending(9, frozenset())] == stored
+    assert not pole.uplink.idle
+    pole.answer(receipt("n1", pole.outbox.head()))
+    assert pole.uplink.idle
+    assert (pole.counters.published, pole.counters.receipts) == (3, 1)
+
+
+def test_what_is_acknowledged_and_lost_is_sent_again(pole: Pole) -> None:
+    """A broker that forgets what it acknowledged costs half a minute, not a record."""
+    pole.broker.forget()
+    pole.append(3)
+    pole.run(29)
+    assert pole.heard() == []
+    pole.broker.forget(forgetting=False)
+    pole.run(3)
+    assert len(pole.heard()) == 3
+
+
+def test_patience_doubles_while_no_receipt_comes(pole: Pole) -> None:
+    """A locator that is away for a day costs a handful of repetitions, not thousands."""
+    pole.append(1)
+    pole.run(86_400, step_ms=1_000)
+    assert 50 <= len(pole.heard()) <= 60
+
+
+def test_a_lost_connection_starts_all_over(pole: Pole) -> None:
+    """After a broker's death everything without a receipt goes out again, at once."""
+    pole.append(40)
+    pole.run(2)
+    assert len(pole.heard()) == 40
+    pole.broker.kill()
+    pole.run(1)
+    pole.broker.restart()
+    pole.listener.connect()
+    pole.run(10)
+    assert len(pole.heard()) == 40
+    assert pole.counters.connects == 2
+
+
+def test_the_window_bounds_what_is_unanswered(pole: Pole) -> None:
+    """Without PUBACKs no more than the window goes out, and the silence ends the connection."""
+    pole.run(1)
+    pole.broker.drop_pubacks()
+    pole.append(50)
+    pole.run(29)
+    assert len(pole.heard()) == 16
+    pole.broker.drop_pubacks(dropping=False)
+    pole.run(15)
+    assert len(set(pole.heard())) == 50
+    assert "no answer from the broker for 30 s" in pole.counters.last_reason
+
+
+def test_statistics_wait_for_receipts_but_alerts_do_not(pole: Pole) -> None:
+    """With the locator away the broker is not flooded, yet an alert still goes out at once."""
+    pole.append(module.MAX_UNRECEIPTED + 100, heartbeat())
+    pole.run(20)
+    assert len(pole.heard()) == module.MAX_UNRECEIPTED
+    pole.append(1)
+    pole.run(0.3)
+    (alert,) = pole.heard()
+    assert b"impulse" in open_envelope(alert, NODE_KEYS).payload
+
+
+def test_an_alert_overtakes_the_backlog(pole: Pole) -> None:
+    """At most one window of older records is ahead of it."""
+    pole.append(300, heartbeat())
+    pole.run(0.5)
+    before = len(pole.heard())
+    pole.append(1)
+    pole.run(0.3)
+    payloads = [open_envelope(raw, NODE_KEYS).payload for raw in pole.heard()]
+    place = next(i for i, payload in enumerate(payloads) if b"impulse" in payload)
+    assert 0 < before < 200
+    assert place <= 16
+
+
+def test_refusals_are_probed_ever_more_seldom_and_then_forgotten(pole: Pole) -> None:
+    """A broker that refuses for an hour sees few messages; when it accepts, all go out."""
+    pole.append(100)
+    pole.broker.refuse("Quota exceeded")
+    pole.run(3_600, step_ms=500)
+    assert 60 <= pole.counters.published <= 200
+    assert pole.counters.last_reason == "broker refused a record: Quota exceeded"
+    pole.broker.refuse()
+    pole.run(125)
+    assert len(set(pole.heard())) == 100
+
+
+def test_attempts_to_connect_are_jittered_and_never_hurried(pole: Pole) -> None:
+    """At least a second between attempts, at most a minute, however long the broker is away."""
+    attempts_ns: list[int] = []
+    connect = pole.uplink._publisher.connect
+
+    def noted() -> None:
+        attempts_ns.append(pole.now_ns)
+        connect()
+
+    pole.uplink._publisher.connect = noted
+    pole.broker.kill()
+    pole.run(3_600, step_ms=50)
+    waits_ns = [after - before for before, after in pairwise(attempts_ns)]
+    assert min(waits_ns) >= NS_PER_S
+    assert max(waits_ns) <= 60 * NS_PER_S + 100 * NS_PER_MS
+    assert len(set(waits_ns)) > len(waits_ns) / 2
+    assert pole.counters.last_reason.endswith("is the broker running?")
+    pole.broker.restart()
+    pole.run(61)
+    assert pole.counters.connects == 1
+
+
+def test_no_lying_receipt_frees_anything(pole: Pole) -> None:
+    """Forged, foreign, contradicting, replayed-as-receipt or broken: counted, and all stays."""
+    heads = pole.append(5)
+    pole.run(1)
+    lie = receipt("n1", Head(heads[3].chain, 4, "e" * 64))
+    pole.answer(receipt("n1", heads[3]), signer_of("n1"))
+    pole.answer(lie)
+    pole.answer(receipt("n1", Head("e" * 32, 4, heads[3].digest)))
+    pole.answer(receipt("n1", heads[3], source=identity_of("n2").source))
+    for raw in (b"", b"{}", sealed_receipt(lie)[:-9], sealed_status("n1", 0, 0), b"\xff" * 99):
+        pole.listener.publish(RECEIPTS, raw)
+    pole.run(0.2)
+    assert (pole.counters.bad_receipts, pole.counters.receipts) == (9, 0)
+    assert pole.outbox.backlog() == 5
+    assert pole.counters.last_reason.startswith("receipt ignored: ")
+    pole.answer(receipt("n1", heads[3]))
+    assert (pole.counters.receipts, pole.outbox.backlog()) == (1, 1)
+
+
+def test_the_locators_key_on_something_else_is_no_receipt(pole: Pole) -> None:
+    """Type confusion: a status or record signed by the locator's own key frees nothing."""
+    heads = pole.append(1)
+    pole.run(1)
+    honest = open_envelope(sealed_receipt(receipt("n1", heads[0])), LOCATOR_KEYS).payload
+    pole.listener.publish(RECEIPTS, seal(STATUS_TYPE, honest, LOCATOR))
+    pole.run(0.2)
+    assert (pole.counters.bad_receipts, pole.outbox.backlog()) == (1, 1)
+
+
+def test_the_status_is_signed_retained_and_rare(pole: Pole) -> None:
+    """One on each connection, later only for a marked change of backlog, twice a minute at most."""
+
+    def statuses() -> list[tuple[int, int]]:
+        opened = [open_envelope(raw, NODE_KEYS) for raw in pole.heard("/status")]
+        assert {one.payload_type for one in opened} <= {STATUS_TYPE}
+        told = [parse(one.payload, Status) for one in opened]
+        return [(status.backlog, status.connects) for status in told]
+
+    pole.append(100)
+    pole.run(5)
+    assert statuses() == [(100, 1)]
+    pole.append(10)
+    pole.run(60)
+    assert statuses() == []
+    pole.answer(receipt("n1", pole.outbox.head()))
+    pole.run(1)
+    assert statuses() == [(0, 1)]
+    late = VirtualPublisher(pole.broker, "late", (f"{IDENTITY.topic}/status",))
+    late.connect()
+    assert len([event for event in late.poll() if isinstance(event, Message)]) == 1
+
+
+def test_two_runs_of_one_seed_are_the_same(tmp_path: Path) -> None:
+    """The uplink itself is deterministic: same times and same seed, same events on the wire."""
+    wires = []
+    for run in ("a", "b"):
+        broker = VirtualBroker()
+        outbox = SqliteOutbox(
+            tmp_path / run,
+            sealer_of("n1"),
+            lambda: "c" * 32,
+            durable=False,
+        )
+        listener = VirtualPublisher(broker, "locator", ("#",), persistent=True)
+        listener.connect()
+        link = VirtualPublisher(broker, "n1", (RECEIPTS,))
+        uplink = Uplink(IDENTITY, outbox, link, LOCATOR_KEYS, lambda *_: b"s", random.Random(7))
+        pole = Pole(broker, outbox, uplink, listener)
+        pole.append(20)
+        pole.run(2)
+        broker.kill()
+        pole.run(20)
+        broker.restart()
+        listener.connect()
+        pole.run(60)
+        wires.append(([*listener.poll()], pole.counters))
+        outbox.close()
+    assert wires[0] == wires[1]

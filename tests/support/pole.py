@@ -1,0 +1,98 @@
+"""A node on its pole, as real processes: its directory, its daemon, and who listens to it."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from agent.adapters.keyfile import load_public_key_file
+from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.core.envelope import key_id, open_envelope
+from agent.core.records import Body, parse
+from agent.ports import Connected, Message
+
+RATE_HZ = 16_000
+
+
+def earshot(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent.cli.main", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@dataclass
+class Pole:
+    """One node's directory: key, settings, recording and store."""
+
+    home: Path
+    url: str
+    seconds: float = 1.0
+    config: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config = self.home / "node.toml"
+        self.public = self.home / "node.pub.pem"
+        self.public.write_text(earshot("key", "new", self.home / "node.pem").stdout)
+        noise = np.random.default_rng(7).normal(0, 300, round(self.seconds * RATE_HZ))
+        soundfile.write(self.home / "street.wav", noise.astype(np.int16), RATE_HZ)
+        self.config.write_text(
+            f"""
+            node = {{ site = "s", cell = "c", id = "n1" }}
+            audio.source = "file:{self.home / "street.wav"}"
+            time.source = "sim"
+            broker.url = "{self.url}"
+            store.directory = "{self.home / "store"}"
+            [keys]
+            evidence = "{self.home / "node.pem"}"
+            locator_public = ["{self.public}"]
+            """
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        """The daemon, once it has said that it listens."""
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "agent.cli.main", "run", "--config", str(self.config)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert daemon.stderr is not None
+        assert "node n1 listens to file:" in daemon.stderr.readline()
+        return daemon
+
+
+class Listener:
+    """Everyone's records at the broker, verified and parsed."""
+
+    def __init__(self, url: str) -> None:
+        options = MqttOptions(url=url, client_id="listener", subscriptions=("earshot/v1/#",))
+        self.link = MqttLink(options)
+        self.heard: dict[int, Body] = {}
+        self.digests: dict[int, str] = {}
+        self.link.connect()
+        while Connected() not in self.link.poll():
+            time.sleep(0.01)
+
+    def bodies(self, public: Path, until: type, times: int = 1) -> list[Body]:
+        """All records so far, none missing, once `times` of them are an `until`."""
+        key = load_public_key_file(public)
+        deadline_s = time.monotonic() + 30
+        while sum(isinstance(body.data, until) for body in self.heard.values()) < times or max(
+            self.heard
+        ) > len(self.heard):
+            assert time.monotonic() < deadline_s, f"no {until.__name__} came"
+            for event in self.link.poll():
+                if isinstance(event, Message) and "/event/" in event.topic:
+                    opened = open_envelope(event.payload, {key_id(key): key})
+                    body = parse(opened.payload, Body)
+                    assert self.digests.setdefault(body.seq, opened.digest) == opened.digest
+                    self.heard[body.seq] = body
+            time.sleep(0.01)
+        return [self.heard[seq] for seq in sorted(self.heard)]
