@@ -12,9 +12,7 @@ from contextlib import suppress
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
-from agent.app.node import Tick
-from agent.core.audio import AudioBlock, AudioGap
-from agent.core.timebase import TimeMark
+from agent.app.node import Item, Tick
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError
 from agent.ports import AudioSource, HostClock, TimeReference
@@ -26,8 +24,6 @@ CAPTURE_END_S = 3.0
 DRAIN_NS = 3 * NS_PER_S
 
 log = logging.getLogger("earshot")
-
-Item = AudioBlock | AudioGap | TimeMark | Tick
 
 
 class NodeSteps(Protocol):

@@ -106,10 +106,9 @@ class Uplink:
             self._tell_status(now_ns)
 
     def _take(self, event: LinkEvent, now_ns: int) -> None:
-        self._answered_ns = now_ns
         match event:
             case Connected():
-                self._link = "up"
+                self._link, self._answered_ns = "up", now_ns
                 self.counters.connects += 1
                 self._forget_connection()
             case Lost(reason):
@@ -164,6 +163,7 @@ class Uplink:
 
     def _on_sent(self, token: int, now_ns: int) -> None:
         if (seq := self._in_flight.pop(token, None)) is not None:
+            self._answered_ns = now_ns
             attempt = self._attempts[seq]
             attempt.due_ns = now_ns + doubling(PATIENCE_NS, attempt.tries, MAX_PATIENCE_NS)
             self._probes.reset()
@@ -172,6 +172,7 @@ class Uplink:
     def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
         """One record at a time goes out, ever more seldom, until the broker takes one again."""
         if (seq := self._in_flight.pop(token, None)) is not None:
+            self._answered_ns = now_ns
             attempt = self._attempts[seq]
             attempt.due_ns = now_ns + doubling(REFUSED_NS, attempt.tries, MAX_REFUSED_NS)
             if now_ns >= self._feed_at_ns:

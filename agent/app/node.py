@@ -1,0 +1,144 @@
+"""The node left of the durable line: sound and time marks in, signed records in the outbox.
+
+One plain step function without thread, clock or network. What it says depends on the items it is
+given alone, so a run can be repeated to the byte. Delivery is `uplink`'s, threads are `daemon`'s.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.app.heartbeat import Pulse
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.hearing import Hearing, Onset
+from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseChange
+from agent.core.timebase import Stamp, StateChange, Timebase, TimeMark
+from agent.core.units import NS_PER_S, NS_PER_US
+from agent.ports import HostVitals, Outbox
+
+SHAPE_SIGMA_NS = 100 * NS_PER_US
+MAX_RISE_SIGMA_NS = 2000 * NS_PER_US
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Host time has come this far, though nothing was heard."""
+
+    host_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What a node must know besides its ports."""
+
+    software: str
+    settings_sha256: str
+    previous_run: Literal["new-store", "clean", "unclean"]
+    latency_bound_ns: int
+
+
+Item = AudioBlock | AudioGap | TimeMark | Tick
+
+
+class Node:
+    """Hears, stamps and records. Items come in the order of host time; `stop` ends the run.
+
+    Raises StoreError when the outbox does; the node must then not be stepped again.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, fmt: AudioFormat, outbox: Outbox, vitals: HostVitals
+    ) -> None:
+        self._settings, self._format, self._outbox = settings, fmt, outbox
+        self._timebase = Timebase(fmt.rate_hz, settings.latency_bound_ns)
+        self._hearing = Hearing(fmt)
+        self._pulse = Pulse(fmt, vitals)
+        self._is_started = False
+
+    def step(self, item: Item) -> None:
+        """Take one item; whatever there is to say is durable on return."""
+        self._pass_time(item.host_ns)
+        match item:
+            case AudioBlock():
+                self._timebase.on_block(item)
+                self._pulse.heard_samples += len(item.samples)
+                self._tell_onsets(self._hearing.on_block(item), item.host_ns)
+            case AudioGap():
+                self._on_gap(item)
+            case TimeMark():
+                self._tell_change(self._timebase.on_mark(item), item.host_ns)
+            case Tick():
+                pass
+
+    def stop(self, host_ns: int, reason: str) -> None:
+        """Hear out what waits for more sound, and record the end of the run."""
+        self._pass_time(host_ns)
+        self._tell_onsets(self._hearing.finish(), host_ns)
+        self._say(Stop(reason=reason), host_ns)
+
+    def _pass_time(self, host_ns: int) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self._pulse.start(host_ns)
+            self._say(
+                Start(
+                    software=self._settings.software,
+                    settings_sha256=self._settings.settings_sha256,
+                    rate_hz=self._format.rate_hz,
+                    reason=self._settings.previous_run,
+                ),
+                host_ns,
+            )
+        self._tell_change(self._timebase.on_time(host_ns), host_ns)
+        if self._pulse.is_due(host_ns):
+            self._say(self._pulse.beat(host_ns, self._hearing.noise_dbfs), host_ns)
+
+    def _on_gap(self, gap: AudioGap) -> None:
+        self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
+        self._timebase.on_gap(gap)
+        self._pulse.lost_samples += gap.lost
+        record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
+        self._say(record, gap.host_ns)
+
+    def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
+        if change:
+            record = TimebaseChange(before=change.before, after=change.after, reason=change.reason)
+            self._say(record, host_ns)
+
+    def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
+        self._pulse.triggers += len(onsets)
+        for onset in onsets:
+            if onset.verdict.accepted:
+                self._pulse.published += 1
+                stamp = self._timebase.stamp_sample(onset.sample)
+                self._say(self._impulse(onset, stamp), host_ns, stamp.utc_ns)
+
+    def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
+        sample_index = int(onset.sample)
+        sigma_noise_ns = round(onset.sigma_noise_samples * NS_PER_S / self._format.rate_hz)
+        return Impulse(
+            toa_utc_ns=None if stamp.utc_ns is None else str(stamp.utc_ns),
+            sigma_noise_ns=sigma_noise_ns,
+            sigma_total_ns=_total_sigma_ns(onset, sigma_noise_ns, stamp),
+            sample_index=sample_index,
+            subsample=round(onset.sample - sample_index, 4),
+            rate_hz=self._format.rate_hz,
+            features=onset.features,
+            verdict=onset.verdict,
+            time_pairs=self._timebase.pairs(),
+        )
+
+    def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> None:
+        """Record `data`, said at `host_ns` about `utc_ns` (about now if not given)."""
+        if utc_ns is None:
+            utc_ns = self._timebase.utc_at_host(host_ns).utc_ns
+        quality = self._timebase.quality(host_ns)
+        self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))
+
+
+def _total_sigma_ns(onset: Onset, sigma_noise_ns: int, stamp: Stamp) -> int | None:
+    """Noise, clock, and what an unknown shape may shift the onset by: half its rise time."""
+    if stamp.sigma_ns is None:
+        return None
+    rise_ns = min(onset.features.rise_us * NS_PER_US / 2, MAX_RISE_SIGMA_NS)
+    return round(math.hypot(sigma_noise_ns, SHAPE_SIGMA_NS, rise_ns, stamp.sigma_ns))

@@ -1,0 +1,148 @@
+"""Where, to a fraction of a sample, impulsive sounds begin within a stretch of waveform.
+
+Looks at one stretch as a whole and keeps nothing between calls, so a clip of a second on either
+side is enough to repeat what was found. When to look is the gate's matter, what the sound is
+like `features`'.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Wave = npt.NDArray[np.float64]
+
+STEP_S = 0.5e-3
+AFTER_S = 1.5e-3
+BEFORE_S = 15e-3
+GUARD_S = 0.7e-3
+APART_S = 12e-3
+LEAST_RISE = 6.0
+LEAST_OVER_FLOOR = 12.0
+_FINE_STEP_S = 0.17e-3
+_SEARCH_S = (-1.5e-3, 2.0e-3)
+_FIRST_PEAK = 0.4
+_FLOOR_PIECE_S = 20e-3
+_FLOOR_QUANTILE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One onset: `index` counts (fractional) samples from the start of the stretch.
+
+    `sigma_noise` is the 1-sigma scatter that noise alone gives, in samples. `rise_ratio` compares
+    the energy just after with that just before, `over_floor` with the noise floor.
+    """
+
+    index: float
+    sigma_noise: float
+    rise_ratio: float
+    over_floor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Samples around the sounds in question, `rate_hz`, shape (n,); full scale is 1.0."""
+
+    samples: Wave
+    rate_hz: int
+
+    def count(self, seconds: float) -> int:
+        """Seconds in samples, at least 1."""
+        return max(1, round(seconds * self.rate_hz))
+
+
+def step_response(samples: Wave, reach: int) -> Wave:
+    """Mean of the next `reach` samples minus mean of the `reach` before, for every sample.
+
+    A Haar wavelet: it answers a step with a triangle that peaks at the step, is blind to hum and
+    wind, and costs one cumulative sum. Zero where it would reach over an end.
+    """
+    response = np.zeros(len(samples))
+    if len(samples) > 2 * reach:
+        total = np.concatenate(([0.0], np.cumsum(samples)))
+        both = total[2 * reach :] - 2.0 * total[reach:-reach] + total[: -2 * reach]
+        response[reach : len(samples) - reach + 1] = both / reach
+    return response
+
+
+def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
+    """All onsets at `first` <= index < `last` (whole samples), in order.
+
+    An onset is where the energy of the step response over the next AFTER_S exceeds that of the
+    BEFORE_S before it LEAST_RISE times (a short-term over long-term average with a guard, after
+    Allen 1978, Bull. Seismol. Soc. Am. 68, 1521), and by more than anywhere else within APART_S.
+    The stretch should reach APART_S + BEFORE_S + GUARD_S before and APART_S + AFTER_S after.
+    """
+    energy = step_response(stretch.samples, stretch.count(STEP_S)) ** 2
+    floor = _floor(energy, stretch.count(_FLOOR_PIECE_S))
+    apart, after = stretch.count(APART_S), stretch.count(AFTER_S)
+    before, guard = stretch.count(BEFORE_S), stretch.count(GUARD_S)
+    start = max(first - apart, before + guard)
+    stop = min(last + apart, len(energy) - after + 1)
+    if stop <= start or floor <= 0.0:
+        return []
+    total = np.concatenate(([0.0], np.cumsum(energy)))
+    at = np.arange(start, stop)
+    ahead = (total[at + after] - total[at]) / after
+    behind = (total[at - guard] - total[at - guard - before]) / before
+    rise = ahead / (behind + floor)
+    rise[ahead < LEAST_OVER_FLOOR * floor] = 0.0
+    coarse = _peaks_apart(rise, apart)
+    return [
+        _refine(stretch, start + peak, float(rise[peak]), float(ahead[peak] / floor))
+        for peak in coarse
+        if rise[peak] > LEAST_RISE and first <= start + peak < last
+    ]
+
+
+def _peaks_apart(values: Wave, apart: int) -> list[int]:
+    """Indices that are the (first) largest of all within `apart` on either side."""
+    candidates = np.flatnonzero(values > LEAST_RISE)
+    peaks = []
+    for index in candidates:
+        left = values[max(0, index - apart) : index]
+        right = values[index + 1 : index + 1 + apart]
+        value = values[index]
+        if (not len(left) or value > left.max()) and (not len(right) or value >= right.max()):
+            peaks.append(int(index))
+    return peaks
+
+
+def _refine(stretch: Stretch, coarse: int, rise_ratio: float, over_floor: float) -> Pick:
+    """Move a coarse onset to the first strong step near it, by a parabola through its peak.
+
+    sigma: the peak of r(t) + n(t) is displaced by n'/|r''| to first order, so it is the standard
+    deviation of the slope of the noise just before, over the curvature of the peak.
+    """
+    reach = max(2, stretch.count(_FINE_STEP_S))
+    low = max(reach, coarse + round(_SEARCH_S[0] * stretch.rate_hz))
+    high = min(len(stretch.samples) - reach, coarse + round(_SEARCH_S[1] * stretch.rate_hz))
+    quiet = max(0, low - stretch.count(BEFORE_S))
+    fine = step_response(stretch.samples[max(0, quiet - reach) : high + reach + 1], reach)
+    fine = fine[min(quiet, reach) :]
+    size = np.abs(fine)
+    peak = low - quiet + _first_strong_peak(size[low - quiet : high - quiet])
+    left, top, right = (float(value) for value in size[peak - 1 : peak + 2])
+    curvature = left - 2.0 * top + right
+    shift = 0.5 * (left - right) / curvature if curvature < 0.0 else 0.0
+    slope_noise = float(np.std(np.diff(fine[: max(3, low - quiet)])))
+    sigma = slope_noise / -curvature if curvature < 0.0 else float(reach)
+    index = quiet + peak + min(0.5, max(-0.5, shift))
+    return Pick(index, min(sigma, float(reach)), rise_ratio, over_floor)
+
+
+def _first_strong_peak(size: Wave) -> int:
+    """Index of the first local maximum that reaches _FIRST_PEAK of the largest, never an end."""
+    inner = size[1:-1]
+    is_peak = (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size.max())
+    found = np.flatnonzero(is_peak)
+    return 1 + int(found[0] if len(found) else np.argmax(inner))
+
+
+def _floor(energy: Wave, piece: int) -> float:
+    """Mean energy of the quieter pieces: what is left when bursts and their tails are not."""
+    whole = energy[: len(energy) // piece * piece]
+    if not len(whole):
+        return float(energy.mean()) if len(energy) else 0.0
+    return float(np.quantile(whole.reshape(-1, piece).mean(axis=1), _FLOOR_QUANTILE))
