@@ -5,6 +5,7 @@ origin as the topic did. Raw envelopes are kept, so that anyone can verify them 
 records mean is for the rest of the locator.
 """
 
+import logging
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from agent.core.records import (
     kind_of,
     parse,
 )
+from agent.core.units import parse_rfc3339_ns
 from agent.errors import ForgedRecord, MalformedRecord, RecordError, StoreError
 
 MAX_EXTRA_RANGES = 128
@@ -43,6 +45,10 @@ CREATE TABLE event (
 """
 _NAME = "([A-Za-z0-9-]{1,32})"
 _EVENT_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/event/([a-z]+)")
+
+_Row = tuple[str, str, int, str, bytes]
+
+log = logging.getLogger("earshot.locator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +163,29 @@ class EventStore:
             for chain in due.values()
         ]
 
-    def envelopes(self) -> Iterator[bytes]:
-        """Every envelope held, by source, chain and seq: one line each of an export."""
-        for _, _, _, _, raw in self._rows():
+    def envelopes(self, source: str | None = None) -> Iterator[bytes]:
+        """Every envelope held (of one node), by source, chain and seq: lines of an export."""
+        for _, _, _, _, raw in self._rows(source):
             yield raw
+
+    def bodies(self) -> Iterator[Body]:
+        """What every envelope held says, verified again; `chain_faults` tells of the others."""
+        for row in self._rows():
+            try:
+                yield self._verify_row(row)
+            except RecordError as error:
+                log.warning("a record held is left out: %s", error)
 
     def chain_faults(self) -> list[str]:
         """One sentence for each signature, link or gap that is wrong in what is held."""
         faults: list[str] = []
         heads: dict[tuple[str, str], Head] = {}
-        for source, name, seq, digest, raw in self._rows():
+        for row in self._rows():
+            source, name, seq, digest, _ = row
             before = heads.get((source, name), Head(name))
             heads[source, name] = Head(name, seq, digest)
             try:
-                body, opened = self._verify(source, raw)
-                if (body.chain, body.seq, opened.digest) != (name, seq, digest):
-                    raise ForgedRecord(f"record {name}/{seq} was altered in the store")
+                body = self._verify_row(row)
                 if seq == before.seq + 1:
                     check_link(body, before)
                 else:
@@ -184,6 +197,13 @@ class EventStore:
     def close(self) -> None:
         """Free the file; what was not committed is lost."""
         self._db.close()
+
+    def _verify_row(self, row: _Row) -> Body:
+        source, name, seq, digest, raw = row
+        body, opened = self._verify(source, raw)
+        if (body.chain, body.seq, opened.digest) != (name, seq, digest):
+            raise ForgedRecord(f"record {name}/{seq} was altered in the store")
+        return body
 
     def _verify(self, source: str, raw: bytes) -> tuple[Body, Opened]:
         keys = self._keys.get(source)
@@ -202,6 +222,10 @@ class EventStore:
         )
         if claims != truth:
             raise ForgedRecord(f"record {body.id} of {source} claims {claims}, but is {truth}")
+        try:
+            _ = body.time is msgspec.UNSET or parse_rfc3339_ns(body.time)
+        except ValueError as error:
+            raise MalformedRecord(f"record {body.id} of {source}: {error}") from None
         return body, opened
 
     def _insert(self, body: Body, opened: Opened, raw: bytes) -> Admitted | Duplicate:
@@ -248,11 +272,16 @@ class EventStore:
             raise StoreError(f"{self._path}: {error}") from error
         self._chains = {(chain.source, chain.name): chain for chain in chains.values()}
 
-    def _rows(self) -> Iterator[tuple[str, str, int, str, bytes]]:
-        return self._db.execute(
+    def _rows(self, source: str | None = None) -> Iterator[_Row]:
+        query = (
             "SELECT source, chain, seq, event.digest, envelope FROM event "
-            "JOIN chain ON chain_id = id ORDER BY source, chain, seq"
+            "JOIN chain ON chain_id = id WHERE ?1 IS NULL OR source = ?1 "
+            "ORDER BY source, chain, seq"
         )
+        try:
+            yield from self._db.execute(query, (source,))
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
 
 
 def _ranges(seqs: list[int]) -> Iterator[tuple[int, int]]:

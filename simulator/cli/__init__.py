@@ -1,0 +1,1 @@
+"""The `earshot-sim` command, one small file per command."""

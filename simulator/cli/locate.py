@@ -1,0 +1,126 @@
+"""`earshot-sim locate`: the reference locator on its own, against any broker.
+
+It keeps its store and its key, so it may be stopped and started at will: nodes hold what it has
+not receipted, and it never counts a record twice.
+"""
+
+import argparse
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from agent.adapters.keyfile import Ed25519FileSigner
+from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.core.units import rfc3339
+from agent.errors import LinkError
+from agent.ports import Connected, Lost
+from simulator.cli.screen import printed
+from simulator.locator import registry
+from simulator.locator.incident import Incident
+from simulator.locator.registry import Registry
+from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.locator.store import EventStore
+from simulator.wording import clock_time, count, place
+
+_STEP_S = 0.2
+_FIRST_ANSWER_S = 15.0
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Locate until stopped, or for so many seconds."""
+    known = registry.load(arguments.registry)
+    signer = _signer(arguments.key)
+    _check_broker(arguments.broker)
+    with closing(EventStore(arguments.store, known.keys, signer)) as store:
+        _introduce(signer, known, arguments.broker)
+        wake = threading.Event()
+        options = MqttOptions(
+            url=arguments.broker,
+            client_id=f"earshot-locator-{signer.keyid}",
+            subscriptions=(EVENTS,),
+            session_expiry_s=SESSION_EXPIRY_S,
+        )
+        with closing(MqttLink(options, wakeup=wake.set)) as link:
+            service = LocatorService(store, link, known)
+            _serve(service, wake, arguments.for_s)
+    rejected = sum(service.counters.rejected.values())
+    printed(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
+    for reason, times in service.counters.rejected.most_common():
+        printed(f"rejected {times}: {reason}")
+    return 0
+
+
+def incident_line(incident: Incident) -> str:
+    """One incident for a person, on one line."""
+    sigma_m = min((one.sigma1_m for one in incident.rounds), default=None)
+    where = "" if sigma_m is None else f" at {place(incident.enu_m)} m, sigma {sigma_m:.1f} m,"
+    what = f" {count(len(incident.rounds), 'round')}" if incident.rounds else ""
+    return (
+        f"{rfc3339(incident.utc_ns)[:10]} {clock_time(incident.utc_ns)} "
+        f"{incident.site}/{incident.cell} {incident.status}{what}{where} "
+        f"heard by {count(len(incident.heard_by), 'node')}: {incident.reason} [{incident.id}]"
+    )
+
+
+class Announcer:
+    """Prints each incident once, again when it is revised, and says when one is withdrawn."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told: dict[str, Incident] = {}
+
+    def update(self, incidents: list[Incident]) -> None:
+        """The present belief."""
+        present = {incident.id: incident for incident in incidents}
+        for gone in self._told.keys() - present:
+            self._tell(f"withdrawn [{gone}]")
+        for incident_id, incident in present.items():
+            if self._told.get(incident_id) != incident:
+                self._tell(incident_line(incident))
+        self._told = present
+
+
+def _signer(path: Path) -> Ed25519FileSigner:
+    return Ed25519FileSigner.load(path) if path.exists() else Ed25519FileSigner.create(path)
+
+
+def _check_broker(url: str) -> None:
+    """Connect once and leave. Raises LinkError if there is no broker to speak to."""
+    answered = threading.Event()
+    options = MqttOptions(url=url, client_id=f"earshot-probe-{time.time_ns() % 10**9}")
+    with closing(MqttLink(options, wakeup=answered.set)) as link:
+        link.connect()
+        deadline_s = time.monotonic() + _FIRST_ANSWER_S
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            answered.wait(left_s)
+            answered.clear()
+            for event in link.poll():
+                if isinstance(event, Connected):
+                    return
+                if isinstance(event, Lost):
+                    raise LinkError(f"{url}: {event.reason}")
+    raise LinkError(f"{url}: no answer within {_FIRST_ANSWER_S:.0f} s: is it an MQTT broker?")
+
+
+def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
+    nodes = count(len(known.stations), "node")
+    printed(f"locating for {nodes} at {url}; nodes must pin this key (keyid {signer.keyid}):")
+    printed(signer.public_pem().strip())
+
+
+def _serve(service: LocatorService, wake: threading.Event, for_s: float | None) -> None:
+    announcer = Announcer(printed)
+    end_s = None if for_s is None else time.monotonic() + for_s
+    while end_s is None or time.monotonic() < end_s:
+        service.step(time.monotonic_ns(), _utc_text)
+        announcer.update(service.incidents)
+        wake.wait(_STEP_S)
+        wake.clear()
+    service.flush()
+    announcer.update(service.incidents)
+
+
+def _utc_text() -> str:
+    return rfc3339(time.time_ns())

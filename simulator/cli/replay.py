@@ -1,0 +1,142 @@
+"""`earshot-sim replay`: one recording through one virtual node, and the records it makes of it.
+
+The node first hears a minute of the recording's own background, so that clock and gate settle.
+Sound goes in as 16-bit samples. The same file, place and start give the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+from rich.table import Table
+
+import agent
+from agent.adapters.keyfile import Ed25519FileSigner
+from agent.adapters.outbox import SqliteOutbox
+from agent.app.node import Node, NodeSettings
+from agent.core.chain import Sealed, Sealer
+from agent.core.envelope import load_public_key, open_envelope
+from agent.core.records import Body, Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
+from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
+from agent.errors import EarshotError
+from simulator.cli.screen import printed
+from simulator.hardware import Board, Hardware, RecordedAudio, assemble, items
+from simulator.leadin import LEAD_IN_S, Recording, read_recording, with_lead_in
+from simulator.livefire.sites import valid_name
+from simulator.randomness import stream
+
+_AIR_C = 15.0
+_LATENCY_BOUND_NS = 500 * NS_PER_US
+_ALL = sys.maxsize
+
+
+class StartError(EarshotError):
+    """`--start` is no time."""
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Print the records, as a table or as envelopes; then the registry row that verifies them."""
+    recording = read_recording(arguments.file)
+    start_utc_ns = _start_utc_ns(arguments.start)
+    name = valid_name(arguments.file.stem) or "recording"
+    digest = hashlib.sha256(recording.samples.tobytes()).hexdigest()
+    signer = Ed25519FileSigner.from_seed(stream(start_utc_ns, "replay key", digest).bytes(32))
+    boot = stream(start_utc_ns, "replay boot", digest).bytes(16).hex()
+    identity = Identity(site="replay", cell="file", node=name, keyid=signer.keyid, boot=boot)
+    hardware = _hardware(recording, start_utc_ns, name)
+    records = _records(hardware, Sealer(identity, signer), digest)
+    if arguments.json:
+        for sealed in records:
+            print(sealed.envelope.decode())
+    else:
+        printed(_table(records, signer))
+    print(f"registry row: {_registry_row(identity, signer, arguments.at)}", file=sys.stderr)
+    return 0
+
+
+def _start_utc_ns(text: str | None) -> int:
+    if text is None:
+        return time.time_ns()
+    try:
+        return parse_rfc3339_ns(text)
+    except ValueError as error:
+        raise StartError(f"--start {error}: write it as 2026-03-14T21:00:00Z") from None
+
+
+def _hardware(recording: Recording, start_utc_ns: int, name: str) -> Hardware:
+    sound = with_lead_in(recording, stream(0, "replay lead-in", name))
+    first_utc_ns = start_utc_ns - LEAD_IN_S * NS_PER_S
+    audio = RecordedAudio(sound, recording.rate_hz, first_utc_ns)
+    return assemble(audio, Board(), name, seed=0, air_temperature_c=_AIR_C)
+
+
+def _records(hardware: Hardware, sealer: Sealer, digest: str) -> list[Sealed]:
+    """All that the node says of what it hears, oldest first."""
+    settings = NodeSettings(
+        software=agent.__version__,
+        settings_sha256=digest,
+        previous_run="new-store",
+        latency_bound_ns=_LATENCY_BOUND_NS,
+    )
+    with tempfile.TemporaryDirectory(prefix="earshot-replay-") as directory:
+        path = Path(directory) / "outbox.sqlite"
+        with closing(SqliteOutbox(path, sealer, lambda: digest[:32], durable=False)) as outbox:
+            node = Node(settings, hardware.microphone.format, outbox, hardware.vitals)
+            for item in items(hardware.microphone, hardware.reference):
+                node.step(item)
+            node.stop(hardware.clock.monotonic_ns(), "end of sound")
+            return sorted(outbox.pending(_ALL, frozenset()), key=lambda sealed: sealed.head.seq)
+
+
+def _table(records: list[Sealed], signer: Ed25519FileSigner) -> Table:
+    keys = {signer.keyid: load_public_key(signer.public_key())}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("seq", justify="right")
+    for name in ("time, UTC", "kind", "what it says"):
+        table.add_column(name)
+    for sealed in records:
+        body = parse(open_envelope(sealed.envelope, keys).payload, Body)
+        when = "-" if body.time is msgspec.UNSET else str(body.time)
+        style = "bold" if isinstance(body.data, Impulse) else None
+        table.add_row(str(body.seq), when, sealed.kind, _said(body.data), style=style)
+    return table
+
+
+def _said(data: Data) -> str:
+    match data:
+        case Impulse():
+            sigma = "unknown" if data.sigma_total_ns is None else f"{data.sigma_total_ns / 1e3:.0f}"
+            features = data.features
+            return (
+                f"sigma {sigma} us, peak {features.peak_dbfs:.1f} dBFS, "
+                f"SNR {features.snr_db:.1f} dB, score {data.verdict.score:.2f}"
+            )
+        case Heartbeat():
+            noise = "unknown" if data.noise_dbfs is None else f"{data.noise_dbfs:.1f} dBFS"
+            return f"{data.triggers} triggers, {data.published} published, noise {noise}"
+        case TimebaseChange():
+            return f"{data.before} -> {data.after}: {data.reason}"
+        case Gap():
+            return f"{data.lost_samples} samples lost: {data.reason}"
+        case _:
+            return data.reason
+
+
+def _registry_row(identity: Identity, signer: Ed25519FileSigner, at: tuple[float, float]) -> str:
+    """What `earshot-sim locate` needs to know of this node."""
+    return json.dumps(
+        {
+            "site": identity.site,
+            "cell": identity.cell,
+            "node": identity.node,
+            "key": signer.public_pem(),
+            "position": {"wgs84": [*at, 0.0]},
+            "sigma_m": 5.0,
+        }
+    )

@@ -1,0 +1,49 @@
+"""What was fired in the live-fire tests, and when. For the score alone: no node reads this.
+
+The surveys hold no usable time. A round's discharge is the median, over the pulses that the
+recording system tagged for it, of arrival minus travel time from the survey.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from agent.core.units import NS_PER_S, sound_speed_mps
+from simulator.livefire.dataset import Test
+from simulator.livefire.sites import Site, valid_name
+from simulator.score import TruthRound
+
+
+def rounds(tests: Sequence[Test], sites: Mapping[str, Site]) -> list[TruthRound]:
+    """Every round of every test; `utc_ns` is None for a round that no pulses were tagged for."""
+    return [
+        TruthRound(
+            cell=valid_name(test.name),
+            utc_ns=utc_ns,
+            enu_m=sites[test.position].local_m(test.survey_m),
+            label=f"{test.position} {test.name} round {number}/{test.rounds}",
+        )
+        for test in tests
+        for number, utc_ns in enumerate(_discharges_ns(test), start=1)
+    ]
+
+
+def _discharges_ns(test: Test) -> list[int | None]:
+    """One time per round, ascending, the unknown ones last."""
+    known = sorted(filter(None, (_discharge_ns(test, uuids) for uuids in test.tuples)))
+    unknown = [None] * (test.rounds - len(known))
+    return [*known[: test.rounds], *unknown]
+
+
+def _discharge_ns(test: Test, uuids: Sequence[str]) -> int | None:
+    """Pulses that are tagged but not in the file are skipped; None if none is left."""
+    speed_mps = sound_speed_mps(test.temperature_c)
+    by_uuid = {pulse.uuid: pulse for pulse in test.pulses}
+    times_ns = [
+        pulse.arrival_utc_ns
+        - round(float(np.linalg.norm(pulse.position_m - test.survey_m)) / speed_mps * NS_PER_S)
+        for uuid in uuids
+        if (pulse := by_uuid.get(uuid)) is not None
+    ]
+    return round(median(times_ns)) if times_ns else None

@@ -1,0 +1,168 @@
+"""The reference locator: signed records in, receipts and incidents out, as one step function.
+
+A record is receipted once it is on disk, and located once, however often it comes. No thread and
+no clock is here. After a restart everything is located afresh from what the store holds and told
+again; an incident's id depends on the records it rests on, so that readers know it again.
+"""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from agent.core.records import Body, Heartbeat
+from agent.core.units import NS_PER_S, parse_rfc3339_ns
+from agent.errors import RecordError
+from agent.ports import Message, Publisher
+from simulator.locator.arrival import Arrival, arrival_of
+from simulator.locator.incident import Incident, to_geojson
+from simulator.locator.post import Letter, Post
+from simulator.locator.registry import Registry
+from simulator.locator.store import Admitted, EventStore
+from simulator.locator.windows import CellBelief, Revision
+
+EVENTS = "earshot/v1/+/+/+/event/#"
+SESSION_EXPIRY_S = 3600
+SETTLE_NS = 5 * NS_PER_S
+MAX_REASONS = 256
+OTHER_REASONS = "for other reasons"
+
+log = logging.getLogger("earshot.locator")
+
+
+@dataclass(slots=True)
+class ServiceCounters:
+    """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS."""
+
+    admitted: int = 0
+    duplicates: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class LocatorService:
+    """Serves every cell of `registry` over one link that subscribes EVENTS.
+
+    Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        publisher: Publisher,
+        registry: Registry,
+        settle_ns: int = SETTLE_NS,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.counters = ServiceCounters()
+        self._store = store
+        self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
+        self._registry = registry
+        self._cells = {
+            (station.site, station.cell): CellBelief(registry.stations, settle_ns)
+            for station in registry.stations.values()
+        }
+        for body in store.bodies():
+            self._feed(body, now_ns=0)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The present belief, oldest first."""
+        found = [one for cell in self._cells.values() for one in cell.incidents]
+        return sorted(found, key=lambda one: (one.utc_ns, one.site, one.cell, one.id))
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """What the nodes heard, cell by cell, oldest first."""
+        return [one for cell in self._cells.values() for one in cell.arrivals]
+
+    @property
+    def is_listening(self) -> bool:
+        """True while the broker brings us what nodes say."""
+        return self._post.is_up
+
+    @property
+    def trouble(self) -> str:
+        """Why the link was lost last, for a person; empty if it never was."""
+        return self._post.trouble
+
+    @property
+    def idle(self) -> bool:
+        """True when the broker has answered for all that was published."""
+        return self._post.idle
+
+    def step(self, now_ns: int, utc_text: Callable[[], str]) -> None:
+        """One turn at monotonic time `now_ns`, 0 or later; never waits.
+
+        `utc_text` tells UTC in RFC 3339, for receipts.
+        """
+        admitted = self._admit(self._post.receive(now_ns))
+        self._store.commit()
+        for topic, receipt in self._store.receipts(utc_text()):
+            self._post.say(Letter(topic, receipt, retain=True))
+        for body in admitted:
+            self._feed(body, now_ns)
+        for cell in self._cells.values():
+            self._announce(cell.settle(now_ns))
+        self._post.send(now_ns)
+
+    def flush(self) -> None:
+        """Locate at once what still waits for late arrivals; the next `step` tells of it."""
+        for cell in self._cells.values():
+            self._announce(cell.settle_all())
+
+    def _admit(self, messages: Iterable[Message]) -> list[Body]:
+        """Records that are new; the rest is counted."""
+        admitted = []
+        for message in messages:
+            try:
+                outcome = self._store.admit(message.topic, message.payload)
+            except RecordError as error:
+                self._reject(str(error))
+                continue
+            if isinstance(outcome, Admitted):
+                admitted.append(outcome.body)
+                self.counters.admitted += 1
+            else:
+                self.counters.duplicates += 1
+        return admitted
+
+    def _reject(self, reason: str) -> None:
+        rejected = self.counters.rejected
+        if reason not in rejected and len(rejected) >= MAX_REASONS:
+            reason = OTHER_REASONS
+        if reason not in rejected:
+            log.warning("record rejected: %s", reason)
+        rejected[reason] += 1
+
+    def _feed(self, body: Body, now_ns: int) -> None:
+        _, _, site, cell, _ = body.source.split(":")
+        belief = self._cells[site, cell]
+        if arrival := arrival_of(body):
+            belief.hear(arrival, now_ns)
+        elif isinstance(body.data, Heartbeat) and body.time is not msgspec.UNSET:
+            temperature_c = body.data.air_temperature_c
+            if temperature_c is not None:
+                belief.feel(parse_rfc3339_ns(body.time), temperature_c, now_ns)
+
+    def _announce(self, revision: Revision) -> None:
+        origin = self._registry.origin_wgs84
+        for incident in revision.changed:
+            self._tell(incident, to_geojson(incident, origin))
+        for incident in revision.withdrawn:
+            self._tell(incident, _withdrawal(incident))
+
+    def _tell(self, incident: Incident, feature: dict[str, Any]) -> None:
+        topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
+        payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
+        self._post.say(Letter(topic, payload))
+
+
+def _withdrawal(incident: Incident) -> dict[str, Any]:
+    """A feature that takes back an incident: late records showed it in another light."""
+    properties = {"site": incident.site, "cell": incident.cell, "status": "withdrawn"}
+    return {"type": "Feature", "id": incident.id, "geometry": None, "properties": properties}
