@@ -110,7 +110,7 @@ def run(
             records_published=grid.records,
             records_verified=max(0, len(held) - len(chain_faults)),
             chain_faults=chain_faults,
-            chains={source: _digest(grid.store, source) for source in grid.registry.stations},
+            chains={source: export_digest(grid.store, source) for source in grid.registry.stations},
             audio_s=grid.audio_s,
             wall_s=time.perf_counter() - started_s,
             cpu_s=time.process_time() - cpu_started_s,
@@ -253,7 +253,8 @@ class Grid:
         )
 
 
-def _digest(store: EventStore, source: str) -> str:
+def export_digest(store: EventStore, source: str) -> str:
+    """SHA-256 of the export of one node: its envelopes in order, one a line."""
     digest = hashlib.sha256()
     for envelope in store.envelopes(source):
         digest.update(envelope + b"\n")

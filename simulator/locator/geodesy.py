@@ -49,3 +49,18 @@ def _ecef_m(place: Wgs84) -> Metres:
         from_axis_m * math.sin(longitude),
         (normal_m * (1 - _ECCENTRICITY_SQUARED) + place[2]) * sin_lat,
     )
+
+
+def wgs84(place_m: Metres, origin: Wgs84) -> Wgs84:
+    """The inverse of `enu_m`: two corrections with it leave less than a millimetre."""
+    guess = origin
+    for _ in range(4):
+        east, north, up = (a - b for a, b in zip(place_m, enu_m(guess, origin), strict=True))
+        radius_m = _SEMI_MAJOR_M + guess[2]
+        parallel_m = radius_m * math.cos(math.radians(guess[0]))
+        guess = (
+            guess[0] + math.degrees(north / radius_m),
+            guess[1] + math.degrees(east / parallel_m),
+            guess[2] + up,
+        )
+    return guess

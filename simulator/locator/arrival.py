@@ -1,0 +1,34 @@
+"""What the locator uses of an impulse record: where and when it was heard, and how clearly."""
+
+from dataclasses import dataclass
+
+from agent.core.records import Body, Impulse
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One onset at one node. `sigma_ns` is the node's own 1-sigma for its time of arrival."""
+
+    source: str
+    record_id: str
+    toa_utc_ns: int
+    sigma_ns: int
+    snr_db: float
+    peak_dbfs: float
+    score: float
+
+
+def arrival_of(body: Body) -> Arrival | None:
+    """The arrival in a record; None if it is no impulse or its node did not know UTC."""
+    data = body.data
+    if not isinstance(data, Impulse) or data.toa_utc_ns is None or data.sigma_total_ns is None:
+        return None
+    return Arrival(
+        source=body.source,
+        record_id=body.id,
+        toa_utc_ns=int(data.toa_utc_ns),
+        sigma_ns=data.sigma_total_ns,
+        snr_db=data.features.snr_db,
+        peak_dbfs=data.features.peak_dbfs,
+        score=data.verdict.score,
+    )
