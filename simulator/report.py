@@ -72,13 +72,15 @@ def verdict_line(score: Score, faults: Sequence[str]) -> str:
 def key_figures(result: GridResult, score: Score) -> Markup:
     """The numbers one looks for first."""
     speed = result.audio_s / result.wall_s if result.wall_s else 0.0
+    verified, published = result.records_verified, result.records_published
+    whole = f"all {published}" if verified == published else f"{verified} / {published}"
     return cards(
         [
             (f"{score.rounds_located} / {score.rounds_fired}", "rounds located, of those fired"),
             (wording.metres(score.median_error_m), "median error"),
             (wording.metres(score.p90_error_m), "90 % are closer than"),
             (f"{score.false_incidents} / {score.incidents}", "false, of located incidents"),
-            (f"{result.records_verified} / {result.records_published}", "records verified"),
+            (whole, "published records verified"),
             (f"{speed:.0f}x", f"real time: {result.audio_s:.0f} s heard in {result.wall_s:.0f} s"),
         ]
     )

@@ -21,11 +21,13 @@ GRID_M = 12.0
 MARGIN_M = 500.0
 MAX_SEEDS = 48
 CANDIDATES_PER_SEED = 3
-_MASTER_BIN_S = 2e-3
+_TRACE_BIN_S = 2e-3
 _COARSE_S = 0.045
 _FINE_S = 0.012
 _TRUST_S = 0.035
 _ECHO_S = 0.8
+_FAR_ECHO_S = 4.0
+_FAR_ECHO_WEAKER_DB = 6.0
 _AFTER_STRONGER = 0.55
 _KNOWN_ECHO = 0.25
 _STATION_HEIGHT_M = 6.0
@@ -63,6 +65,8 @@ class Evidence:
         heights = self.places_m[np.unique(self.station), 2]
         self._height_m = float(np.median(heights)) - _STATION_HEIGHT_M
         self._grid_m = self._grid()
+        apart_m = self._grid_m[:, None] - self.places_m
+        self._flight_s = np.asfortranarray(np.linalg.norm(apart_m, axis=2) / sound_mps)
 
     def of_station(self, station: int) -> npt.NDArray[np.intp]:
         """Indices of a station's arrivals, oldest first."""
@@ -97,8 +101,13 @@ class Evidence:
                 if station in members
                 else shot.emission_s + self.flight_s(shot.enu_m, station) - _TRUST_S
             )
-            after = own[(self.times[own] >= direct) & (self.times[own] < direct + 2 * _ECHO_S)]
-            self.weight[after] = np.minimum(self.weight[after], _KNOWN_ECHO)
+            late = self.times[own] - direct
+            is_echo = (late >= 0.0) & (late < 2 * _ECHO_S)
+            if station in members:
+                is_weaker = self.peak[own] < self.peak[members[station]] - _FAR_ECHO_WEAKER_DB
+                is_echo |= (late >= 0.0) & (late < _FAR_ECHO_S) & is_weaker
+            echoes = own[is_echo]
+            self.weight[echoes] = np.minimum(self.weight[echoes], _KNOWN_ECHO)
         self.free[list(members.values())] = False
 
     def best_hypothesis(self, least_weight: float) -> Hypothesis | None:
@@ -138,16 +147,15 @@ class Evidence:
         if len(np.unique(self.station[usable])) < 4:
             return []
         seeds = usable[np.argsort(-self.weight[usable], kind="stable")][:MAX_SEEDS]
-        flight = np.linalg.norm(self._grid_m[:, None] - self.places_m, axis=2) / self._sound_mps
-        traces = self._traces()
+        flight, traces = self._flight_s, self._traces()
         found: list[tuple[float, Vector, float]] = []
         for seed in seeds:
             emission = self.times[seed] - flight[:, self.station[seed]]
             image = np.zeros(len(self._grid_m))
             for station, trace in enumerate(traces):
                 if trace is not None:
-                    at = ((emission + flight[:, station] + 0.5) / _MASTER_BIN_S).astype(np.intp)
-                    image += trace[np.clip(at, 0, len(trace) - 1)]
+                    at = ((emission + flight[:, station] + 0.5) / _TRACE_BIN_S).astype(np.int32)
+                    image += trace.take(at, mode="clip")
             for place in _separate_maxima(image, self._grid_m, CANDIDATES_PER_SEED):
                 found.append((float(image[place]), self._grid_m[place], float(emission[place])))
         found.sort(key=lambda one: -one[0])
@@ -155,8 +163,8 @@ class Evidence:
 
     def _traces(self) -> list[Vector | None]:
         """Per station: how well an arrival at each instant would fit, on a fine time axis."""
-        length = int((self.times.max() + 1.0) / _MASTER_BIN_S) + 1
-        axis = np.arange(length) * _MASTER_BIN_S - 0.5
+        length = int((self.times.max() + 1.0) / _TRACE_BIN_S) + 1
+        axis = np.arange(length) * _TRACE_BIN_S - 0.5
         traces: list[Vector | None] = []
         for own in self._own:
             own = own[self.free[own]]
@@ -216,11 +224,12 @@ class Evidence:
 def _separate_maxima(image: Vector, grid_m: Vector, count: int) -> list[int]:
     """The best places that are at least five grid steps apart."""
     image = image.copy()
+    east, north, apart = grid_m[:, 0], grid_m[:, 1], 5 * GRID_M
     chosen = []
     for _ in range(count):
         place = int(np.argmax(image))
         if image[place] <= 0.0:
             break
         chosen.append(place)
-        image[np.abs(grid_m[:, :2] - grid_m[place, :2]).max(axis=1) < 5 * GRID_M] = 0.0
+        image[(np.abs(east - east[place]) < apart) & (np.abs(north - north[place]) < apart)] = 0.0
     return chosen

@@ -85,7 +85,7 @@ def test_it_says_what_happened():
         "Too few nodes: 1.",
         "heard by 2 of 5 nodes; 4 are needed",
         "False incidents",
-        "42 / 42",
+        "all 42",
         '"kind": "impulse"',
         "drawn x5",
     ):

@@ -84,17 +84,19 @@ def test_a_late_record_revises_the_window_it_falls_into():
 
 
 def test_a_late_record_can_join_two_windows():
-    """4 s apart they are two; an arrival between them makes them one, and both are revised."""
+    """Two shots 4.5 s apart are two incidents, until an arrival between them makes them one."""
     cell = belief()
     hear(cell, heard(0.0))
     hear(cell, heard(4.5))
     settle(cell, 5.0)
-    before = {one.id for one in cell.incidents}
+    before = cell.incidents
+    assert len(before) == 2
     lone = Arrival(next(iter(STATIONS)), "e" * 32 + "/1", START_NS + 3 * NS_PER_S, 10**6, 9, -40, 0)
     hear(cell, [lone], now_s=20.0)
     revision = settle(cell, 25.0)
-    assert len(cell.incidents) == 2
-    assert {one.id for one in cell.incidents} <= before | {one.id for one in revision.changed}
+    assert cell.incidents == revision.changed
+    assert [len(one.rounds) for one in cell.incidents] == [2]
+    assert revision.withdrawn == before
 
 
 @pytest.mark.parametrize("seed", range(8))
