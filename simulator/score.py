@@ -7,7 +7,7 @@ and not as a miss. Errors are horizontal. Limits and verdicts are the caller's.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, TypeVar
 
@@ -26,7 +26,10 @@ _HEARD_WITHIN_NS = 60_000_000
 _UNLOCATED_WITHIN_NS = (-NS_PER_S, 3 * NS_PER_S)
 
 Point = tuple[float, float, float]
-Cause = Literal["too few nodes", "badly conditioned", "not associated", "time unknown"]
+Span = tuple[int, int]
+Cause = Literal[
+    "not recorded", "too few nodes", "badly conditioned", "not associated", "time unknown"
+]
 _InCell = TypeVar("_InCell", "TruthRound", Incident, Station)
 
 
@@ -42,11 +45,15 @@ class TruthRound:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What explains a miss: what the nodes heard, where they are, and the air of each cell."""
+    """What explains a miss: what the nodes heard, where they are, and the air of each cell.
+
+    `recorded` holds first and last UTC ns of what a source could hear, where that is not all.
+    """
 
     arrivals: Sequence[Arrival]
     stations: Mapping[str, Station]
     air_temperature_c: Mapping[str, float]
+    recorded: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +226,7 @@ class _Inquest:
     def __init__(self, evidence: Evidence, unlocated: Mapping[str, list[Incident]]) -> None:
         self._unlocated = unlocated
         self._air_temperature_c = evidence.air_temperature_c
+        self._recorded = evidence.recorded
         self._stations = _by_cell(evidence.stations.values())
         self._arrivals_ns: dict[str, list[int]] = defaultdict(list)
         for arrival in evidence.arrivals:
@@ -230,7 +238,12 @@ class _Inquest:
             detail = "nobody knows when it was fired, and no located round of its cell is left over"
             return None, Miss("time unknown", detail)
         stations = self._stations.get(truth.cell, [])
-        heard = sum(self._heard(one, truth.utc_ns, truth) for one in stations)
+        due_ns = {one.source: self._due_ns(one, truth.utc_ns, truth) for one in stations}
+        heard = sum(self._heard(source, at_ns) for source, at_ns in due_ns.items())
+        recorded = sum(self._is_recorded(source, at_ns) for source, at_ns in due_ns.items())
+        if heard < NODES_NEEDED and recorded < min(NODES_NEEDED, len(stations)):
+            detail = f"its sound reached {recorded} of {len(stations)} nodes while they recorded"
+            return heard, Miss("not recorded", detail)
         if heard < NODES_NEEDED:
             detail = f"heard by {heard} of {len(stations)} nodes; {NODES_NEEDED} are needed"
             return heard, Miss("too few nodes", detail)
@@ -242,13 +255,17 @@ class _Inquest:
         detail = f"{heard} of {len(stations)} nodes heard it, but their times agree on no place"
         return heard, Miss("not associated", detail)
 
-    def _heard(self, station: Station, fired_ns: int, truth: TruthRound) -> bool:
+    def _due_ns(self, station: Station, fired_ns: int, truth: TruthRound) -> float:
         speed_mps = sound_speed_mps(self._air_temperature_c[truth.cell])
-        due_ns = fired_ns + math.dist(station.enu_m, truth.enu_m) / speed_mps * NS_PER_S
-        return any(
-            abs(arrived_ns - due_ns) <= _HEARD_WITHIN_NS
-            for arrived_ns in self._arrivals_ns[station.source]
-        )
+        return fired_ns + math.dist(station.enu_m, truth.enu_m) / speed_mps * NS_PER_S
+
+    def _heard(self, source: str, due_ns: float) -> bool:
+        arrivals_ns = self._arrivals_ns[source]
+        return any(abs(arrived_ns - due_ns) <= _HEARD_WITHIN_NS for arrived_ns in arrivals_ns)
+
+    def _is_recorded(self, source: str, due_ns: float) -> bool:
+        first_ns, last_ns = self._recorded.get(source, (due_ns, due_ns))
+        return first_ns <= due_ns <= last_ns
 
 
 def _apart_m(one: Point, other: Point) -> float:

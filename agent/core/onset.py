@@ -98,9 +98,10 @@ def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
 
 def _peaks_apart(values: Wave, apart: int) -> list[int]:
     """Indices that are the (first) largest of all within `apart` on either side."""
-    candidates = np.flatnonzero(values > LEAST_RISE)
+    rises = np.concatenate(([True], values[1:] > values[:-1]))
+    holds = np.concatenate((values[:-1] >= values[1:], [True]))
     peaks = []
-    for index in candidates:
+    for index in np.flatnonzero((values > LEAST_RISE) & rises & holds):
         left = values[max(0, index - apart) : index]
         right = values[index + 1 : index + 1 + apart]
         value = values[index]

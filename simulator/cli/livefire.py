@@ -67,7 +67,8 @@ def _audio_s(tests: list[Test]) -> float:
 
 def _evidence(tests: list[Test], result: GridResult) -> Evidence:
     air_temperature_c = {valid_name(test.name): test.temperature_c for test in tests}
-    return Evidence(result.arrivals, result.stations, air_temperature_c)
+    recorded = truth.recorded(tests)
+    return Evidence(result.arrivals, result.stations, air_temperature_c, recorded)
 
 
 def _table(run: LiveFireRun) -> Table:

@@ -4,15 +4,17 @@ The surveys hold no usable time. A round's discharge is the median, over the pul
 recording system tagged for it, of arrival minus travel time from the survey.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 import numpy as np
 
 from agent.core.units import NS_PER_S, sound_speed_mps
-from simulator.livefire.dataset import Test
+from simulator.livefire.dataset import RATE_HZ, Test
+from simulator.livefire.neutralise import excerpt_span
 from simulator.livefire.sites import Site, valid_name
-from simulator.score import TruthRound
+from simulator.locator.registry import source_of
+from simulator.score import Span, TruthRound
 
 
 def rounds(tests: Sequence[Test], sites: Mapping[str, Site]) -> list[TruthRound]:
@@ -27,6 +29,20 @@ def rounds(tests: Sequence[Test], sites: Mapping[str, Site]) -> list[TruthRound]
         for test in tests
         for number, utc_ns in enumerate(_discharges_ns(test), start=1)
     ]
+
+
+def recorded(tests: Iterable[Test]) -> dict[str, Span]:
+    """When each node's recording holds sound and not padding, by source: what it could hear."""
+    spans = {}
+    for test in tests:
+        for one in test.recordings:
+            first, last = excerpt_span(one.samples)
+            source = source_of(*map(valid_name, (test.position, test.name, one.sensor)))
+            begin_ns, end_ns = (
+                one.start_utc_ns + sample * NS_PER_S // RATE_HZ for sample in (first, last)
+            )
+            spans[source] = (begin_ns, end_ns)
+    return spans
 
 
 def _discharges_ns(test: Test) -> list[int | None]:

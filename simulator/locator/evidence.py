@@ -159,7 +159,7 @@ class Evidence:
             for place in _separate_maxima(image, self._grid_m, CANDIDATES_PER_SEED):
                 found.append((float(image[place]), self._grid_m[place], float(emission[place])))
         found.sort(key=lambda one: -one[0])
-        return [(place, emission) for _, place, emission in found[: 2 * MAX_SEEDS]]
+        return [(place, emission) for _, place, emission in found[:MAX_SEEDS]]
 
     def _traces(self) -> list[Vector | None]:
         """Per station: how well an arrival at each instant would fit, on a fine time axis."""

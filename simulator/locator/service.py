@@ -22,7 +22,7 @@ from agent.ports import Message, Publisher
 from simulator.locator.arrival import Arrival, arrival_of
 from simulator.locator.incident import Incident, to_geojson
 from simulator.locator.post import Letter, Post
-from simulator.locator.registry import Registry
+from simulator.locator.registry import Registry, Station
 from simulator.locator.store import Admitted, EventStore
 from simulator.locator.windows import CellBelief, Revision
 
@@ -62,10 +62,10 @@ class LocatorService:
         self._store = store
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._registry = registry
-        self._cells = {
-            (station.site, station.cell): CellBelief(registry.stations, settle_ns)
-            for station in registry.stations.values()
-        }
+        stations: dict[tuple[str, str], dict[str, Station]] = {}
+        for source, station in registry.stations.items():
+            stations.setdefault((station.site, station.cell), {})[source] = station
+        self._cells = {cell: CellBelief(known, settle_ns) for cell, known in stations.items()}
         for body in store.bodies():
             self._feed(body, now_ns=0)
 

@@ -3,7 +3,17 @@
 import pytest
 
 from simulator.score import Evidence, score
-from tests.support.located import AIR_C, arrivals, fired, incident, located, stations, unlocated
+from tests.support.located import (
+    AIR_C,
+    NODES_ENU_M,
+    START_NS,
+    arrivals,
+    fired,
+    incident,
+    located,
+    stations,
+    unlocated,
+)
 
 
 def inquest(truth, incidents=(), heard=()):
@@ -101,6 +111,20 @@ def test_too_few_nodes_heard_it():
     row = inquest(truth, heard=arrivals(truth, ["n1", "n2", "n3"]))
     assert (row.nodes_heard, row.miss.cause) == (3, "too few nodes")
     assert row.miss.detail == "heard by 3 of 5 nodes; 4 are needed"
+
+
+def test_a_round_after_the_recordings_end_could_not_be_heard():
+    """Where recordings are short excerpts, the miss is not blamed on who listened to them."""
+    truth = fired(1.0)
+    due_ns = {one.source: one.toa_utc_ns for one in arrivals(truth, NODES_ENU_M)}
+    ended = {source: (START_NS, at_ns - 1) for source, at_ns in due_ns.items()}
+    lasted = {source: (START_NS, at_ns + 1) for source, at_ns in list(due_ns.items())[:3]}
+    evidence = Evidence([], stations(), {"a": AIR_C}, ended | lasted)
+    miss = score([truth], [], evidence).rows[0].miss
+    assert (miss.cause, miss.detail[:30]) == ("not recorded", "its sound reached 3 of 5 nodes")
+    first = next(iter(ended))
+    evidence = Evidence([], stations(), {"a": AIR_C}, {first: ended[first]})
+    assert score([truth], [], evidence).rows[0].miss.cause == "too few nodes"
 
 
 def test_an_arrival_at_another_time_is_of_something_else():

@@ -1,125 +1,24 @@
-"""The paho link beyond the port: versions, refusals, TLS, reasons a technician can read."""
+"""The paho link beyond the port: versions, refusals, reasons a technician can read."""
 
 import socket
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.errors import LinkError
 from agent.ports import Connected, Lost, Message, Refused, Sent
 from tests.support.links import Collector, until, world_of
-
-CONNECT, PUBLISH, SUBSCRIBE = 1, 3, 8
-CONNACK_5 = bytes.fromhex("2003000000")
-
-
-def suback_5(packet: bytes, code: int) -> bytes:
-    return b"\x90\x04" + packet[:2] + b"\x00" + bytes([code])
-
-
-def puback_5(packet: bytes, code: int) -> bytes:
-    topic_end = 2 + int.from_bytes(packet[:2], "big")
-    return b"\x40\x03" + packet[topic_end : topic_end + 2] + bytes([code])
-
-
-Answers = dict[int, Callable[[bytes], bytes]]
-WELCOME: Answers = {CONNECT: lambda _: CONNACK_5}
-
-
-class TinyBroker:
-    """The broker's end of the wire, byte for byte: one answer per packet type, then silence.
-
-    An answer that is empty ends the connection.
-    """
-
-    def __init__(self, answers: Answers, tls: ssl.SSLContext | None = None) -> None:
-        self._answers, self._tls = answers, tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.heard: list[int] = []
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                wire, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                if self._tls:
-                    wire = self._tls.wrap_socket(
-                        wire, server_side=True, do_handshake_on_connect=False
-                    )
-                    wire.do_handshake()
-                self._converse(wire)
-            except OSError:
-                pass  # the client hung up, which is its right
-            finally:
-                wire.close()
-
-    def _converse(self, wire: socket.socket) -> None:
-        with wire.makefile("rb") as packets:
-            while first := packets.read(1):
-                kind, length, shift = first[0] >> 4, 0, 0
-                while True:
-                    (byte,) = packets.read(1)
-                    length |= (byte & 0x7F) << shift
-                    shift += 7
-                    if byte < 0x80:
-                        break
-                packet = packets.read(length)
-                self.heard.append(kind)
-                if answer := self._answers.get(kind):
-                    reply = answer(packet)
-                    if not reply:
-                        return
-                    wire.sendall(reply)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., TinyBroker]]:
-    brokers: list[TinyBroker] = []
-
-    def start(answers: Answers, tls: ssl.SSLContext | None = None) -> TinyBroker:
-        brokers.append(TinyBroker(answers, tls))
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.close()
-
-
-@pytest.fixture
-def link_to() -> Iterator[Callable[..., Collector]]:
-    """A started link to a port, closed at the end of the test (before the broker ends)."""
-    links: list[MqttLink] = []
-
-    def start(port: int, scheme: str = "mqtt", wakeup=lambda: None, **options: object) -> Collector:
-        url = f"{scheme}://127.0.0.1:{port}"
-        links.append(MqttLink(MqttOptions(url, "n1", **options), wakeup))
-        links[-1].connect()
-        return Collector(links[-1])
-
-    yield start
-    for link in links:
-        link.close()
+from tests.support.tiny_broker import (
+    CONNACK_5,
+    CONNECT,
+    PUBLISH,
+    SUBSCRIBE,
+    WELCOME,
+    puback_5,
+    suback_5,
+)
 
 
 @pytest.mark.parametrize(
@@ -289,57 +188,6 @@ def test_a_silent_broker_is_noticed_by_keepalive(serve, link_to) -> None:
     link.wait(Connected)
     (lost,) = link.wait(Lost)
     assert "lost" in lost.reason
-
-
-def certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = directory / "cert.pem", directory / "key.pem"
-    cert_path.write_bytes(signed.public_bytes(Encoding.PEM))
-    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return cert_path, key_path
-
-
-PAHO_LEAKS_ON_FAILED_HANDSHAKE = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-)  # paho leaves that socket to the garbage collector, which closes it as soon as we have the reason
-
-
-@PAHO_LEAKS_ON_FAILED_HANDSHAKE
-def test_tls_trusts_only_the_named_authority(serve, link_to, tmp_path: Path) -> None:
-    """With its authority the broker is met over TLS; without it, or without TLS, it is refused."""
-    cert, key = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    secure = serve(WELCOME, context)
-    trusting = link_to(secure.port, "mqtts", ca=cert)
-    trusting.wait(Connected)
-    trusting.publisher.close()
-    (lost,) = link_to(secure.port, "mqtts").wait(Lost)
-    assert lost.reason.startswith(f"certificate of 127.0.0.1:{secure.port} is not to be trusted:")
-
-
-@PAHO_LEAKS_ON_FAILED_HANDSHAKE
-def test_tls_below_1_2_is_refused(serve, link_to, tmp_path: Path) -> None:
-    """A broker that offers only TLS 1.1 is not spoken to."""
-    cert, key = certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    (lost,) = link_to(serve(WELCOME, context).port, "mqtts", ca=cert).wait(Lost)
-    assert lost.reason.startswith("no TLS with 127.0.0.1:")
 
 
 def test_a_stray_message_is_delivered_as_it_came(serve, link_to) -> None:

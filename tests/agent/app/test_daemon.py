@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from agent.app.node import Tick
 
 from agent.adapters.host import SystemClock
 from agent.app.daemon import Daemon, Item
+from agent.app.node import Tick
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.timebase import TimeMark
 from agent.errors import AudioError, EarshotError

@@ -63,6 +63,16 @@ def test_a_tuple_of_unknown_uuids_only_tells_nothing():
     assert seconds(rounds) == [3.0, 3.5, None]
 
 
+def test_what_was_recorded_is_what_is_not_padding():
+    """Two to five seconds into the file of each node, by the source that its records will bear."""
+    spans = truth.recorded([fired_test()])
+    assert spans["urn:earshot:FP6:test-115:S-1"] == (
+        START_NS + 2 * NS_PER_S,
+        START_NS + 5 * NS_PER_S,
+    )
+    assert len(spans) == 4
+
+
 @pytest.mark.field
 @needs_pittsburgh
 def test_pittsburgh_has_180_rounds_one_without_a_time():
