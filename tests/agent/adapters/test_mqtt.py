@@ -1,6 +1,7 @@
 """The paho link beyond the port: versions, refusals, reasons a technician can read."""
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
