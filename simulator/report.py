@@ -135,7 +135,7 @@ def _lead(run: ScenarioRun) -> str:
         f"{len(scenario.nodes)} nodes at {scenario.site}/{scenario.cell}, "
         f"{scenario.duration_s:g} s from {rfc3339(scenario.utc_ns(0.0))[:19]}Z, "
         f"{scenario.air.temperature_c:g} °C, wind {scenario.air.wind_mps:g} m/s. Seed "
-        f"{scenario.seed}, {run.mode} mode over {run.result.broker}."
+        f"{scenario.seed}, {run.mode} mode, broker {run.result.broker}."
     )
 
 

@@ -66,7 +66,7 @@ def _lead(run: LiveFireRun) -> str:
     return (
         f"{wording.count(run.score.rounds_fired, 'round')} of pistol fire in {tests} tests at "
         f"{', '.join(sorted(run.sites))}, heard by {nodes} nodes from real recordings at 12 kHz. "
-        f"Seed {run.seed}, over {run.result.broker}."
+        f"Seed {run.seed}, broker {run.result.broker}."
     )
 
 

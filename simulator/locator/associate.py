@@ -24,7 +24,7 @@ from simulator.locator.incident import (
 from simulator.locator.registry import Station
 
 LEAST_NODES = 4
-LEAST_WEIGHT = 2.2
+LEAST_WEIGHT = 2.5
 MAX_SIGMA_M = 40.0
 ROUNDS_WITHIN_S = 8.0
 PATTERN_WITHIN_S = 6e-3

@@ -26,11 +26,13 @@ _COARSE_S = 0.045
 _FINE_S = 0.012
 _TRUST_S = 0.035
 _ECHO_S = 0.8
+_LOUDER_THAN_AN_ECHO_DB = 2.0
 _FAR_ECHO_S = 4.0
 _FAR_ECHO_WEAKER_DB = 6.0
 _AFTER_STRONGER = 0.55
 _KNOWN_ECHO = 0.25
 _STATION_HEIGHT_M = 6.0
+_DEAF_NEAR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,9 @@ class Evidence:
             late = self.times[own] - direct
             is_echo = (late >= 0.0) & (late < 2 * _ECHO_S)
             if station in members:
-                is_weaker = self.peak[own] < self.peak[members[station]] - _FAR_ECHO_WEAKER_DB
-                is_echo |= (late >= 0.0) & (late < _FAR_ECHO_S) & is_weaker
+                louder_db = self.peak[own] - self.peak[members[station]]
+                is_echo &= louder_db < _LOUDER_THAN_AN_ECHO_DB
+                is_echo |= (late >= 0.0) & (late < _FAR_ECHO_S) & (louder_db < -_FAR_ECHO_WEAKER_DB)
             echoes = own[is_echo]
             self.weight[echoes] = np.minimum(self.weight[echoes], _KNOWN_ECHO)
         self.free[list(members.values())] = False
@@ -144,7 +147,7 @@ class Evidence:
     def _candidates(self) -> list[tuple[Vector, float]]:
         """Places where the back-projections of a seed and of all others agree best."""
         usable = np.flatnonzero(self.free & (self.weight > _KNOWN_ECHO))
-        if len(np.unique(self.station[usable])) < 4:
+        if not len(usable) or len(np.unique(self.station[self.free])) < 4:
             return []
         seeds = usable[np.argsort(-self.weight[usable], kind="stable")][:MAX_SEEDS]
         flight, traces = self._flight_s, self._traces()
@@ -199,7 +202,14 @@ class Evidence:
         if len(kept) < 4:
             return None
         fit = np.exp(-0.5 * (late[late < _TRUST_S] / _FINE_S) ** 2)
-        return Hypothesis(place, emission, kept, float(fit @ self.weight[list(kept.values())]))
+        weight = float(fit @ self.weight[list(kept.values())])
+        return Hypothesis(place, emission, kept, weight - _DEAF_NEAR * self._deaf_near(place, kept))
+
+    def _deaf_near(self, place: Vector, members: Mapping[int, int]) -> int:
+        """How many stations nearer than the median member heard nothing of it."""
+        distance = np.linalg.norm(self.places_m - place, axis=1)
+        reach = float(np.median(distance[list(members)]))
+        return int(np.sum(distance < reach)) - int(np.sum(distance[list(members)] < reach))
 
     def _choose(self, place: Vector, emission: float, within_s: float) -> dict[int, int]:
         """Per station the free arrival that fits best, if one is `within_s`."""
