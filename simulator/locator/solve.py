@@ -1,8 +1,8 @@
 """Position and time of one discharge from times of arrival, with a covariance.
 
-Gauss-Newton on all unknowns at once: east, north, height and time of emission. Which arrivals
-belong together is `associate`'s matter. Straight rays, one sound speed, no wind: what these leave
-out is inside PATH_SIGMA.
+Gauss-Newton on all unknowns at once: east, north, height, time of emission and a uniform wind.
+Which arrivals belong together is `associate`'s matter. Rays are straight and the air is the same
+everywhere: what that leaves out is inside AIR_SIGMA and PATH_SIGMA_S.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float64]
 
 PATH_SIGMA_S = 4e-3
-AIR_SIGMA = 0.004
+AIR_SIGMA = 0.002
 HEIGHT_SIGMA_M = 15.0
+WIND_SIGMA_MPS = 2.5
 _HUBER = 2.0
 _ITERATIONS = 12
 _DONE_M = 1e-3
@@ -49,32 +50,45 @@ def solve(
     """Least squares with Huber weights; None where the geometry gives no answer.
 
     `stations_m` (n, 3), `arrivals_s` and `sigmas_s` (n,), n >= 4; `guess_m` (3,), whose height is
-    also the prior for the source's height, with HEIGHT_SIGMA_M. Refraction, wind and an unknown
-    temperature grow with the path: AIR_SIGMA of it; bent or reflected paths add PATH_SIGMA_S.
+    also the prior for the source's height, with HEIGHT_SIGMA_M. Wind, with a prior of calm and
+    WIND_SIGMA_MPS, adds its component along the path to the speed of sound; temperature and
+    refraction add AIR_SIGMA of the path, bent or reflected paths PATH_SIGMA_S.
     Formula: Gauss-Newton for multilateration, Foy 1976, IEEE Trans. AES-12, 187.
     """
-    place, prior_height = guess_m.astype(np.float64).copy(), float(guess_m[2])
-    distance = np.linalg.norm(stations_m - place, axis=1)
-    emission = float(np.median(arrivals_s - distance / sound_mps))
+    unknowns = np.append(guess_m.astype(np.float64), [0.0, 0.0, 0.0])  # e, n, u, time, wind e, n
+    distance = np.linalg.norm(stations_m - guess_m, axis=1)
+    unknowns[3] = np.median(arrivals_s - distance / sound_mps)
     sigma = np.sqrt(sigmas_s**2 + PATH_SIGMA_S**2 + (AIR_SIGMA * distance / sound_mps) ** 2)
-    height_row = np.array([0.0, 0.0, 1.0 / HEIGHT_SIGMA_M, 0.0])
+    prior = np.append(guess_m[2], [0.0, 0.0])
+    priors = np.zeros((3, 6))
+    priors[[0, 1, 2], [2, 4, 5]] = [1 / HEIGHT_SIGMA_M, 1 / WIND_SIGMA_MPS, 1 / WIND_SIGMA_MPS]
     for _ in range(_ITERATIONS):
-        apart = place - stations_m
-        distance = np.maximum(np.linalg.norm(apart, axis=1), 1e-3)
-        residual = arrivals_s - emission - distance / sound_mps
+        residual, slope = _linearise(unknowns, stations_m, arrivals_s, sound_mps)
         weight = np.minimum(1.0, _HUBER / np.maximum(np.abs(residual / sigma), 1e-9)) ** 0.5 / sigma
-        slope = np.column_stack((apart / distance[:, None] / sound_mps, np.ones(len(residual))))
-        matrix = np.vstack((slope * weight[:, None], height_row))
-        target = np.append(residual * weight, (prior_height - place[2]) / HEIGHT_SIGMA_M)
-        step, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=None)
-        if rank < 4:
+        matrix = np.vstack((slope * weight[:, None], priors))
+        pull = (prior - unknowns[[2, 4, 5]]) * priors[[0, 1, 2], [2, 4, 5]]
+        step, _, rank, _ = np.linalg.lstsq(matrix, np.append(residual * weight, pull), rcond=None)
+        if rank < 6:
             return None
-        reach = max(1.0, float(np.linalg.norm(step[:3])) / 200.0)
-        place, emission = place + step[:3] / reach, emission + float(step[3]) / reach
+        unknowns += step / max(1.0, float(np.linalg.norm(step[:3])) / 200.0)
         if float(np.abs(step[:3]).max()) < _DONE_M:
             break
-    residual = arrivals_s - emission - np.linalg.norm(stations_m - place, axis=1) / sound_mps
+    residual, _ = _linearise(unknowns, stations_m, arrivals_s, sound_mps)
     freedom = max(1, len(residual) - 3)
     excess = max(1.0, float(((residual * weight) ** 2).sum()) / freedom)
     covariance = np.linalg.inv(matrix.T @ matrix) * excess
-    return Solution(place, emission, covariance[:2, :2], residual)
+    return Solution(unknowns[:3], float(unknowns[3]), covariance[:2, :2], residual)
+
+
+def _linearise(
+    unknowns: Vector, stations_m: Vector, arrivals_s: Vector, sound_mps: float
+) -> tuple[Vector, Vector]:
+    """Residuals (n,) and the slope (n, 6) of the predicted arrivals in each unknown."""
+    apart = stations_m - unknowns[:3]
+    distance = np.maximum(np.linalg.norm(apart, axis=1), 1e-3)
+    along = apart / distance[:, None]
+    speed = sound_mps + along[:, :2] @ unknowns[4:]
+    residual = arrivals_s - unknowns[3] - distance / speed
+    by_wind = -(distance / speed**2)[:, None] * along[:, :2]
+    slope = np.column_stack((-along / speed[:, None], np.ones(len(distance)), by_wind))
+    return residual, slope
