@@ -69,13 +69,11 @@ class Trouble:
             self.acts.pop(0)[1]()
 
 
-def run_in(world, directory, trouble):
-    """The one-shot scenario over `world`, with trouble under way; the grid is left open."""
-    run = Grid(plans_of(), SEED, directory, world.link, HurriedPace(), lambda now: trouble(now))
+def finished(run):
+    """The one-shot scenario, run to its end; the grid is left open."""
     run.await_locator()
     run.run_batch(plans_of())
     run.finish()
-    return run
 
 
 def assert_whole(run, reference):
@@ -95,8 +93,11 @@ def test_a_broker_killed_under_way_loses_nothing(kind, reference, tmp_path):
     with world_of(kind) as world:
         kill, restart = world.broker.kill, world.broker.restart
         trouble = Trouble(at_7=kill, at_12=restart, at_18=kill, at_24=restart)
-        with closing(run_in(world, tmp_path, trouble)) as run:
+        run = Grid(plans_of(), SEED, tmp_path, world.link, HurriedPace(), trouble)
+        with closing(run):
+            finished(run)
             assert trouble.acts == []
+            assert run.service.trouble
             assert_whole(run, reference)
 
 
@@ -110,11 +111,9 @@ def test_a_locator_dropped_under_way_loses_nothing(kind, reference, tmp_path):
             run.open_locator()
 
         trouble = Trouble(at_6=drop, at_14=drop, at_20=drop)
-        run = Grid(plans_of(), SEED, tmp_path, world.link, HurriedPace(), lambda now: trouble(now))
+        run = Grid(plans_of(), SEED, tmp_path, world.link, HurriedPace(), trouble)
         with closing(run):
-            run.await_locator()
-            run.run_batch(plans_of())
-            run.finish()
+            finished(run)
             assert trouble.acts == []
             assert_whole(run, reference)
 

@@ -40,6 +40,9 @@ class UplinkSteps(Protocol):
     @property
     def idle(self) -> bool: ...
 
+    @property
+    def trouble(self) -> str: ...
+
     def step(self, now_ns: int) -> None: ...
 
 
@@ -138,11 +141,23 @@ class Daemon:
             return Tick(self._clock.monotonic_ns())
 
     def _deliver(self) -> str:
+        told = self._uplink.trouble
         while not self._drained():
             self._uplink.step(self._clock.monotonic_ns())
+            told = self._tell_link(told)
             self._wake.wait(UPLINK_POLL_S)
             self._wake.clear()
         return "delivered"
+
+    def _tell_link(self, told: str) -> str:
+        """One line down, one line up, and one when the reason changes."""
+        trouble = self._uplink.trouble
+        if trouble != told:
+            if trouble:
+                log.warning("link down: %s", trouble)
+            else:
+                log.info("link up")
+        return trouble
 
     def _drained(self) -> bool:
         deadline_ns = self._drain_until_ns

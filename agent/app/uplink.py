@@ -88,6 +88,11 @@ class Uplink:
         self._forget_connection()
 
     @property
+    def trouble(self) -> str:
+        """Why there is no connection, for a person; empty while there is one."""
+        return "" if self._link == "up" else self.counters.last_reason or "not connected yet"
+
+    @property
     def idle(self) -> bool:
         """True when every record is receipted and nothing is in flight."""
         return self._outbox.backlog() == 0 and not self._in_flight

@@ -23,6 +23,7 @@ Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 EpochNs = Annotated[str, Meta(pattern="^-?[0-9]{1,20}$", description="ns since 1970, decimal")]
+HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
 Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1)]
 
@@ -183,7 +184,7 @@ class Body(_Frozen, frozen=True, kw_only=True, omit_defaults=False):
     chain: Hex32
     seq: Seq
     prev: Hex64
-    host_ns: EpochNs
+    host_ns: HostNs
     clock: TimeQuality
     data: Data
 

@@ -31,13 +31,21 @@ SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
 MAX_REASONS = 256
 OTHER_REASONS = "for other reasons"
+_END_OF_TIME_NS = 2**63
+_MAX_SIGMA_NS = 10 * NS_PER_S
+_MAX_DB = 300.0
+_COLDEST_C, _HOTTEST_C = -90.0, 70.0
 
 log = logging.getLogger("earshot.locator")
 
 
 @dataclass(slots=True)
 class ServiceCounters:
-    """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS."""
+    """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS.
+
+    A record that verifies but holds impossible values is admitted, for it is evidence, and also
+    rejected: nothing is located with it.
+    """
 
     admitted: int = 0
     duplicates: int = 0
@@ -143,11 +151,18 @@ class LocatorService:
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if arrival := arrival_of(body):
-            belief.hear(arrival, now_ns)
+            if _is_possible(arrival):
+                belief.hear(arrival, now_ns)
+            else:
+                self._reject(f"an impulse of {body.source} has impossible values: not located")
         elif isinstance(body.data, Heartbeat) and body.time is not msgspec.UNSET:
             temperature_c = body.data.air_temperature_c
-            if temperature_c is not None:
+            if temperature_c is None:
+                return
+            if _COLDEST_C <= temperature_c <= _HOTTEST_C:
                 belief.feel(parse_rfc3339_ns(body.time), temperature_c, now_ns)
+            else:
+                self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
 
     def _announce(self, revision: Revision) -> None:
         origin = self._registry.origin_wgs84
@@ -160,6 +175,15 @@ class LocatorService:
         topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
         payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
         self._post.say(Letter(topic, payload))
+
+
+def _is_possible(arrival: Arrival) -> bool:
+    """False for values that no honest node has; a stolen key must not stop the locator."""
+    return (
+        0 <= arrival.toa_utc_ns < _END_OF_TIME_NS
+        and arrival.sigma_ns <= _MAX_SIGMA_NS
+        and max(abs(arrival.snr_db), abs(arrival.peak_dbfs)) <= _MAX_DB
+    )
 
 
 def _withdrawal(incident: Incident) -> dict[str, Any]:

@@ -87,6 +87,10 @@ class Post:
     def idle(self) -> bool:
         return self.waiting == 0
 
+    @property
+    def trouble(self) -> str:
+        return "the post office is shut" if self.broken else ""
+
     def step(self, now_ns: int) -> None:
         if not self.broken:
             self.waiting = max(0, self.waiting - 1)
@@ -191,3 +195,19 @@ def test_the_daemon_leaves_heavy_libraries_alone() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert answer.stdout.split() == []
+
+
+class Commuter(Post):
+    """An uplink whose link comes and goes: three steps down, three up, then down for good."""
+
+    def step(self, now_ns: int) -> None:
+        self.waiting -= 1
+        self.broken = self.waiting > 6 or self.waiting <= 3
+
+
+def test_the_link_is_told_in_one_line_each_way(caplog: pytest.LogCaptureFixture) -> None:
+    """At 3 a.m. the log says when the link came up and why it went, once."""
+    post = Commuter(9, broken=True)
+    with caplog.at_level("INFO", logger="earshot"):
+        daemon_of(Tape(1500), Ear(), post).run()
+    assert caplog.messages == ["link up", "link down: the post office is shut"]

@@ -5,6 +5,7 @@ import logging
 import math
 import random
 
+import msgspec
 import pytest
 
 from agent.core.envelope import open_envelope
@@ -16,7 +17,7 @@ from simulator.locator.service import EVENTS, MAX_REASONS, OTHER_REASONS, Locato
 from simulator.locator.store import EventStore
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import SHOT, Cell
-from tests.support.drafts import LOCATOR, LOCATOR_KEYS, NOW
+from tests.support.drafts import LOCATOR, LOCATOR_KEYS, NOW, impulse
 
 ALL = ("n1", "n2", "n3", "n4", "n5")
 
@@ -153,6 +154,28 @@ def test_reasons_do_not_fill_the_memory(centre):
     assert len(rejected) == MAX_REASONS + 1
     assert rejected[OTHER_REASONS] == 50
     assert sum(rejected.values()) == MAX_REASONS + 50
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"toa_utc_ns": "99999999999999999999"},
+        {"toa_utc_ns": "-99999999999999999999"},
+        {"sigma_total_ns": 10**15},
+        {"features": msgspec.structs.replace(impulse().features, snr_db=1e308)},
+        {"features": msgspec.structs.replace(impulse().features, peak_dbfs=-1e308)},
+    ],
+)
+def test_a_node_that_lies_does_not_stop_the_others(centre, lie):
+    """Signed with its own key, but impossible: kept as evidence, counted, never located with."""
+    centre.tell([centre.cell.say("n1", msgspec.structs.replace(impulse(), **lie))])
+    centre.tell(centre.cell.warmth({"n2": -300.0}))
+    centre.tell(centre.cell.shot(0.0))
+    centre.run(10)
+    assert [one.status for one in centre.service.incidents] == ["located"]
+    assert len(centre.service.arrivals) == 5
+    assert centre.service.counters.admitted == 7
+    assert sum(centre.service.counters.rejected.values()) == 2
 
 
 def test_late_records_reopen_a_window(centre):
