@@ -164,7 +164,9 @@ class Grid:
         self.store = EventStore(self._directory / STORE_NAME, self.registry.keys, self._locator)
         self._link: Publisher = self._link_to("earshot-locator", EVENTS, lasting=True)
         rng = random.Random(stream(self._seed, "locator jitter").bytes(16))  # noqa: S311
-        self.service = LocatorService(self.store, self._link, self.registry, rng=rng)
+        self.service = LocatorService(
+            self.store, self._link, self.registry, self._pace.settle_ns, rng
+        )
 
     def await_locator(self) -> None:
         """Wait until the locator listens. Raises LinkError."""

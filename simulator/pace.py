@@ -4,14 +4,19 @@ import time
 from typing import Protocol
 
 from agent.core.units import NS_PER_MS, NS_PER_S
+from simulator.locator.service import SETTLE_NS
 
 _REST_S = 0.01
 
 
 class Pace(Protocol):
-    """What time it is after a slice was heard, and after a while of waiting; monotonic ns."""
+    """What time it is after a slice was heard, and after a while of waiting; monotonic ns.
+
+    `settle_ns` is how long the locator waits for late arrivals before it locates.
+    """
 
     slice_ns: int
+    settle_ns: int
 
     def after_slice(self) -> int:
         """A slice of `slice_ns` was heard."""
@@ -21,9 +26,14 @@ class Pace(Protocol):
 
 
 class VirtualPace:
-    """Time passes by what is heard and by waiting, and stands still otherwise."""
+    """Time passes by what is heard and by waiting, and stands still otherwise.
+
+    Nobody waits for an answer here, so the locator lets the nodes' first heartbeats come, which
+    tell how warm it is, rather than locate everything twice. The end of a run settles all.
+    """
 
     slice_ns = 500 * NS_PER_MS
+    settle_ns = 65 * NS_PER_S
 
     def __init__(self) -> None:
         self._now_ns = 0
@@ -42,6 +52,7 @@ class FastPace:
     """Sound is heard as fast as can be; link and locator live in real time."""
 
     slice_ns = 500 * NS_PER_MS
+    settle_ns = SETTLE_NS
 
     def after_slice(self) -> int:
         """Whatever time it is now."""

@@ -53,7 +53,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     link = MqttLink(
         MqttOptions(
             url=settings.broker.url,
-            client_id=f"{identity.site}-{identity.cell}-{identity.node}",
+            client_id=identity.source,  # names may hold dashes: joined by them they are not unique
             protocol=settings.broker.protocol,
             subscriptions=(f"{identity.topic}/receipt",),
             will=(status_topic, _status(identity, signer, online=False)),

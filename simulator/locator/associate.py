@@ -62,7 +62,7 @@ def locate(
 
 
 def _further_rounds(evidence: Evidence, first: Hypothesis) -> list[_Shot]:
-    """Rounds whose arrivals repeat the first one's pattern at three nodes in four, or more."""
+    """Rounds whose arrivals repeat the first one's pattern at half of its nodes, or more."""
     rounds: list[_Shot] = []
     taken = {0.0}
     leader = max(first.members, key=lambda s: evidence.strength[first.members[s]])
@@ -71,7 +71,7 @@ def _further_rounds(evidence: Evidence, first: Hypothesis) -> list[_Shot]:
         if abs(delay) > ROUNDS_WITHIN_S or any(abs(delay - t) < LEAST_GAP_S for t in taken):
             continue
         members = _repeats(evidence, first, delay)
-        if len(members) >= max(3, round(0.75 * len(first.members))):
+        if len(members) >= max(3, -(-len(first.members) // 2)):
             taken.add(delay)
             exact = float(
                 np.median(
