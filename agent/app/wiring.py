@@ -82,7 +82,10 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     daemon = Daemon(source, _reference(settings.time, clock), clock, node, uplink, wake)
     try:
         with closing(link):
-            yield daemon
+            try:
+                yield daemon
+            finally:  # a clean good-bye silences the last will, so its words are said here
+                link.publish(status_topic, _status(identity, signer, online=False), retain=True)
     finally:
         if daemon.stop_recorded:  # else the next start must read 'unclean'
             outbox.close()

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.keyfile import load_public_key_file
-from agent.core.envelope import key_id
-from agent.core.records import Start, Stop
+from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.core.envelope import key_id, open_envelope
+from agent.core.records import Start, Status, Stop, parse
+from agent.ports import Message
 from simulator.broker import start_broker
+from tests.support.links import Collector
 from tests.support.pole import RATE_HZ, Listener, Pole, earshot
 
 
@@ -37,6 +40,21 @@ def test_a_recording_is_heard_to_its_end_and_delivered(tmp_path: Path, url: str)
     )
     assert bodies[-1].data == Stop(reason="end of sound")
     assert [body.seq for body in bodies] == list(range(1, len(bodies) + 1))
+
+
+def test_a_stopped_node_does_not_stay_online(tmp_path: Path, url: str) -> None:
+    """After an orderly end the retained status says so, to whoever asks later."""
+    pole = Pole(tmp_path, url)
+    daemon = pole.start()
+    daemon.communicate(timeout=30)
+    key = load_public_key_file(pole.public)
+    topic = "earshot/v1/s/c/n1/status"
+    link = MqttLink(MqttOptions(url=url, client_id="asks-later", subscriptions=(topic,)))
+    link.connect()
+    (message,) = Collector(link).wait(Message)
+    link.close()
+    opened = open_envelope(message.payload, {key_id(key): key})
+    assert not parse(opened.payload, Status).online
 
 
 @pytest.mark.parametrize(
