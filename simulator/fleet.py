@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 import agent
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.node import Node, NodeSettings
+from agent.app.presence import seal_status
 from agent.app.uplink import Uplink
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.chain import Sealer
-from agent.core.envelope import load_public_key, seal
-from agent.core.records import STATUS_TYPE, Identity, Status
+from agent.core.envelope import load_public_key
+from agent.core.records import Identity
 from agent.core.units import NS_PER_US
 from agent.ports import Signer
 from simulator.hardware import Hardware, items
@@ -97,14 +96,14 @@ class VirtualNode:
         self._link = link_to(
             identity.source,
             f"{identity.topic}/receipt",
-            will=(f"{identity.topic}/status", _status(identity, signer, online=False)),
+            will=(f"{identity.topic}/status", seal_status(identity, signer, online=False)),
         )
         self._uplink = Uplink(
             identity,
             self._outbox,
             self._link,
             {locator.keyid: load_public_key(locator.public_key())},
-            partial(_status, identity, signer, True),
+            partial(seal_status, identity, signer, True),
             random.Random(_hex32(plan, seed, "uplink jitter")),  # noqa: S311 - not a secret
         )
 
@@ -181,17 +180,3 @@ def _node(hardware: Hardware, outbox: SqliteOutbox) -> Node:
         latency_bound_ns=_LATENCY_BOUND_NS,
     )
     return Node(settings, hardware.microphone.format, outbox, hardware.vitals)
-
-
-def _status(
-    identity: Identity, signer: Signer, online: bool, backlog: int = 0, connects: int = 0
-) -> bytes:
-    status = Status(
-        source=identity.source,
-        online=online,
-        boot=identity.boot,
-        backlog=backlog,
-        connects=connects,
-        software=agent.__version__,
-    )
-    return seal(STATUS_TYPE, msgspec.json.encode(status), signer)

@@ -12,8 +12,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 import agent
 from agent.adapters.host import SystemClock, SystemTimeReference, SystemVitals
 from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
@@ -22,13 +20,14 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.daemon import Daemon
 from agent.app.node import Node, NodeSettings
+from agent.app.presence import seal_status
 from agent.app.uplink import Uplink
 from agent.core.chain import Sealer
-from agent.core.envelope import key_id, seal
-from agent.core.records import STATUS_TYPE, Identity, Status
+from agent.core.envelope import key_id
+from agent.core.records import Identity
 from agent.core.units import NS_PER_MS, NS_PER_US
 from agent.errors import StoreError
-from agent.ports import AudioSource, HostClock, Signer
+from agent.ports import AudioSource, HostClock
 from agent.settings import AudioSection, Settings, TimeSection
 
 SIM_SIGMA_NS = 1000
@@ -56,7 +55,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             client_id=identity.source,  # names may hold dashes: joined by them they are not unique
             protocol=settings.broker.protocol,
             subscriptions=(f"{identity.topic}/receipt",),
-            will=(status_topic, _status(identity, signer, online=False)),
+            will=(status_topic, seal_status(identity, signer, online=False)),
         ),
         wakeup=wake.set,
     )
@@ -65,7 +64,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
         outbox,
         link,
         {key_id(key): key for key in locators},
-        partial(_status, identity, signer, True),
+        partial(seal_status, identity, signer, True),
         random.Random(),  # noqa: S311 - jitter, not a secret
     )
     node = Node(
@@ -85,7 +84,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             try:
                 yield daemon
             finally:  # a clean good-bye silences the last will, so its words are said here
-                link.publish(status_topic, _status(identity, signer, online=False), retain=True)
+                link.publish(status_topic, seal_status(identity, signer, online=False), retain=True)
     finally:
         if daemon.stop_recorded:  # else the next start must read 'unclean'
             outbox.close()
@@ -115,17 +114,3 @@ def _reference(time: TimeSection, clock: HostClock) -> SystemTimeReference:
     """In "sim" the host's clock is the truth by definition, so only its reading costs sigma."""
     sigma_ns = SIM_SIGMA_NS if time.source == "sim" else time.system_sigma_ms * NS_PER_MS
     return SystemTimeReference(clock, sigma_ns, time.source)
-
-
-def _status(
-    identity: Identity, signer: Signer, online: bool, backlog: int = 0, connects: int = 0
-) -> bytes:
-    status = Status(
-        source=identity.source,
-        online=online,
-        boot=identity.boot,
-        backlog=backlog,
-        connects=connects,
-        software=agent.__version__,
-    )
-    return seal(STATUS_TYPE, msgspec.json.encode(status), signer)
