@@ -10,7 +10,7 @@ from typing import Protocol
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
 from agent.core.chain import Head, Sealed
 from agent.core.records import Draft, Receipt
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeSign
 
 
 class AudioSource(Protocol):
@@ -27,10 +27,13 @@ class AudioSource(Protocol):
 
 
 class TimeReference(Protocol):
-    """Something that knows UTC: pairs of host time and UTC, each with its own sigma."""
+    """Something that tells about UTC, from whole marks to bare pulses; see `core.timesigns`."""
 
-    def poll(self) -> list[TimeMark]:
-        """Marks since the last call, oldest first; never waits."""
+    def poll(self) -> list[TimeSign]:
+        """Signs since the last call, oldest first; never waits, and only `close` may raise."""
+
+    def close(self) -> None:
+        """Free the device; `poll` then returns nothing. Closing twice is harmless."""
 
 
 class HostClock(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeMark
 from agent.core.units import NS_PER_S
 
 _DRAWN_AT_ONCE = 256

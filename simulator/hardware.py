@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import AudioSource, TimeReference, Vitals
 from simulator.clocks import (
@@ -133,13 +133,16 @@ class VirtualTimeReference:
         self._clock = clock
         self._coming = pps.next_mark()
 
-    def poll(self) -> list[TimeMark]:
+    def poll(self) -> list[TimeSign]:
         """Marks since the last call."""
-        marks = []
+        marks: list[TimeSign] = []
         while self._coming.host_ns <= self._clock.monotonic_ns():
             marks.append(self._coming)
             self._coming = self._pps.next_mark()
         return marks
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class VirtualVitals:
@@ -213,7 +216,7 @@ def assemble(
 
 def items(
     microphone: AudioSource, reference: TimeReference
-) -> Iterator[AudioBlock | AudioGap | TimeMark]:
+) -> Iterator[AudioBlock | AudioGap | TimeSign]:
     """All that happens at a node, in order of host time, until the microphone ends."""
     while (piece := microphone.read()) is not None:
         yield from reference.poll()

@@ -6,7 +6,7 @@ the sigma is what the settings promise for it.
 
 import time
 
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeMark, TimeSign
 from agent.core.units import NS_PER_S
 from agent.ports import HostClock, Vitals
 
@@ -44,7 +44,7 @@ class SystemTimeReference:
         self._clock, self._sigma_ns, self._source = clock, sigma_ns, source
         self._due_ns = clock.monotonic_ns()
 
-    def poll(self) -> list[TimeMark]:
+    def poll(self) -> list[TimeSign]:
         """The mark of this second, once."""
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._due_ns:
@@ -53,6 +53,9 @@ class SystemTimeReference:
         width_ns, before_ns, utc_ns = min(self._bracket() for _ in range(_BRACKETS))
         half_ns = width_ns // 2
         return [TimeMark(before_ns + half_ns, utc_ns, self._sigma_ns + half_ns, self._source)]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _bracket(self) -> tuple[int, int, int]:
         before_ns = self._clock.monotonic_ns()

@@ -12,7 +12,8 @@ from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
 from agent.core.hearing import Hearing, Onset
 from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseChange
-from agent.core.timebase import Stamp, StateChange, Timebase, TimeMark
+from agent.core.timebase import Stamp, StateChange, Timebase
+from agent.core.timesigns import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Outbox
 
@@ -37,7 +38,7 @@ class NodeSettings:
     latency_bound_ns: int
 
 
-Item = AudioBlock | AudioGap | TimeMark | Tick
+Item = AudioBlock | AudioGap | TimeSign | Tick
 
 
 class Node:
@@ -65,10 +66,10 @@ class Node:
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
             case AudioGap():
                 self._on_gap(item)
-            case TimeMark():
-                self._tell_change(self._timebase.on_mark(item), item.host_ns)
             case Tick():
                 pass
+            case _:
+                self._tell_change(self._timebase.on_sign(item), item.host_ns)
 
     def stop(self, host_ns: int, reason: str) -> None:
         """Hear out what waits for more sound, and record the end of the run."""

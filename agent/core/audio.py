@@ -26,12 +26,14 @@ class AudioBlock:
 
     `first_sample` counts from the opening of the stream, lost samples included.
     `host_ns` is CLOCK_MONOTONIC when the block was handed over: never before its last
-    sample was converted, and late by a delay that is one-sided.
+    sample was converted, and late by a delay that is one-sided. `pps` is a second channel of
+    the same converter that carries a receiver's pulse per second: same shape, same instants.
     """
 
     first_sample: int
     samples: Samples
     host_ns: int
+    pps: Samples | None = None
 
     @property
     def end_sample(self) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from agent.core.timesigns import Doubt, Leap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
 
@@ -28,7 +29,6 @@ Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1)]
 
 TimeState = Literal["unsynchronised", "acquiring", "locked", "holdover", "expired"]
-Doubt = Literal["none", "suspect", "affirmed", "unknown"]
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,16 +36,22 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TimeQuality(_Frozen, frozen=True, kw_only=True):
-    """What the node knew of its own clock when it spoke. `sigma_ns` is a promise (1 sigma)."""
+    """What the node knew of its own clock when it spoke. `sigma_ns` is a promise (1 sigma).
+
+    `latency` tells whether the constant delay of capture was measured, or only its bound is
+    known and inside sigma. `doubts` are short phrases, empty when all signs agree.
+    """
 
     state: TimeState
     source: str
     sigma_ns: Count | None
     mark_age_ms: Count | None
     oscillator_ppm: float | None
-    leap: Literal["none", "insert", "delete", "unknown"] = "unknown"
+    latency: Literal["calibrated", "bounded"] = "bounded"
+    leap: Leap = "unknown"
     spoof: Doubt = "unknown"
     jam: Doubt = "unknown"
+    doubts: tuple[str, ...] = ()
 
 
 class Features(_Frozen, frozen=True, kw_only=True):

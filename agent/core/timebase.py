@@ -14,6 +14,7 @@ import numpy as np
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.records import TimePair, TimeQuality, TimeState
 from agent.core.sampleclock import SampleClock
+from agent.core.timesigns import TimeMark, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 GOOD_MARKS_TO_LOCK = 10
@@ -24,16 +25,6 @@ WINDOW_MARKS = 60
 PAIRS_KEPT = 16
 _WANDER_FLOOR = 5e-8
 _MIN_SPAN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class TimeMark:
-    """UTC at one instant of host time, with the source's own 1-sigma."""
-
-    host_ns: int
-    utc_ns: int
-    sigma_ns: int
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +69,10 @@ class Timebase:
     def on_gap(self, gap: AudioGap) -> None:
         """After lost samples the old fit may be off by what was miscounted: start afresh."""
         self._samples = SampleClock(self._rate_hz)
+
+    def on_sign(self, sign: TimeSign) -> StateChange | None:
+        """Learn from one sign."""
+        return self.on_mark(sign) if isinstance(sign, TimeMark) else None
 
     def on_mark(self, mark: TimeMark) -> StateChange | None:
         """Learn from one mark; marks that contradict the ones before are refused.

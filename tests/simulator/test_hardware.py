@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 from simulator.hardware import Board, RecordedAudio, assemble, items
 

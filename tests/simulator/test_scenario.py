@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
-from agent.core.timebase import TimeMark
+from agent.core.timesigns import TimeMark
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
 from simulator.hardware import items
 from simulator.scenario import ScenarioError, load, names, parse

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
-from agent.core.timebase import Timebase, TimeMark
+from agent.core.timebase import Timebase
+from agent.core.timesigns import TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 RATE_HZ = 48_000
