@@ -21,6 +21,7 @@ from agent.core.audio import AudioBlock, AudioGap
 from agent.core.chain import Sealer
 from agent.core.envelope import load_public_key
 from agent.core.records import Identity
+from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_US
 from agent.ports import Signer
 from simulator.hardware import Hardware, items
@@ -177,6 +178,6 @@ def _node(hardware: Hardware, outbox: SqliteOutbox) -> Node:
         software=agent.__version__,
         settings_sha256=hashlib.sha256(_SETTINGS.encode()).hexdigest(),
         previous_run=outbox.previous_run,
-        latency_bound_ns=_LATENCY_BOUND_NS,
+        clock=ClockSettings(latency_bound_ns=_LATENCY_BOUND_NS),
     )
     return Node(settings, hardware.microphone.format, outbox, hardware.vitals)

@@ -26,6 +26,7 @@ from simulator.clocks import (
     Outage,
     PpsSource,
 )
+from simulator.ppsline import PpsLine, PpsWiring
 from simulator.randomness import stream
 from simulator.scene import Pcm
 
@@ -91,8 +92,8 @@ class VirtualHostClock:
 class VirtualMicrophone:
     """An AudioSource: blocks of `block_samples`, each handed over late by its own delay.
 
-    Blocks never overtake each other. Samples in `losses` (sorted, apart) never arrive: a gap is
-    told in their place, and the block before is cut short.
+    Blocks never overtake each other; a `pps_line` is their second channel. Samples in `losses`
+    (sorted, apart) never arrive: a gap is told in their place, and the block before is cut short.
     """
 
     def __init__(
@@ -102,11 +103,13 @@ class VirtualMicrophone:
         delay: DeliveryDelay,
         block_samples: int,
         losses: Sequence[Loss] = (),
+        pps_line: PpsLine | None = None,
     ) -> None:
         self.format = sound.format
         self._adc = sound.clock
         self._clock = clock
         self._delay = delay
+        self._pps_line = pps_line
         self._pieces = _pieces(_Tape(sound.chunks()), block_samples, losses)
 
     def read(self) -> AudioBlock | AudioGap | None:
@@ -118,7 +121,11 @@ class VirtualMicrophone:
         complete_utc_ns = self._adc.utc_ns_at(piece.first_sample + lost_or_heard)
         complete_ns = self._clock.time.host_ns_at(complete_utc_ns)
         self._clock.advance_to(complete_ns + self._delay.draw_ns())
-        return replace(piece, host_ns=self._clock.monotonic_ns())
+        handed_over = replace(piece, host_ns=self._clock.monotonic_ns())
+        if self._pps_line is None or isinstance(handed_over, AudioGap):
+            return handed_over
+        pps = self._pps_line.samples(handed_over.first_sample, len(handed_over.samples))
+        return replace(handed_over, pps=pps)
 
     def close(self) -> None:
         """End the stream."""
@@ -158,7 +165,10 @@ class VirtualVitals:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What one node's computer and receiver are like. Losses count in samples, outages in UTC."""
+    """What one node's computer and receiver are like. Losses count in samples, outages in UTC.
+
+    With `pps_wiring` the receiver's pulse is on the second channel of the converter as well.
+    """
 
     block_samples: int = 1024
     host_ppm: float = 0.0
@@ -169,6 +179,7 @@ class Board:
     pps_sigma_us: float = 1.0
     losses: tuple[Loss, ...] = ()
     pps_outages: tuple[Outage, ...] = ()
+    pps_wiring: PpsWiring | None = None
 
     def temperature_c(self, at_start_c: float) -> Callable[[float], float]:
         """Temperature of the crystals after so many seconds, starting at `at_start_c`."""
@@ -206,9 +217,15 @@ def assemble(
     )
     pps_sigma_ns = round(board.pps_sigma_us * NS_PER_US)
     pps = PpsSource(clock.time, pps_sigma_ns, stream(seed, "pps", node), board.pps_outages)
+    pps_line = None
+    if wiring := board.pps_wiring:
+        rng = stream(seed, "pps line", node)
+        pps_line = PpsLine(sound.clock, wiring, rng, board.pps_outages)
     return Hardware(
         clock=clock,
-        microphone=VirtualMicrophone(sound, clock, delay, board.block_samples, board.losses),
+        microphone=VirtualMicrophone(
+            sound, clock, delay, board.block_samples, board.losses, pps_line
+        ),
         reference=VirtualTimeReference(pps, clock),
         vitals=VirtualVitals(air_temperature_c),
     )

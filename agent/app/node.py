@@ -10,9 +10,10 @@ from typing import Literal
 
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.clockreport import ClockReport
 from agent.core.hearing import Hearing, Onset
 from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseChange
-from agent.core.timebase import Stamp, StateChange, Timebase
+from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
 from agent.core.timesigns import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Outbox
@@ -35,7 +36,7 @@ class NodeSettings:
     software: str
     settings_sha256: str
     previous_run: Literal["new-store", "clean", "unclean"]
-    latency_bound_ns: int
+    clock: ClockSettings
 
 
 Item = AudioBlock | AudioGap | TimeSign | Tick
@@ -51,7 +52,7 @@ class Node:
         self, settings: NodeSettings, fmt: AudioFormat, outbox: Outbox, vitals: HostVitals
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
-        self._timebase = Timebase(fmt.rate_hz, settings.latency_bound_ns)
+        self._timebase = Timebase(fmt.rate_hz, settings.clock)
         self._hearing = Hearing(fmt)
         self._pulse = Pulse(fmt, vitals)
         self._is_started = False
@@ -61,7 +62,7 @@ class Node:
         self._pass_time(item.host_ns)
         match item:
             case AudioBlock():
-                self._timebase.on_block(item)
+                self._tell_change(self._timebase.on_block(item), item.host_ns)
                 self._pulse.heard_samples += len(item.samples)
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
             case AudioGap():
@@ -76,6 +77,10 @@ class Node:
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
         self._say(Stop(reason=reason), host_ns)
+
+    def clock_report(self, host_ns: int) -> ClockReport:
+        """The state of the clock in full, for a person."""
+        return self._timebase.report(host_ns)
 
     def _pass_time(self, host_ns: int) -> None:
         if not self._is_started:

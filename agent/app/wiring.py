@@ -25,6 +25,7 @@ from agent.app.uplink import Uplink
 from agent.core.chain import Sealer
 from agent.core.envelope import key_id
 from agent.core.records import Identity
+from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_US
 from agent.errors import StoreError
 from agent.ports import AudioSource, HostClock
@@ -72,7 +73,10 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            latency_bound_ns=settings.audio.latency_bound_us * NS_PER_US,
+            clock=ClockSettings(
+                source=settings.time.source,
+                latency_bound_ns=settings.audio.latency_bound_us * NS_PER_US,
+            ),
         ),
         source.format,
         outbox,

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_livefire(commands.add_parser("livefire", help="replay the public live-fire dataset"))
     _add_locate(commands.add_parser("locate", help="run the reference locator on its own"))
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
+    _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
     return parser
@@ -95,6 +96,15 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the envelopes, one a line")
     parser.set_defaults(module="replay")
+
+
+def _add_clocks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="SCENARIO", help="(default: all quick ones)")
+    parser.add_argument(
+        "--seeds", type=_seed, default=100, metavar="N", help="pooled seeds (default: 100)"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
+    parser.set_defaults(module="clocks")
 
 
 def _add_broker(parser: argparse.ArgumentParser) -> None:

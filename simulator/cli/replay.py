@@ -23,6 +23,7 @@ from agent.app.node import Node, NodeSettings
 from agent.core.chain import Sealed, Sealer
 from agent.core.envelope import load_public_key, open_envelope
 from agent.core.records import Body, Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
+from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
 from agent.errors import EarshotError
 from simulator.cli.screen import printed
@@ -82,7 +83,7 @@ def _records(hardware: Hardware, sealer: Sealer, digest: str) -> list[Sealed]:
         software=agent.__version__,
         settings_sha256=digest,
         previous_run="new-store",
-        latency_bound_ns=_LATENCY_BOUND_NS,
+        clock=ClockSettings(latency_bound_ns=_LATENCY_BOUND_NS),
     )
     with tempfile.TemporaryDirectory(prefix="earshot-replay-") as directory:
         path = Path(directory) / "outbox.sqlite"

@@ -10,13 +10,14 @@ from agent.app.node import Node, NodeSettings, Tick
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.envelope import key_id, load_public_key, open_envelope
 from agent.core.records import Body, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange, parse
+from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_S
 from simulator.hardware import Board, RecordedAudio, assemble, items
 from tests.support.drafts import outbox_of, signer_of
 from tests.support.sound import RATE_HZ, add_blast, as_int16, noise
 
 START_UTC_NS = 1_773_522_000 * NS_PER_S
-SETTINGS = NodeSettings("test", "0" * 64, "new-store", latency_bound_ns=0)
+SETTINGS = NodeSettings("test", "0" * 64, "new-store", ClockSettings(latency_ns=0))
 ONSETS = (1_200_000.25, 3_000_000.5)
 
 
