@@ -21,9 +21,10 @@ _GATE_SLACK_NS = 500.0
 _LEAST_SCATTER_NS = 30.0
 _FIRST_SCATTER_NS = 3000.0
 _SCATTER_MARKS = 60
-_SPREAD = 1.25
+_SPREAD = 1.2
 _UNDECIDED_MARKS = 3
 _SURE_AFTER = 3
+_DISPUTE = 0.7
 _DISPUTE_FADES = 0.997
 
 
@@ -42,7 +43,7 @@ class Discipline:
         self._begin()
 
     def _begin(self) -> None:
-        self._drift = Drift(prior_ppm=1.0)
+        self._drift = Drift(prior_ppm=2.0)
         self._base: tuple[int, int] | None = None
         self._kept.clear()
         self._scatter_ns: float | None = None
@@ -87,7 +88,7 @@ class Discipline:
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
         if verdict == "good":
             if self.refused_in_a_row >= _UNDECIDED_MARKS:
-                self._disputed_ns = abs(surprise_ns)
+                self._disputed_ns = _DISPUTE * abs(surprise_ns)
             self._take(axis_ns, utc_ns, shared_sigma_ns)
             return verdict
         self.refused_in_a_row += 1
@@ -117,6 +118,8 @@ class Discipline:
     def loosen(self, ns: float) -> None:
         """The axis changed its pace: offset and rate may be off by `ns` and `ns` per second."""
         self._drift.loosen(ns, ns)
+        self.refused_in_a_row = 0
+        self._unexplained_ns = 0.0
 
     def forget_offset(self) -> None:
         """The axis may have jumped by anything; the rate still holds."""

@@ -152,10 +152,8 @@ class World:
         for _, at_s in self._seconds():
             if any(_is_in(at_s, spell) for spell in (*pulse.lost, *gone)):
                 continue
-            if any(_is_in(at_s, spell) for spell in pulse.stuck):
-                rings = next(spell.by for spell in pulse.stuck if _is_in(at_s, spell))
-                yield from (self._pulse(at_s + ring / rings) for ring in range(int(rings)))
-                continue
+            rings = next((int(s.by) for s in pulse.stuck if _is_in(at_s, s)), 0)
+            yield from (self._pulse(at_s + ring / rings) for ring in range(1, rings))
             off_ns = shared_ns + rng.normal(0.0, pulse.jitter_us * NS_PER_US)
             off_ns += sum(s.by * NS_PER_US for s in pulse.stepped if _is_in(at_s, s))
             off_ns += sum((at_s - s.at_s) * s.by for s in pulse.dragged if _is_in(at_s, s))
