@@ -3,6 +3,7 @@
     EarshotError
     ├── SettingsError      the configuration file
     ├── AudioError         the microphone or a sound file
+    ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
     ├── StoreError         the outbox or another store on disk
     ├── LinkError          the broker or the way to it
@@ -30,6 +31,10 @@ class SettingsError(EarshotError):
 
 class AudioError(EarshotError):
     """A microphone or a sound file cannot be used."""
+
+
+class TimeError(EarshotError):
+    """A receiver, a pulse or a clock cannot be used."""
 
 
 class KeyFileError(EarshotError):

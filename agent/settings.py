@@ -6,6 +6,7 @@ broker answers is for the adapters to find out; relative paths are left to the w
 
 import hashlib
 import tomllib
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -59,9 +60,31 @@ class AudioSection(_Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    pps_channel: (
+        Annotated[
+            Literal[1, 2],
+            Meta(description="channel of the device that carries the pulse, 1 or 2, if one does"),
+        ]
+        | None
+    ) = None
+    latency_us: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1_000_000,
+                description="constant capture latency in us, if `earshot time calibrate` found it",
+            ),
+        ]
+        | None
+    ) = None
     latency_bound_us: Annotated[
         int,
-        Meta(ge=0, le=1_000_000, description="bound on the constant capture latency in us, to 1 s"),
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="bound in us on that latency while it is not calibrated, to 1 s",
+        ),
     ] = 500
 
 
@@ -69,13 +92,52 @@ class TimeSection(_Section, frozen=True, kw_only=True):
     """Where UTC comes from."""
 
     source: Annotated[
-        Literal["system", "sim"],
-        Meta(description='"system" for the host\'s clock, "sim" where that clock is the truth'),
+        Literal["system", "nmea", "pps", "pps-adc", "sim"],
+        Meta(
+            description='"system" for the host\'s clock, "nmea" for a receiver\'s sentences, "pps" '
+            'for its pulse, "pps-adc" for its pulse on audio.pps_channel, "sim" where the host\'s '
+            "clock is the truth"
+        ),
     ] = "system"
     system_sigma_ms: Annotated[
         int,
-        Meta(ge=1, le=10_000, description="1-sigma error of that clock in ms, 1 to 10000"),
+        Meta(ge=1, le=10_000, description="least 1-sigma error of the host's clock, 1 to 10000 ms"),
     ] = 50
+    require_sync: Annotated[
+        bool,
+        Meta(description="believe the host's clock only while the kernel calls it synchronised"),
+    ] = True
+    pps_device: Annotated[
+        Text, Meta(description="the pulse: /dev/ppsN, or a directory such as /sys/class/pps/pps0")
+    ] = "/dev/pps0"
+    pps_sigma_ns: Annotated[
+        int,
+        Meta(ge=20, le=1_000_000, description="1-sigma of what all pulses share, in ns, to 1 ms"),
+    ] = 1000
+    receiver: (
+        Annotated[
+            Text, Meta(description="serial device of a satellite receiver, if there is one")
+        ]
+        | None
+    ) = None
+    baud: Annotated[
+        Literal[4800, 9600, 19_200, 38_400, 57_600, 115_200],
+        Meta(description="speed of that line in bits per second"),
+    ] = 9600
+    ublox: Annotated[
+        bool, Meta(description="ask the receiver for its UBX warnings of spoofing and jamming")
+    ] = False
+    nmea_lag_ms: Annotated[
+        int,
+        Meta(ge=0, le=990, description="sentences follow their second by so many ms, 0 to 990"),
+    ] = 150
+    nmea_sigma_ms: Annotated[
+        int, Meta(ge=1, le=500, description="1-sigma error of that lag in ms, 1 to 500")
+    ] = 50
+    chrony_socket: (
+        Annotated[Text, Meta(description="SOCK refclock to offer pulses to chrony at, if wanted")]
+        | None
+    ) = None
 
 
 class BrokerSection(_Section, frozen=True, kw_only=True):
@@ -114,6 +176,14 @@ class KeysSection(_Section, frozen=True, kw_only=True):
     ]
 
 
+class RuntimeSection(_Section, frozen=True, kw_only=True):
+    """What the agent shows to commands beside it."""
+
+    directory: Annotated[
+        Text, Meta(description="directory for the state file that `earshot time` reads")
+    ] = "/run/earshot"
+
+
 class LogSection(_Section, frozen=True, kw_only=True):
     """What the agent tells the journal."""
 
@@ -132,6 +202,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     broker: BrokerSection
     store: StoreSection
     keys: KeysSection
+    runtime: RuntimeSection
     log: LogSection
 
     def digest(self) -> str:
@@ -168,6 +239,8 @@ def parse(text: str, where: str) -> Settings:
             faults += found
         else:
             faults.append(f"{name} must be a table: write [{name}] on a line of its own")
+    if not faults:
+        faults = list(_contradictions(good["time"], good["audio"]))
     if faults:
         raise SettingsError(where, faults)
     return Settings(**{name: sections[name](**values) for name, values in good.items()})
@@ -200,6 +273,15 @@ def _check(
         except msgspec.ValidationError:
             faults.append(f"{name}.{key} = {table[key]!r} is wrong: {describe(field.type)}")
     return values, faults
+
+
+def _contradictions(time: dict[str, Any], audio: dict[str, Any]) -> Iterator[str]:
+    """What no single value shows."""
+    source = time.get("source")
+    if source == "nmea" and not time.get("receiver"):
+        yield 'time.source = "nmea" needs time.receiver: the serial device of the receiver'
+    if source == "pps-adc" and not audio.get("pps_channel"):
+        yield 'time.source = "pps-adc" needs audio.pps_channel: the channel that has the pulse'
 
 
 def _unknown(shown: str, name: str, known: list[str]) -> str:

@@ -1,16 +1,32 @@
 """The computer itself: its clocks, its vitals, and its clock as a source of UTC.
 
-Clocks are only read, never set. How well the host's clock is disciplined is not measured here:
-the sigma is what the settings promise for it.
+Clocks are only read, never set. How far the system clock may be off is the kernel's own word,
+which chrony or another daemon keeps up to date; a step of it or a sleep of the host is told as a
+discontinuity before any mark that follows it.
 """
 
+import ctypes
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from agent.core.timesigns import TimeMark, TimeSign
-from agent.core.units import NS_PER_S
+from agent.core.timesigns import (
+    Discontinuity,
+    Leap,
+    ReceiverReport,
+    Refusal,
+    TimeMark,
+    TimeSign,
+)
+from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.ports import HostClock, Vitals
 
 _BRACKETS = 5
+_SLEW = 600e-6
+_STEP_SLACK_NS = NS_PER_MS
+_SLEPT_NS = 5 * NS_PER_MS
+_STA_INS, _STA_DEL, _STA_UNSYNC = 0x0010, 0x0020, 0x0040
+_TIME_ERROR = 5
 
 
 class SystemClock:
@@ -33,31 +49,127 @@ class SystemVitals:
         return Vitals()
 
 
+@dataclass(frozen=True, slots=True)
+class Discipline:
+    """What the kernel knows of CLOCK_REALTIME: is it steered, how far may it be off, a leap."""
+
+    is_synchronised: bool
+    max_error_ns: int
+    leap: Leap
+
+
+def kernel_discipline() -> Discipline:
+    """adjtimex(2), read only. Raises OSError where the kernel refuses."""
+    state = _Timex()
+    libc = ctypes.CDLL(None, use_errno=True)
+    verdict = libc.adjtimex(ctypes.byref(state))
+    if verdict < 0:
+        raise OSError(ctypes.get_errno(), "adjtimex")
+    leap: Leap = "none"
+    if state.status & (_STA_INS | _STA_DEL):
+        leap = "insert" if state.status & _STA_INS else "delete"
+    steered = verdict != _TIME_ERROR and not state.status & _STA_UNSYNC
+    return Discipline(steered, state.maxerror * NS_PER_US, leap if steered else "unknown")
+
+
 class SystemTimeReference:
     """The host's own clock as a TimeReference: at most one mark per second.
 
     CLOCK_REALTIME is read between two readings of CLOCK_MONOTONIC; of a few such brackets the
-    tightest is taken, and half its width is added to `sigma_ns`.
+    tightest is taken, and half its width is added to sigma. With `discipline`, a mark is given
+    only while the kernel calls the clock synchronised, and a third of its maximum error counts
+    as 1-sigma, if that is more than `sigma_ns`; without, `sigma_ns` is believed.
     """
 
-    def __init__(self, clock: HostClock, sigma_ns: int, source: str = "system") -> None:
+    def __init__(
+        self,
+        clock: HostClock,
+        sigma_ns: int,
+        source: str = "system",
+        discipline: Callable[[], Discipline] | None = None,
+    ) -> None:
         self._clock, self._sigma_ns, self._source = clock, sigma_ns, source
+        self._discipline = discipline
         self._due_ns = clock.monotonic_ns()
+        self._last: tuple[int, int] | None = None
 
     def poll(self) -> list[TimeSign]:
-        """The mark of this second, once."""
+        """The mark of this second, once, and before it what happened to the clock."""
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._due_ns:
             return []
         self._due_ns = now_ns + NS_PER_S
         width_ns, before_ns, utc_ns = min(self._bracket() for _ in range(_BRACKETS))
-        half_ns = width_ns // 2
-        return [TimeMark(before_ns + half_ns, utc_ns, self._sigma_ns + half_ns, self._source)]
+        host_ns = before_ns + width_ns // 2
+        signs = self._steps(host_ns, utc_ns - host_ns)
+        sigma_ns = self._sigma_ns
+        if self._discipline is not None:
+            known = self._discipline()
+            if not known.is_synchronised:
+                return [*signs, Refusal(host_ns, "system clock is not synchronised")]
+            sigma_ns = max(sigma_ns, known.max_error_ns // 3)
+            signs.append(ReceiverReport(host_ns, leap=known.leap))
+        return [*signs, TimeMark(host_ns, utc_ns, sigma_ns + width_ns // 2, self._source)]
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _steps(self, host_ns: int, ahead_ns: int) -> list[TimeSign]:
+        last, self._last = self._last, (host_ns, ahead_ns)
+        if last is None:
+            return []
+        moved_ns = abs(ahead_ns - last[1])
+        if moved_ns <= _SLEW * (host_ns - last[0]) + _STEP_SLACK_NS:
+            return []
+        return [Discontinuity(host_ns, f"system clock was stepped by {moved_ns / NS_PER_S:.3f} s")]
 
     def _bracket(self) -> tuple[int, int, int]:
         before_ns = self._clock.monotonic_ns()
         utc_ns = self._clock.realtime_ns()
         return self._clock.monotonic_ns() - before_ns, before_ns, utc_ns
+
+
+class SleepWatch:
+    """A TimeReference that only tells when the host slept: CLOCK_BOOTTIME went on without it."""
+
+    def __init__(
+        self,
+        clock: HostClock,
+        boottime_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._clock, self._boottime_ns = clock, boottime_ns
+        self._slept_ns = self._slept_at_least_ns()
+
+    def poll(self) -> list[TimeSign]:
+        """A discontinuity if the host slept since the last call."""
+        longer_ns = self._slept_at_least_ns() - self._slept_ns
+        if longer_ns <= _SLEPT_NS:
+            return []
+        self._slept_ns += longer_ns
+        reason = f"host slept for {longer_ns / NS_PER_S:.1f} s"
+        return [Discontinuity(self._clock.monotonic_ns(), reason)]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _slept_at_least_ns(self) -> int:
+        """Read in this order, whatever comes between the two makes it smaller, never larger."""
+        boottime_ns = self._boottime_ns()
+        return boottime_ns - self._clock.monotonic_ns()
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of 64-bit Linux."""
+
+    _fields_ = (
+        ("modes", ctypes.c_int),
+        *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
+        ("status", ctypes.c_int),
+        *((name, ctypes.c_long) for name in ("constant", "precision", "tolerance")),
+        *((name, ctypes.c_long) for name in ("seconds", "microseconds", "tick")),
+        *((name, ctypes.c_long) for name in ("ppsfreq", "jitter")),
+        ("shift", ctypes.c_int),
+        *((name, ctypes.c_long) for name in ("stabil", "jitcnt", "calcnt", "errcnt", "stbcnt")),
+        ("tai", ctypes.c_int),
+        ("padding", ctypes.c_int * 11),
+    )

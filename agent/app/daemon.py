@@ -7,12 +7,13 @@ dies ends the run: the supervisor of the process starts it afresh.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
+from agent.core.timesigns import Discontinuity, TimeSign
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError
 from agent.ports import AudioSource, HostClock, TimeReference
@@ -49,20 +50,21 @@ class UplinkSteps(Protocol):
 class Daemon:
     """Runs one node until its sound ends, a stop is requested, or a thread dies.
 
-    It takes over `source` and closes it; the rest stays the caller's. Whoever sets `wake` makes
-    the uplink step at once. `stop_recorded` tells whether the node had its last word.
+    It takes over `source` and `references` and closes them; the rest stays the caller's. Whoever
+    sets `wake` makes the uplink step at once. `stop_recorded` tells whether the node had its last
+    word.
     """
 
     def __init__(
         self,
         source: AudioSource,
-        reference: TimeReference,
+        references: Sequence[TimeReference],
         clock: HostClock,
         node: NodeSteps,
         uplink: UplinkSteps,
         wake: threading.Event,
     ) -> None:
-        self._source, self._reference, self._clock = source, reference, clock
+        self._source, self._references, self._clock = source, references, clock
         self._node, self._uplink, self._wake = node, uplink, wake
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
@@ -115,11 +117,16 @@ class Daemon:
                 sound = self._source.read()
                 if sound is None:
                     return "end of sound"
-                for item in (sound, *self._reference.poll()):
+                for item in sorted((sound, *self._signs()), key=_in_order):
                     self._offer(item, lambda: not self._stopping.is_set())
             return "stopped"
         finally:
             self._source.close()  # here, because closing under a blocked read can hang
+            for reference in self._references:
+                reference.close()
+
+    def _signs(self) -> list[TimeSign]:
+        return [sign for reference in self._references for sign in reference.poll()]
 
     def _offer(self, item: Item | None, wanted: Callable[[], bool]) -> None:
         while wanted():
@@ -164,3 +171,8 @@ class Daemon:
         if deadline_ns is None:
             return False
         return self._uplink.idle or self._clock.monotonic_ns() >= deadline_ns
+
+
+def _in_order(item: Item) -> tuple[bool, int]:
+    """By host time, but a jump of the clocks before the sound that was read after it."""
+    return not isinstance(item, Discontinuity), item.host_ns

@@ -5,6 +5,7 @@ given alone, so a run can be repeated to the byte. Delivery is `uplink`'s, threa
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseC
 from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
 from agent.core.timesigns import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
-from agent.ports import HostVitals, Outbox
+from agent.ports import HostVitals, Recorder
 
 SHAPE_SIGMA_NS = 100 * NS_PER_US
 MAX_RISE_SIGMA_NS = 2000 * NS_PER_US
@@ -45,20 +46,27 @@ Item = AudioBlock | AudioGap | TimeSign | Tick
 class Node:
     """Hears, stamps and records. Items come in the order of host time; `stop` ends the run.
 
-    Raises StoreError when the outbox does; the node must then not be stepped again.
+    `on_mark` is told host time and UTC (ns) of each mark that was believed. Raises StoreError
+    when the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
-        self, settings: NodeSettings, fmt: AudioFormat, outbox: Outbox, vitals: HostVitals
+        self,
+        settings: NodeSettings,
+        fmt: AudioFormat,
+        outbox: Recorder,
+        vitals: HostVitals,
+        on_mark: Callable[[int, int], None] = lambda host_ns, utc_ns: None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock)
         self._hearing = Hearing(fmt)
         self._pulse = Pulse(fmt, vitals)
+        self._on_mark = on_mark
         self._is_started = False
 
     def step(self, item: Item) -> None:
-        """Take one item; whatever there is to say is durable on return."""
+        """Take one item; whatever there is to say is recorded on return."""
         self._pass_time(item.host_ns)
         match item:
             case AudioBlock():
@@ -71,6 +79,8 @@ class Node:
                 pass
             case _:
                 self._tell_change(self._timebase.on_sign(item), item.host_ns)
+                if mark := self._timebase.taken_mark:
+                    self._on_mark(*mark)
 
     def stop(self, host_ns: int, reason: str) -> None:
         """Hear out what waits for more sound, and record the end of the run."""

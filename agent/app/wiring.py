@@ -13,11 +13,21 @@ from functools import partial
 from pathlib import Path
 
 import agent
-from agent.adapters.host import SystemClock, SystemTimeReference, SystemVitals
+from agent.adapters import nmea, ubx
+from agent.adapters.chrony import ChronyFeed
+from agent.adapters.host import (
+    SleepWatch,
+    SystemClock,
+    SystemTimeReference,
+    SystemVitals,
+    kernel_discipline,
+)
 from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
+from agent.adapters.pps import DevicePps, SysfsPps
+from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.app.daemon import Daemon
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import seal_status
@@ -26,9 +36,9 @@ from agent.core.chain import Sealer
 from agent.core.envelope import key_id
 from agent.core.records import Identity
 from agent.core.timebase import ClockSettings
-from agent.core.units import NS_PER_MS, NS_PER_US
+from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
-from agent.ports import AudioSource, HostClock
+from agent.ports import AudioSource, HostClock, TimeReference
 from agent.settings import AudioSection, Settings, TimeSection
 
 SIM_SIGMA_NS = 1000
@@ -68,21 +78,21 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
         partial(seal_status, identity, signer, True),
         random.Random(),  # noqa: S311 - jitter, not a secret
     )
+    chrony_socket = settings.time.chrony_socket
+    chrony = ChronyFeed(Path(chrony_socket), clock) if chrony_socket else None
     node = Node(
         NodeSettings(
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            clock=ClockSettings(
-                source=settings.time.source,
-                latency_bound_ns=settings.audio.latency_bound_us * NS_PER_US,
-            ),
+            clock=_clock_settings(settings),
         ),
         source.format,
         outbox,
         SystemVitals(),
+        chrony.offer if chrony else lambda host_ns, utc_ns: None,
     )
-    daemon = Daemon(source, _reference(settings.time, clock), clock, node, uplink, wake)
+    daemon = Daemon(source, _references(settings.time, clock), clock, node, uplink, wake)
     try:
         with closing(link):
             try:
@@ -99,10 +109,19 @@ def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
     full_scale_db_spl = audio.full_scale_db_spl
     if kind == "file":
         return FileMicrophone(
-            Path(name), audio.block_samples, clock, full_scale_db_spl=full_scale_db_spl
+            Path(name),
+            audio.block_samples,
+            clock,
+            full_scale_db_spl=full_scale_db_spl,
+            pps_channel=audio.pps_channel,
         )
     return open_portaudio(
-        name, audio.rate_hz, audio.block_samples, clock, full_scale_db_spl=full_scale_db_spl
+        name,
+        audio.rate_hz,
+        audio.block_samples,
+        clock,
+        full_scale_db_spl=full_scale_db_spl,
+        pps_channel=audio.pps_channel,
     )
 
 
@@ -114,7 +133,43 @@ def _outbox(directory: Path, sealer: Sealer) -> SqliteOutbox:
     return SqliteOutbox(directory / "outbox.sqlite", sealer, partial(secrets.token_hex, 16))
 
 
-def _reference(time: TimeSection, clock: HostClock) -> SystemTimeReference:
-    """In "sim" the host's clock is the truth by definition, so only its reading costs sigma."""
-    sigma_ns = SIM_SIGMA_NS if time.source == "sim" else time.system_sigma_ms * NS_PER_MS
-    return SystemTimeReference(clock, sigma_ns, time.source)
+def _clock_settings(settings: Settings) -> ClockSettings:
+    audio, time = settings.audio, settings.time
+    is_simulated = time.source == "sim"
+    return ClockSettings(
+        source=time.source,
+        latency_ns=None if audio.latency_us is None else audio.latency_us * NS_PER_US,
+        latency_bound_ns=audio.latency_bound_us * NS_PER_US,
+        nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
+        nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
+        earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
+    )
+
+
+def _references(time: TimeSection, clock: HostClock) -> list[TimeReference]:
+    """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
+    if time.source == "sim":
+        return [SystemTimeReference(clock, SIM_SIGMA_NS, "sim")]
+    references: list[TimeReference] = [SleepWatch(clock)]
+    if time.source in ("pps", "pps-adc"):
+        references += _pulses(time, clock)
+    if time.receiver:
+        frames = ubx.UbxParser().parse
+        reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
+        hello = ubx.switch_on() if time.ublox else []
+        references.append(SerialReceiver(time.receiver, time.baud, clock, reader, hello))
+    else:
+        discipline = kernel_discipline if time.require_sync else None
+        sigma_ns = time.system_sigma_ms * NS_PER_MS
+        references.append(SystemTimeReference(clock, sigma_ns, "system", discipline))
+    return references
+
+
+def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
+    """The kernel's pulse; beside one in the sound it only measures the latency of capture."""
+    path = Path(time.pps_device)
+    if time.source == "pps-adc" and not path.exists():
+        return []
+    if path.is_dir():
+        return [SysfsPps(path, clock, time.pps_sigma_ns)]
+    return [DevicePps(path, clock, time.pps_sigma_ns)]

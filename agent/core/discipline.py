@@ -25,6 +25,7 @@ _SPREAD = 1.2
 _UNDECIDED_MARKS = 3
 _SURE_AFTER = 3
 _DISPUTE = 0.7
+_DISPUTED_SIGMAS = 3.0
 _DISPUTE_FADES = 0.997
 
 
@@ -87,7 +88,8 @@ class Discipline:
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
         if verdict == "good":
-            if self.refused_in_a_row >= _UNDECIDED_MARKS:
+            far_ns = _DISPUTED_SIGMAS * self._drift.at(self._seconds(axis_ns)).sigma_ns
+            if self.refused_in_a_row >= _UNDECIDED_MARKS and abs(surprise_ns) > far_ns:
                 self._disputed_ns = _DISPUTE * abs(surprise_ns)
             self._take(axis_ns, utc_ns, shared_sigma_ns)
             return verdict

@@ -62,6 +62,14 @@ class Timebase:
         """How well UTC is known."""
         return self.lock.state
 
+    @property
+    def taken_mark(self) -> tuple[int, int] | None:
+        """Host time and UTC (ns) of the mark that the last sign made believed, if any."""
+        believed = self.lock.believed
+        if believed is None or self._by_samples:
+            return None
+        return believed.at_ns, self.lock.calendar.utc_of(believed.count_ns)
+
     def on_block(self, block: AudioBlock) -> StateChange | None:
         """Learn from one delivery, and from pulses on its second channel."""
         self._samples.observe(block.end_sample, block.host_ns)

@@ -1,6 +1,16 @@
 """The host's clock as a source of UTC."""
 
-from agent.adapters.host import SystemClock, SystemTimeReference, SystemVitals
+import pytest
+
+from agent.adapters.host import (
+    Discipline,
+    SleepWatch,
+    SystemClock,
+    SystemTimeReference,
+    SystemVitals,
+    kernel_discipline,
+)
+from agent.core.timesigns import Discontinuity, Refusal, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Vitals
 
@@ -59,3 +69,71 @@ def test_the_system_clock_never_goes_back() -> None:
 def test_unmeasured_vitals_are_none() -> None:
     """A host without sensors says nothing rather than a default."""
     assert SystemVitals().read() == Vitals(air_temperature_c=None)
+
+
+def steered(max_error_ns: int = 6_000_000, is_synchronised: bool = True) -> Discipline:
+    return Discipline(is_synchronised, max_error_ns, "none")
+
+
+def test_the_kernel_says_how_far_its_clock_may_be_off() -> None:
+    """A third of its maximum error is one sigma, and no less than the settings say."""
+    for max_error_ns, expected_ns in ((6_000_000, 2_000_000), (30_000, 1_000_000)):
+        reference = SystemTimeReference(
+            LaggingClock([0]), 1_000_000, discipline=lambda e=max_error_ns: steered(e)
+        )
+        mark = next(sign for sign in reference.poll() if isinstance(sign, TimeMark))
+        assert mark.sigma_ns == pytest.approx(expected_ns, rel=0.01)
+
+
+def test_a_clock_that_nobody_steers_gives_no_marks() -> None:
+    """1970 at boot, or no chrony: a reason to tell instead of a time."""
+    reference = SystemTimeReference(
+        LaggingClock([0]), 1000, discipline=lambda: steered(is_synchronised=False)
+    )
+    (sign,) = reference.poll()
+    assert isinstance(sign, Refusal)
+    assert sign.reason == "system clock is not synchronised"
+
+
+@pytest.mark.parametrize("step_s", [1, 3600, -619_315_200, 57 * 31_557_600])
+def test_a_step_is_told_before_the_mark_after_it(step_s: int) -> None:
+    """Whoever follows the system clock learns that what it knew holds no longer."""
+    clock = LaggingClock([0])
+    reference = SystemTimeReference(clock, 1000)
+    reference.poll()
+    clock.now_ns += NS_PER_S
+    clock.OFFSET_NS += step_s * NS_PER_S
+    signs = reference.poll()
+    assert [type(sign) for sign in signs] == [Discontinuity, TimeMark]
+    assert f"{abs(step_s)}.000 s" in signs[0].reason
+
+
+def test_slewing_is_no_step() -> None:
+    """chrony's gentle corrections pass."""
+    clock = LaggingClock([0])
+    reference = SystemTimeReference(clock, 1000)
+    for _ in range(100):
+        clock.now_ns += NS_PER_S
+        clock.OFFSET_NS += 400_000
+        assert all(isinstance(sign, TimeMark) for sign in reference.poll())
+
+
+def test_a_sleep_of_the_host_is_told_once() -> None:
+    """CLOCK_BOOTTIME going on without CLOCK_MONOTONIC is sleep; a slow reading is none."""
+    clock, slept_ns = LaggingClock([0]), [0]
+    watch = SleepWatch(clock, lambda: clock.now_ns + slept_ns[0])
+    clock.reading_ns = [50 * NS_PER_MS, 0]
+    assert watch.poll() == []
+    slept_ns[0] = 600 * NS_PER_S
+    clock.reading_ns = [0]
+    (sign,) = watch.poll()
+    assert sign.reason == "host slept for 600.0 s"
+    assert watch.poll() == []
+
+
+def test_the_real_kernel_answers() -> None:
+    """adjtimex is read without privileges, and a real host does not sleep through a test."""
+    known = kernel_discipline()
+    assert known.max_error_ns >= 0
+    watch = SleepWatch(SystemClock())
+    assert [watch.poll() for _ in range(50)] == [[]] * 50

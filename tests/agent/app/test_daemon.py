@@ -60,6 +60,9 @@ class EverySecondRead:
         now_ns = CLOCK.monotonic_ns()
         return [TimeMark(now_ns, now_ns, 1000, "sim")] if self.polls % 2 else []
 
+    def close(self) -> None:
+        pass
+
 
 class Ear:
     """A node that keeps what it heard; `trouble` runs on every item."""
@@ -97,7 +100,7 @@ class Post:
 
 
 def daemon_of(tape: Tape, ear: Ear, post: Post) -> Daemon:
-    return Daemon(tape, EverySecondRead(), CLOCK, ear, post, threading.Event())
+    return Daemon(tape, [EverySecondRead()], CLOCK, ear, post, threading.Event())
 
 
 def test_the_end_of_a_recording_is_an_orderly_end() -> None:

@@ -41,7 +41,7 @@ def test_a_small_step_is_refused_and_sigma_covers_it_while_it_is_open() -> None:
 
 
 def test_a_step_is_followed_only_once_the_oscillator_could_be_that_wrong() -> None:
-    """Pulses that stay 100 us off are held off for minutes (the crystal is a good one); then sigma keeps the dispute."""
+    """Pulses that stay 100 us off wait for minutes, on a good crystal; sigma keeps the dispute."""
     line = locked(300)
     second = 300
     while line.offer(second * NS_PER_S + 100_000, UTC_0_NS + second * NS_PER_S, 100) != "good":

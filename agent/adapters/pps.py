@@ -1,0 +1,200 @@
+"""The kernel's pulse per second as a TimeReference: from sysfs, or from the device itself.
+
+The kernel stamps the pulse's edge with CLOCK_REALTIME, which may be stepped; the agent counts in
+CLOCK_MONOTONIC. Both clocks are read in pairs, so that a step between two looks is seen and the
+pulse beside it refused. Which second a pulse was is not known here.
+"""
+
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from agent.core.timesigns import Pulse, Refusal, TimeSign
+from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.errors import TimeError
+from agent.ports import HostClock
+
+_BRACKETS = 5
+_SLEW = 600e-6
+_STEP_SLACK_NS = 50 * NS_PER_US
+_OLDEST_NS = 3 * NS_PER_S
+_PPS_FETCH = 0xC00870A4
+_PPS_FDATA = struct.Struct("@IIqiIqiIiIqiI")
+_FETCH_TIMEOUT_NS = 300 * NS_PER_MS
+
+Edge = tuple[int, int]
+"""CLOCK_REALTIME of a pulse's edge in ns, and the kernel's running number of it."""
+
+
+class SysfsPps:
+    """Looks at `<directory>/assert` ("sec.nsec#number") whenever it is polled.
+
+    Raises TimeError when there is no such pulse source.
+    """
+
+    def __init__(self, directory: Path, clock: HostClock, sigma_ns: int) -> None:
+        self._path = directory / "assert"
+        self._convert = _Converter(clock, sigma_ns)
+        self._closed = False
+        try:
+            self._number = _parse(self._path.read_text("ascii"))[1]
+        except (OSError, ValueError) as error:
+            raise TimeError(_missing(self._path, error)) from None
+
+    def poll(self) -> list[TimeSign]:
+        """The pulse since the last call, if there was one."""
+        if self._closed:
+            return []
+        try:
+            utc_ns, number = _parse(self._path.read_text("ascii"))
+        except (OSError, ValueError):
+            return [*self._convert.look(), Refusal(self._convert.now_ns, "pulse device lost")]
+        if number == self._number:
+            return self._convert.look()
+        self._number = number
+        return [*self._convert.look(), *self._convert.pulse(utc_ns)]
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._closed = True
+
+
+class DevicePps:
+    """Waits for each edge on a thread of its own, so that a pulse is told at once.
+
+    Raises TimeError when the device cannot be opened. `fetch` is the kernel's own call; tests
+    give another.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: HostClock,
+        sigma_ns: int,
+        fetch: Callable[[int], Edge | None] | None = None,
+    ) -> None:
+        self._convert = _Converter(clock, sigma_ns)
+        self._signs: SimpleQueue[TimeSign] = SimpleQueue()
+        self._closing = threading.Event()
+        self._descriptor = -1 if fetch else _open(path)
+        self._fetch = fetch or _fetch
+        self._thread = threading.Thread(target=self._wait_for_edges, name="pps", daemon=True)
+        self._thread.start()
+
+    def poll(self) -> list[TimeSign]:
+        """The pulses since the last call."""
+        signs: list[TimeSign] = []
+        try:
+            while True:
+                signs.append(self._signs.get_nowait())
+        except Empty:
+            return signs
+
+    def close(self) -> None:
+        """Stop waiting and free the device."""
+        if not self._closing.is_set():
+            self._closing.set()
+            self._thread.join(2 * _FETCH_TIMEOUT_NS / NS_PER_S)
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+
+    def _wait_for_edges(self) -> None:
+        number, is_lost = None, False
+        while not self._closing.is_set():
+            self._tell(self._convert.look())
+            try:
+                edge = self._fetch(self._descriptor)
+            except OSError:
+                if not is_lost:
+                    self._tell([Refusal(self._convert.now_ns, "pulse device lost")])
+                is_lost = True
+                self._closing.wait(1.0)
+                continue
+            is_lost = False
+            if edge is not None and edge[1] != number:
+                if number is not None:
+                    self._tell(self._convert.pulse(edge[0]))
+                number = edge[1]
+
+    def _tell(self, signs: list[TimeSign]) -> None:
+        for sign in signs:
+            self._signs.put(sign)
+
+
+class _Converter:
+    """From CLOCK_REALTIME to host time by paired readings, aware of steps between them."""
+
+    def __init__(self, clock: HostClock, sigma_ns: int) -> None:
+        self._clock, self._sigma_ns = clock, sigma_ns
+        self.now_ns, self._ahead_ns = self._read()
+        self._last_ns = self.now_ns
+        self._stepped_ns: int | None = None
+
+    def look(self) -> list[TimeSign]:
+        """Read both clocks, and remember a step."""
+        last_ns, last_ahead_ns = self.now_ns, self._ahead_ns
+        self._last_ns = last_ns
+        self.now_ns, self._ahead_ns = self._read()
+        slack_ns = _SLEW * (self.now_ns - last_ns) + _STEP_SLACK_NS
+        if abs(self._ahead_ns - last_ahead_ns) > slack_ns:
+            self._stepped_ns = last_ns
+            return [Refusal(self.now_ns, "system clock was stepped")]
+        return []
+
+    def pulse(self, realtime_ns: int) -> list[TimeSign]:
+        """A pulse stamped `realtime_ns`, noticed since the last look."""
+        self.look()
+        host_ns = realtime_ns - self._ahead_ns
+        if not self.now_ns - _OLDEST_NS < host_ns <= self.now_ns:
+            return [Refusal(self.now_ns, "pulse is not of now")]
+        if self._stepped_ns is not None and host_ns <= self._stepped_ns + NS_PER_S:
+            return [Refusal(self.now_ns, "pulse stamped around a step of the system clock")]
+        self._stepped_ns = None
+        return [Pulse(host_ns, self._sigma_ns)]
+
+    def _read(self) -> tuple[int, int]:
+        """Host time, and how far CLOCK_REALTIME is ahead of it: the tightest of some brackets."""
+        _, host_ns, ahead_ns = min(self._bracket() for _ in range(_BRACKETS))
+        return host_ns, ahead_ns
+
+    def _bracket(self) -> tuple[int, int, int]:
+        before_ns = self._clock.monotonic_ns()
+        realtime_ns = self._clock.realtime_ns()
+        width_ns = self._clock.monotonic_ns() - before_ns
+        host_ns = before_ns + width_ns // 2
+        return width_ns, host_ns, realtime_ns - host_ns
+
+
+def _parse(text: str) -> Edge:
+    stamp, number = text.strip().split("#")
+    seconds, fraction = stamp.split(".")
+    if len(fraction) != 9:
+        raise ValueError(f"{text!r} is no stamp of a pulse")
+    return int(seconds) * NS_PER_S + int(fraction), int(number)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise TimeError(_missing(path, error)) from None
+
+
+def _fetch(descriptor: int) -> Edge | None:
+    """PPS_FETCH of Linux' pps.h: waits for the next edge, None if none came in time."""
+    request = bytearray(_PPS_FDATA.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, _FETCH_TIMEOUT_NS, 0))
+    try:
+        fcntl.ioctl(descriptor, _PPS_FETCH, request)
+    except (TimeoutError, InterruptedError):
+        return None
+    number, _, seconds, nanoseconds, *_ = _PPS_FDATA.unpack(request)
+    return seconds * NS_PER_S + nanoseconds, number
+
+
+def _missing(path: Path, error: Exception) -> str:
+    detail = error.strerror if isinstance(error, OSError) else error
+    return f"{path}: no pulse per second: {detail}: check the wire and the pps-gpio overlay"
