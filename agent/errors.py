@@ -5,7 +5,9 @@
     ├── AudioError         the microphone or a sound file
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
+    ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
+    ├── ExportError        a file of exported records
     ├── LinkError          the broker or the way to it
     └── RecordError        bytes that claim to be a record or a receipt
         ├── MalformedRecord
@@ -41,8 +43,16 @@ class KeyFileError(EarshotError):
     """A key file is missing, unreadable, of the wrong kind or open to others."""
 
 
+class StateError(EarshotError):
+    """The running node's state cannot be read; usually there is no running node."""
+
+
 class StoreError(EarshotError):
     """A store on disk cannot be opened, or does not belong to this node."""
+
+
+class ExportError(EarshotError):
+    """A file of exported records cannot be read or holds none."""
 
 
 class LinkError(EarshotError):

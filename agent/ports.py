@@ -90,6 +90,13 @@ class Outbox(Protocol):
         """The last link that was stored."""
 
 
+class Recorder(Protocol):
+    """What the node says its records to: an Outbox, or something patient in front of one."""
+
+    def append(self, draft: Draft) -> Sealed | None:
+        """Take a record; None where it is not durable yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The broker accepted us and all subscriptions are in place."""

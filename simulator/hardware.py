@@ -139,17 +139,19 @@ class VirtualTimeReference:
         self._pps = pps
         self._clock = clock
         self._coming = pps.next_mark()
+        self._is_closed = False
 
     def poll(self) -> list[TimeSign]:
         """Marks since the last call."""
         marks: list[TimeSign] = []
-        while self._coming.host_ns <= self._clock.monotonic_ns():
+        while self._coming.host_ns <= self._clock.monotonic_ns() and not self._is_closed:
             marks.append(self._coming)
             self._coming = self._pps.next_mark()
         return marks
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Give no more marks."""
+        self._is_closed = True
 
 
 class VirtualVitals:

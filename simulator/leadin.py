@@ -73,14 +73,14 @@ def with_lead_in(recording: Recording, rng: np.random.Generator) -> Pcm:
     sound, rate_hz = recording.samples.astype(np.float64), recording.rate_hz
     lead_in = LEAD_IN_S * rate_hz
     fade = min(round(_FADE_S * rate_hz), len(sound))
-    noise = _noise_like(_quietest(sound, rate_hz), lead_in + fade, rng)
+    noise = noise_like(quietest(sound, rate_hz), lead_in + fade, rng)
     turn = np.linspace(0.0, np.pi / 2, fade, endpoint=False)
     seam = noise[lead_in:] * np.cos(turn) + sound[:fade] * np.sin(turn)
     total = np.concatenate((noise[:lead_in], seam, sound[fade:]))
     return np.clip(np.rint(total), -32_768, 32_767).astype(np.int16)
 
 
-def _quietest(sound: Wave, rate_hz: int) -> Wave:
+def quietest(sound: Wave, rate_hz: int) -> Wave:
     """The stretch of least power between any zero padding: an eighth of it all, or _PATCH_S."""
     sounding = np.flatnonzero(sound)
     sound, longest = sound[sounding[0] : sounding[-1] + 1], round(_PATCH_S * rate_hz)
@@ -91,7 +91,7 @@ def _quietest(sound: Wave, rate_hz: int) -> Wave:
     return min(heard or [sound], key=lambda one: float(np.var(one)))
 
 
-def _noise_like(stretch: Wave, count: int, rng: np.random.Generator) -> Wave:
+def noise_like(stretch: Wave, count: int, rng: np.random.Generator) -> Wave:
     """Gaussian noise with the mean and power spectrum of `stretch`; its waveform is not kept."""
     bins, psd = welch(stretch, nperseg=min(len(stretch), max(16, len(stretch) // 2)))
     shape = np.interp(np.fft.rfftfreq(count), bins, psd)

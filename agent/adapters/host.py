@@ -6,6 +6,7 @@ discontinuity before any mark that follows it.
 """
 
 import ctypes
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,7 +105,10 @@ class SystemTimeReference:
         signs = self._steps(host_ns, utc_ns - host_ns)
         sigma_ns = self._sigma_ns
         if self._discipline is not None:
-            known = self._discipline()
+            try:
+                known = self._discipline()
+            except OSError:
+                return [*signs, Refusal(host_ns, "kernel does not tell if its clock is right")]
             if not known.is_synchronised:
                 return [*signs, Refusal(host_ns, "system clock is not synchronised")]
             sigma_ns = max(sigma_ns, known.max_error_ns // 3)
@@ -112,7 +116,8 @@ class SystemTimeReference:
         return [*signs, TimeMark(host_ns, utc_ns, sigma_ns + width_ns // 2, self._source)]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Give no more marks."""
+        self._due_ns = sys.maxsize
 
     def _steps(self, host_ns: int, ahead_ns: int) -> list[TimeSign]:
         last, self._last = self._last, (host_ns, ahead_ns)
@@ -139,23 +144,24 @@ class SleepWatch:
     ) -> None:
         self._clock, self._boottime_ns = clock, boottime_ns
         self._slept_ns = self._slept_at_least_ns()
+        self._is_closed = False
 
     def poll(self) -> list[TimeSign]:
         """A discontinuity if the host slept since the last call."""
         longer_ns = self._slept_at_least_ns() - self._slept_ns
-        if longer_ns <= _SLEPT_NS:
+        if longer_ns <= _SLEPT_NS or self._is_closed:
             return []
         self._slept_ns += longer_ns
         reason = f"host slept for {longer_ns / NS_PER_S:.1f} s"
         return [Discontinuity(self._clock.monotonic_ns(), reason)]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Tell of no more sleep."""
+        self._is_closed = True
 
     def _slept_at_least_ns(self) -> int:
-        """Read in this order, whatever comes between the two makes it smaller, never larger."""
-        boottime_ns = self._boottime_ns()
-        return boottime_ns - self._clock.monotonic_ns()
+        """What comes between the two readings makes it smaller, never larger: the best of some."""
+        return max(self._boottime_ns() - self._clock.monotonic_ns() for _ in range(_BRACKETS))
 
 
 class _Timex(ctypes.Structure):

@@ -31,12 +31,14 @@ class NmeaParser:
     """One receiver's sentences, in order. Any talker; others than RMC, ZDA and GGA pass by."""
 
     def __init__(self) -> None:
-        self._rmc_ns = self._fix_ns = -(10**18)
+        self._rmc_ns = self._fix_ns = self._epoch_ns = self._burst_ns = -(10**18)
+        self._time = ""
 
-    def parse(self, line: str, host_ns: int) -> Parsed:
+    def parse(self, line: str, host_ns: int, line_ns: int | None = None) -> Parsed:
         """The fix told by `line` (from "$" to the checksum), whose burst began at `host_ns`.
 
-        None for a sentence that is of no interest; Refusal for one that is broken.
+        None for a sentence that is of no interest; Refusal for one that is broken. `line_ns` is
+        when the line itself began: it counts where bursts run into each other without a pause.
         """
         if len(line) > LONGEST:
             return Refusal(host_ns, "sentence too long")
@@ -50,10 +52,19 @@ class NmeaParser:
             return Refusal(host_ns, "sentence with a wrong checksum")
         except Exception:  # pynmea2 lets TypeErrors and others of its innards escape
             return Refusal(host_ns, "sentence malformed")
+        began_ns = self._began_ns(fields[0], host_ns, host_ns if line_ns is None else line_ns)
         try:
-            return {"RMC": self._rmc, "ZDA": self._zda, "GGA": self._gga}[kind[1]](fields, host_ns)
+            return {"RMC": self._rmc, "ZDA": self._zda, "GGA": self._gga}[kind[1]](fields, began_ns)
         except (ValueError, IndexError, OverflowError):
             return Refusal(host_ns, "sentence with impossible values")
+
+    def _began_ns(self, time: str, burst_ns: int, line_ns: int) -> int:
+        """Host time of the first byte about the instant `time`, which its sentences share."""
+        is_same = time == self._time and 0 <= line_ns - self._epoch_ns < NS_PER_S
+        if not (time and is_same):
+            self._epoch_ns = line_ns if burst_ns == self._burst_ns else burst_ns
+        self._time, self._burst_ns = time, burst_ns
+        return self._epoch_ns
 
     def _rmc(self, fields: list[str], host_ns: int) -> Fix:
         self._rmc_ns = host_ns

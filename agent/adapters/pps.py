@@ -10,6 +10,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -80,6 +81,7 @@ class DevicePps:
         self._convert = _Converter(clock, sigma_ns)
         self._signs: SimpleQueue[TimeSign] = SimpleQueue()
         self._closing = threading.Event()
+        self._path = None if fetch else path
         self._descriptor = -1 if fetch else _open(path)
         self._fetch = fetch or _fetch
         self._thread = threading.Thread(target=self._wait_for_edges, name="pps", daemon=True)
@@ -99,8 +101,13 @@ class DevicePps:
         if not self._closing.is_set():
             self._closing.set()
             self._thread.join(2 * _FETCH_TIMEOUT_NS / NS_PER_S)
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
+            self._free()
+            self.poll()
+
+    def _free(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
     def _wait_for_edges(self) -> None:
         number, is_lost = None, False
@@ -112,13 +119,21 @@ class DevicePps:
                 if not is_lost:
                     self._tell([Refusal(self._convert.now_ns, "pulse device lost")])
                 is_lost = True
-                self._closing.wait(1.0)
+                if not self._closing.wait(1.0):
+                    self._open_again()
                 continue
             is_lost = False
             if edge is not None and edge[1] != number:
                 if number is not None:
                     self._tell(self._convert.pulse(edge[0]))
                 number = edge[1]
+
+    def _open_again(self) -> None:
+        """A source that was plugged in anew is another device under the same name."""
+        if self._path is not None:
+            self._free()
+            with suppress(TimeError):
+                self._descriptor = _open(self._path)
 
     def _tell(self, signs: list[TimeSign]) -> None:
         for sign in signs:
@@ -131,13 +146,11 @@ class _Converter:
     def __init__(self, clock: HostClock, sigma_ns: int) -> None:
         self._clock, self._sigma_ns = clock, sigma_ns
         self.now_ns, self._ahead_ns = self._read()
-        self._last_ns = self.now_ns
         self._stepped_ns: int | None = None
 
     def look(self) -> list[TimeSign]:
         """Read both clocks, and remember a step."""
         last_ns, last_ahead_ns = self.now_ns, self._ahead_ns
-        self._last_ns = last_ns
         self.now_ns, self._ahead_ns = self._read()
         slack_ns = _SLEW * (self.now_ns - last_ns) + _STEP_SLACK_NS
         if abs(self._ahead_ns - last_ahead_ns) > slack_ns:

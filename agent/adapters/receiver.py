@@ -5,6 +5,7 @@ whatever lies between them, and handed to the parsers this is given. A line that
 is opened again until it works. What the sentences mean is the parsers' matter.
 """
 
+import termios
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -15,37 +16,50 @@ from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import HostClock
 
 _BITS_PER_BYTE = 10
-_SILENCE_NS = 40 * NS_PER_MS
-_LONGEST_BURST_NS = 950 * NS_PER_MS
+_SILENCE_NS = 20 * NS_PER_MS
 _LONGEST_SENTENCE = 120
 _LONGEST_FRAME = 1024
 _UBX = b"\xb5b"
-_READ_TIMEOUT_S = 0.2
+_READ_TIMEOUT_S = 0.02
+_CLOSE_S = 1.0
 _REOPEN_AFTER_S = 2.0
 
-ParseSentence = Callable[[str, int], TimeSign | None]
+ParseSentence = Callable[[str, int, int], TimeSign | None]
 ParseFrame = Callable[[bytes, int], TimeSign | None]
 
 
 class ByteReader:
-    """Cuts a stream of bytes into sentences and frames; knows when each burst of them began."""
+    """Cuts a stream of bytes into sentences and frames; knows when each burst of them began.
+
+    `sentence` is given a line, the host time at which its burst began and that of its own first
+    byte; `frame` is given a frame and the former. A burst begins after a pause of 20 ms. What
+    the bytes read together took on the line is subtracted, but they came after the reading
+    before: a receiver on USB sends faster than any baud.
+    """
 
     def __init__(self, baud: int, sentence: ParseSentence, frame: ParseFrame | None = None) -> None:
         self._ns_per_byte = _BITS_PER_BYTE * NS_PER_S // baud
         self._sentence, self._frame = sentence, frame
         self._pending = b""
-        self._burst_ns = self._last_ns = -(10**18)
+        self._burst_ns = self._last_ns = self._empty_ns = -(10**18)
 
     def feed(self, data: bytes, host_ns: int) -> list[TimeSign]:
-        """What `data`, the last byte of which came at `host_ns`, completes."""
+        """What `data`, all that the line held at `host_ns`, completes."""
+        empty_ns, self._empty_ns = self._empty_ns, host_ns
         if not data:
             return []
-        first_ns = host_ns - (len(data) - 1) * self._ns_per_byte
-        is_late = first_ns - self._burst_ns > _LONGEST_BURST_NS
-        if first_ns - self._last_ns > _SILENCE_NS or is_late:
-            self._burst_ns = max(first_ns, self._last_ns)
+        signs: list[TimeSign] = []
+        first_ns = max(empty_ns, host_ns - (len(data) - 1) * self._ns_per_byte)
+        if first_ns - self._last_ns > _SILENCE_NS:
+            if self._pending.startswith(_UBX):  # no frame: it would have come whole
+                self._pending = self._pending[2:]
+                signs += self._cut_all()
+            self._burst_ns = first_ns
         self._last_ns = host_ns
         self._pending += data
+        return signs + self._cut_all()
+
+    def _cut_all(self) -> list[TimeSign]:
         signs: list[TimeSign] = []
         while (sign := self._cut()) is not None:
             signs += [] if sign is _NOTHING else [sign]
@@ -71,8 +85,10 @@ class ByteReader:
             self._pending = self._pending[start + 1 :]
             return Refusal(self._burst_ns, "sentence too long")
         line = body[: min(ends)]
+        line_ns = self._last_ns - (len(self._pending) - start - 1) * self._ns_per_byte
         self._pending = self._pending[start + len(line) :]
-        return self._sentence(line.decode("latin-1"), self._burst_ns) or _NOTHING
+        line_ns = max(line_ns, self._burst_ns)
+        return self._sentence(line.decode("latin-1"), self._burst_ns, line_ns) or _NOTHING
 
     def _cut_frame(self, start: int) -> TimeSign | None:
         self._pending = self._pending[start:]
@@ -84,8 +100,9 @@ class ByteReader:
             return _NOTHING
         if len(self._pending) < size:
             return None
-        frame, self._pending = self._pending[:size], self._pending[size:]
-        told = self._frame(frame, self._burst_ns) if self._frame else None
+        told = self._frame(self._pending[:size], self._burst_ns) if self._frame else None
+        is_whole = not isinstance(told, Refusal)  # else noise, and sentences may be in it
+        self._pending = self._pending[size if is_whole else 2 :]
         return told or _NOTHING
 
 
@@ -135,7 +152,8 @@ class SerialReceiver:
     def close(self) -> None:
         """Stop reading and free the line."""
         self._closing.set()
-        self._thread.join(5 * _READ_TIMEOUT_S)
+        self._thread.join(_CLOSE_S)
+        self.poll()
 
     def _run(self) -> None:
         import serial  # only by nodes that have a receiver
@@ -145,7 +163,7 @@ class SerialReceiver:
                 self._read_until_lost(
                     serial.Serial(self._device, self._baud, timeout=_READ_TIMEOUT_S)
                 )
-            except (OSError, ValueError, TypeError):  # pyserial raises all three for a lost line
+            except (OSError, ValueError, TypeError, termios.error):  # all of them: a lost line
                 self._signs.put(Refusal(self._clock.monotonic_ns(), "serial line cannot be read"))
                 self._closing.wait(_REOPEN_AFTER_S)
 

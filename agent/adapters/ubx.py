@@ -1,7 +1,8 @@
 """What a u-blox receiver says of spoofing, jamming and leap seconds (UBX protocol).
 
-Layouts are those of the u-blox M8 to F9 interface descriptions: NAV-STATUS, MON-HW, SEC-SIG and
-NAV-TIMELS. Other frames pass by. Receivers of other makes say none of this: `unknown`.
+Layouts are those of the u-blox M8 to F9 interface descriptions: NAV-STATUS, MON-HW, SEC-SIG (of
+both versions) and NAV-TIMELS. Other frames pass by. Receivers of other makes say none of this:
+`unknown`.
 """
 
 import struct
@@ -13,6 +14,7 @@ _NAV_STATUS, _NAV_TIMELS = (0x01, 0x03), (0x01, 0x26)
 _MON_HW, _SEC_SIG = (0x0A, 0x09), (0x27, 0x09)
 _SPOOF: dict[int, Doubt] = {1: "none", 2: "suspect", 3: "affirmed"}
 _JAM: dict[int, Doubt] = {1: "none", 2: "suspect", 3: "affirmed"}
+_NOT_FROM_SATELLITES = (0, 255)  # the firmware's default, and not known
 _SOON_S = 86_400
 
 
@@ -40,7 +42,10 @@ class UbxParser:
         if kind == _MON_HW:
             return replace(known, jam=_JAM.get(payload[22] >> 2 & 3, "unknown"))
         if kind == _SEC_SIG:
-            jamming, spoofing = payload[4], payload[8]
+            if payload[0] == 2:
+                jamming, spoofing = payload[1] & 7, payload[1] >> 3
+            else:
+                jamming, spoofing = payload[4], payload[8]
             return replace(
                 known,
                 jam=_JAM.get(jamming >> 1 & 3, "unknown") if jamming & 1 else "unknown",
@@ -55,7 +60,7 @@ def _leap(payload: bytes) -> Leap:
     """`unknown` until the receiver knows the leap seconds from a satellite, not its firmware."""
     source, change = payload[8], struct.unpack_from("<b", payload, 11)[0]
     to_event_s, valid = struct.unpack_from("<i", payload, 12)[0], payload[23]
-    if not valid & 1 or source == 0:
+    if not valid & 1 or source in _NOT_FROM_SATELLITES:
         return "unknown"
     if not valid & 2 or change == 0 or not 0 <= to_event_s <= _SOON_S:
         return "none"

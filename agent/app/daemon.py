@@ -7,7 +7,7 @@ dies ends the run: the supervisor of the process starts it afresh.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
@@ -51,8 +51,8 @@ class Daemon:
     """Runs one node until its sound ends, a stop is requested, or a thread dies.
 
     It takes over `source` and `references` and closes them; the rest stays the caller's. Whoever
-    sets `wake` makes the uplink step at once. `stop_recorded` tells whether the node had its last
-    word.
+    sets `wake` makes the uplink step at once. `show` is called each second on the node's thread.
+    `stop_recorded` tells whether the node had its last word.
     """
 
     def __init__(
@@ -63,13 +63,15 @@ class Daemon:
         node: NodeSteps,
         uplink: UplinkSteps,
         wake: threading.Event,
+        show: Callable[[int], None] = lambda host_ns: None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
         self._node, self._uplink, self._wake = node, uplink, wake
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
         self._failures: list[EarshotError] = []
-        self._stopping = threading.Event()
+        self._stopping, self._polling = threading.Event(), threading.Lock()
+        self._show, self._show_next_ns = show, 0
         self._drain_until_ns: int | None = None
         self._reason = ""
         self.stop_recorded = False
@@ -126,7 +128,8 @@ class Daemon:
                 reference.close()
 
     def _signs(self) -> list[TimeSign]:
-        return [sign for reference in self._references for sign in reference.poll()]
+        with self._polling:
+            return [sign for reference in self._references for sign in reference.poll()]
 
     def _offer(self, item: Item | None, wanted: Callable[[], bool]) -> None:
         while wanted():
@@ -135,17 +138,28 @@ class Daemon:
                 break
 
     def _hear(self) -> str:
-        while (item := self._next_item()) is not None:
+        for item in self._heard():
             self._node.step(item)
+            self._wake.set()
+            if item.host_ns >= self._show_next_ns:
+                self._show_next_ns = item.host_ns + NS_PER_S
+                self._show(item.host_ns)
         self._node.stop(self._clock.monotonic_ns(), self._reason)
         self.stop_recorded = True
         return self._reason
 
-    def _next_item(self) -> Item | None:
-        try:
-            return self._items.get(timeout=TICK_AFTER_SILENCE_S)
-        except Empty:
-            return Tick(self._clock.monotonic_ns())
+    def _heard(self) -> Iterator[Item]:
+        """What the capture thread offers; while it waits in vain for sound, the signs and ticks."""
+        while True:
+            try:
+                item = self._items.get(timeout=TICK_AFTER_SILENCE_S)
+            except Empty:
+                yield from sorted(self._signs(), key=_in_order)
+                yield Tick(self._clock.monotonic_ns())
+            else:
+                if item is None:
+                    return
+                yield item
 
     def _deliver(self) -> str:
         told = self._uplink.trouble

@@ -11,11 +11,12 @@ from typing import Literal
 
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.clockreport import ClockReport
 from agent.core.hearing import Hearing, Onset
+from agent.core.nodestate import NodeState
 from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseChange
+from agent.core.survey import Survey, SurveySettings
 from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
-from agent.core.timesigns import TimeSign
+from agent.core.timesigns import Fix, TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Recorder
 
@@ -62,6 +63,8 @@ class Node:
         self._timebase = Timebase(fmt.rate_hz, settings.clock)
         self._hearing = Hearing(fmt)
         self._pulse = Pulse(fmt, vitals)
+        self._vitals = vitals
+        self._survey = Survey(SurveySettings())
         self._on_mark = on_mark
         self._is_started = False
 
@@ -77,10 +80,10 @@ class Node:
                 self._on_gap(item)
             case Tick():
                 pass
+            case Fix():
+                self._on_fix(item)
             case _:
-                self._tell_change(self._timebase.on_sign(item), item.host_ns)
-                if mark := self._timebase.taken_mark:
-                    self._on_mark(*mark)
+                self._on_sign(item)
 
     def stop(self, host_ns: int, reason: str) -> None:
         """Hear out what waits for more sound, and record the end of the run."""
@@ -88,9 +91,31 @@ class Node:
         self._tell_onsets(self._hearing.finish(), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
-    def clock_report(self, host_ns: int) -> ClockReport:
-        """The state of the clock in full, for a person."""
-        return self._timebase.report(host_ns)
+    def state(self, host_ns: int, source: str, boot: str, pid: int) -> NodeState:
+        """What to show to commands beside the daemon."""
+        return NodeState(
+            source=source,
+            boot=boot,
+            pid=pid,
+            host_ns=host_ns,
+            utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
+            clock=self._timebase.report(host_ns),
+            air_temperature_c=self._vitals.read().air_temperature_c,
+            is_surveyed=self._survey.is_surveyed,
+            place_sigma_m=self._survey.sigma_m,
+            has_moved=self._survey.has_moved,
+        )
+
+    def _on_sign(self, sign: TimeSign) -> None:
+        self._tell_change(self._timebase.on_sign(sign), sign.host_ns)
+        if mark := self._timebase.taken_mark:
+            self._on_mark(*mark)
+
+    def _on_fix(self, fix: Fix) -> None:
+        for record in self._survey.on_fix(fix):
+            self._say(record, fix.host_ns)
+        self._timebase.doubts.stand("position jumped", stands=self._survey.has_jumped)
+        self._on_sign(fix)
 
     def _pass_time(self, host_ns: int) -> None:
         if not self._is_started:

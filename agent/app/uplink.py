@@ -6,7 +6,7 @@ is, the publisher port does the talking. Commands are not here either.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,19 +18,26 @@ from agent.core.records import RECEIPT_TYPE, Identity, Receipt, parse
 from agent.core.retry import BackOff, doubling
 from agent.core.units import NS_PER_S
 from agent.errors import MalformedRecord, RecordError
-from agent.ports import Connected, LinkEvent, Lost, Message, Outbox, Publisher, Refused, Sent
+from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 
-SILENCE_NS = 30 * NS_PER_S
+SILENCE_NS = 25 * NS_PER_S
+HASTY_NS = 2 * NS_PER_S
 PATIENCE_NS = 30 * NS_PER_S
 MAX_PATIENCE_NS = 1800 * NS_PER_S
 REFUSED_NS = 2 * NS_PER_S
 MAX_REFUSED_NS = 60 * NS_PER_S
+MAX_PROBE_NS = 20 * NS_PER_S
 STATUS_PERIOD_NS = 30 * NS_PER_S
 MAX_UNRECEIPTED = 512
+MAX_TRUSTED_RANGES = 64  # a receipt with more may have left some out
 
 
-class CountedOutbox(Outbox, Protocol):
-    """An outbox that knows how much it holds."""
+class CountedOutbox(Protocol):
+    """The delivering half of an outbox that knows how much it holds."""
+
+    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]: ...
+
+    def release(self, receipt: Receipt) -> int: ...
 
     def backlog(self) -> int:
         """How many records wait for a receipt."""
@@ -50,9 +57,14 @@ class UplinkCounters:
 
 @dataclass(slots=True)
 class _Attempt:
-    """A record handed to the broker on this connection; `due_ns` is None while in flight."""
+    """A record handed to the broker on this connection; `due_ns` is None while in flight.
 
+    `order` counts up over all that was handed over, repetitions too.
+    """
+
+    is_alert: bool
     tries: int = 0
+    order: int = 0
     due_ns: int | None = None
 
     def waits(self, now_ns: int) -> bool:
@@ -63,7 +75,12 @@ class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
     `status` seals the status message for (backlog, connects). At most `window` records are
-    without the broker's answer, and at most MAX_UNRECEIPTED without a receipt, alerts excepted.
+    without the broker's answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not
+    count there: a receipt tells of so many gaps only, and what fills them must not wait for it.
+
+    A broker may lose what it acknowledged, above all while no locator listens yet. So until a
+    receipt comes on a connection, one record, the scout, is repeated from HASTY_NS on; and a
+    receipt for a record tells that those handed over before it, if it lacks them, are lost.
     """
 
     def __init__(
@@ -82,15 +99,17 @@ class Uplink:
         self._locator_keys = locator_keys
         self._seal_status = status
         self._window = window
-        self._reconnects, self._probes = BackOff(rng), BackOff(rng)
+        self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
         self._link: Literal["down", "connecting", "up"] = "down"
         self._connect_at_ns = self._answered_ns = 0
         self._forget_connection()
 
     @property
     def trouble(self) -> str:
-        """Why there is no connection, for a person; empty while there is one."""
-        return "" if self._link == "up" else self.counters.last_reason or "not connected yet"
+        """Why nothing can be delivered, for a person; empty while all is well."""
+        if self._link == "up":
+            return self._refusal
+        return self.counters.last_reason or "not connected yet"
 
     @property
     def idle(self) -> bool:
@@ -105,7 +124,8 @@ class Uplink:
         for event in self._publisher.poll():
             self._take(event, now_ns)
         if self._is_stalled(now_ns):
-            self._lose(f"no answer from the broker for {SILENCE_NS // NS_PER_S} s", now_ns)
+            waited = f"no answer from the broker for {SILENCE_NS // NS_PER_S} s"
+            self._lose(f"{waited}: check antenna, cable and modem, then the broker", now_ns)
         if self._link == "up":
             self._feed(now_ns)
             self._tell_status(now_ns)
@@ -131,6 +151,9 @@ class Uplink:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
         self._in_flight: dict[int, int] = {}
         self._attempts: dict[int, _Attempt] = {}
+        self._is_receipted, self._scout_seq = False, 0
+        self._handed_over = 0
+        self._refusal = ""
         self._open_window, self._feed_at_ns = self._window, 0
         self._told_backlog: int | None = None
         self._told_ns = 0
@@ -152,27 +175,37 @@ class Uplink:
         if room <= 0 or now_ns < self._feed_at_ns or self._outbox.backlog() == 0:
             return
         waiting = frozenset(seq for seq, one in self._attempts.items() if one.waits(now_ns))
+        left = MAX_UNRECEIPTED - sum(not one.is_alert for one in self._attempts.values())
         for sealed in self._outbox.pending(room, waiting):
             is_new = sealed.head.seq not in self._attempts
-            if not (is_new and sealed.priority > 0 and len(self._attempts) >= MAX_UNRECEIPTED):
-                self._publish(sealed, now_ns)
+            if is_new and sealed.priority > 0:
+                if left <= 0:
+                    continue
+                left -= 1
+            self._publish(sealed, now_ns)
 
     def _publish(self, sealed: Sealed, now_ns: int) -> None:
         if not self._in_flight:
             self._answered_ns = now_ns
         token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
-        attempt = self._attempts.setdefault(sealed.head.seq, _Attempt())
-        attempt.tries, attempt.due_ns = attempt.tries + 1, None
+        attempt = self._attempts.setdefault(sealed.head.seq, _Attempt(sealed.priority == 0))
+        self._handed_over += 1
+        attempt.tries, attempt.order, attempt.due_ns = attempt.tries + 1, self._handed_over, None
         self._in_flight[token] = sealed.head.seq
         self.counters.published += 1
 
     def _on_sent(self, token: int, now_ns: int) -> None:
         if (seq := self._in_flight.pop(token, None)) is not None:
             self._answered_ns = now_ns
-            attempt = self._attempts[seq]
-            attempt.due_ns = now_ns + doubling(PATIENCE_NS, attempt.tries, MAX_PATIENCE_NS)
+            attempt, self._scout_seq = self._attempts[seq], self._scout_seq or seq
+            patience_ns = HASTY_NS if self._is_scout(seq) else PATIENCE_NS
+            attempt.due_ns = now_ns + doubling(patience_ns, attempt.tries, MAX_PATIENCE_NS)
             self._probes.reset()
-            self._open_window = self._window
+            self._open_window, self._refusal = self._window, ""
+
+    def _is_scout(self, seq: int) -> bool:
+        """True for the first record that the broker took, until anything is receipted."""
+        return seq == self._scout_seq and not self._is_receipted
 
     def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
         """One record at a time goes out, ever more seldom, until the broker takes one again."""
@@ -184,7 +217,7 @@ class Uplink:
                 self._feed_at_ns = now_ns + self._probes.next_delay_ns()
             self._open_window = 1
             self.counters.refused += 1
-            self.counters.last_reason = f"broker refused a record: {reason}"
+            self.counters.last_reason = self._refusal = f"broker refused a record: {reason}"
 
     def _on_receipt(self, raw: bytes) -> None:
         try:
@@ -198,12 +231,29 @@ class Uplink:
             self.counters.last_reason = f"receipt ignored: {error}"
             return
         self.counters.receipts += 1
-        ranges = ((1, receipt.upto_seq), *receipt.extra)
+        self._settle([(1, receipt.upto_seq), *receipt.extra])
+
+    def _settle(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Forget what is receipted; what the broker took before it is lost, and due at once.
+
+        A receipt also tells that the locator is there: what was refused, and the scout, may go.
+        """
         covered = {
-            seq for seq in self._attempts if any(first <= seq <= last for first, last in ranges)
+            seq: self._attempts.pop(seq)
+            for seq in list(self._attempts)
+            if any(first <= seq <= last for first, last in ranges)
         }
-        self._attempts = {seq: a for seq, a in self._attempts.items() if seq not in covered}
         self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
+        self._is_receipted = self._is_receipted or bool(covered)
+        newest = max((one.order for one in covered.values()), default=0)
+        if len(ranges) > MAX_TRUSTED_RANGES:
+            newest = 0
+        for seq, attempt in self._attempts.items():
+            is_overtaken = attempt.order < newest and attempt.tries == 1
+            is_worth_a_try = self._refusal or self._is_scout(seq) or is_overtaken
+            if is_worth_a_try and attempt.due_ns is not None:
+                attempt.due_ns = 0
+        self._feed_at_ns = 0
 
     def _tell_status(self, now_ns: int) -> None:
         """At once on a new connection, later only when the backlog has changed markedly."""

@@ -4,6 +4,7 @@ The only place that knows which adapter stands behind which port. Parts start in
 written here and stop in reverse.
 """
 
+import os
 import random
 import secrets
 import threading
@@ -28,7 +29,9 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
+from agent.adapters.statefile import StateFile, boot_id
 from agent.app.daemon import Daemon
+from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import seal_status
 from agent.app.uplink import Uplink
@@ -39,9 +42,10 @@ from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
 from agent.ports import AudioSource, HostClock, TimeReference
-from agent.settings import AudioSection, Settings, TimeSection
+from agent.settings import AudioSection, Settings, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
+BYTES_PER_MB = 1024 * 1024
 
 
 @contextmanager
@@ -59,12 +63,17 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     )
     status_topic, wake = f"{identity.topic}/status", threading.Event()
     source = _microphone(settings.audio, clock)
-    outbox = _outbox(Path(settings.store.directory), Sealer(identity, signer))
+    references = _references(settings.time, clock)
+    outbox = _outbox(settings.store, Sealer(identity, signer))
+    keeping = Keeping(outbox)
     link = MqttLink(
         MqttOptions(
             url=settings.broker.url,
             client_id=identity.source,  # names may hold dashes: joined by them they are not unique
             protocol=settings.broker.protocol,
+            ca=_path(settings.broker.ca),
+            cert=_path(settings.broker.certificate),
+            key=_path(settings.broker.certificate_key),
             subscriptions=(f"{identity.topic}/receipt",),
             will=(status_topic, seal_status(identity, signer, online=False)),
         ),
@@ -72,7 +81,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     )
     uplink = Uplink(
         identity,
-        outbox,
+        keeping,
         link,
         {key_id(key): key for key in locators},
         partial(seal_status, identity, signer, True),
@@ -88,11 +97,17 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             clock=_clock_settings(settings),
         ),
         source.format,
-        outbox,
+        keeping,
         SystemVitals(),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
     )
-    daemon = Daemon(source, _references(settings.time, clock), clock, node, uplink, wake)
+    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
+
+    def show(host_ns: int) -> None:
+        state_file.post(node.state(host_ns, identity.source, boot, os.getpid()))
+
+    kept = KeptNode(node, keeping)
+    daemon = Daemon(source, references, clock, kept, uplink, wake, show)
     try:
         with closing(link):
             try:
@@ -125,12 +140,22 @@ def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
     )
 
 
-def _outbox(directory: Path, sealer: Sealer) -> SqliteOutbox:
+def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
+    directory = Path(store.directory)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(f"{directory}: cannot be made: {error.strerror}") from None
-    return SqliteOutbox(directory / "outbox.sqlite", sealer, partial(secrets.token_hex, 16))
+    return SqliteOutbox(
+        directory / "outbox.sqlite",
+        sealer,
+        partial(secrets.token_hex, 16),
+        max_bytes=store.max_mb * BYTES_PER_MB,
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
 
 
 def _clock_settings(settings: Settings) -> ClockSettings:
@@ -149,7 +174,7 @@ def _clock_settings(settings: Settings) -> ClockSettings:
 def _references(time: TimeSection, clock: HostClock) -> list[TimeReference]:
     """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
     if time.source == "sim":
-        return [SystemTimeReference(clock, SIM_SIGMA_NS, "sim")]
+        return [SleepWatch(clock), SystemTimeReference(clock, SIM_SIGMA_NS, "sim")]
     references: list[TimeReference] = [SleepWatch(clock)]
     if time.source in ("pps", "pps-adc"):
         references += _pulses(time, clock)

@@ -1,13 +1,29 @@
 """Numbering and linking: every record names its place and the digest of the one before.
 
-Tampering breaks the digest, loss breaks the sequence. This module links and checks; storing
+Tampering breaks the digest, loss breaks the sequence. Over records that were shed a chain is
+crossed by the digests that a `Shed` record holds of them. This module links and checks; storing
 both in one transaction is the outbox's duty.
 """
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from agent.core import envelope
-from agent.core.records import GENESIS_PREV, PAYLOAD_TYPE, Body, Draft, Identity, compose
+from agent.core.losses import Shed
+from agent.core.records import (
+    GENESIS_PREV,
+    PAYLOAD_TYPE,
+    Body,
+    Draft,
+    Identity,
+    compose,
+    kind_of,
+    parse,
+)
+from agent.core.units import parse_rfc3339_ns
 from agent.errors import ForgedRecord
 
 
@@ -43,8 +59,31 @@ class Sealer:
         body = compose(self.identity, draft, head.chain, seq, head.digest)
         new_head = Head(head.chain, seq, envelope.digest(PAYLOAD_TYPE, body))
         raw = envelope.seal(PAYLOAD_TYPE, body, self._signer)
-        tag = draft.data.__struct_config__.tag
-        return Sealed(new_head, str(tag), draft.priority, raw)
+        return Sealed(new_head, kind_of(draft.data), draft.priority, raw)
+
+
+def draft_of(raw: bytes) -> Draft:
+    """What one of our own envelopes says, to be said again elsewhere. Verifies nothing."""
+    body = parse(base64.b64decode(msgspec.json.decode(raw)["payload"]), Body)
+    utc_ns = None if body.time is msgspec.UNSET else parse_rfc3339_ns(body.time)
+    return Draft(data=body.data, clock=body.clock, host_ns=int(body.host_ns), utc_ns=utc_ns)
+
+
+def shed_by(body: Body) -> dict[int, str]:
+    """Digests by seq of the records that `body`, of the same chain, says were shed."""
+    return (
+        {link.seq: link.digest for link in body.data.links} if isinstance(body.data, Shed) else {}
+    )
+
+
+def cross(before: Head, seq: int, shed: Mapping[int, str]) -> Head:
+    """The head that record `seq` must follow: `before`, moved on over what was shed in between.
+
+    Where something else is missing the result stays in front of it, and `check_link` will tell.
+    """
+    while before.seq + 1 < seq and (digest := shed.get(before.seq + 1)):
+        before = Head(before.chain, before.seq + 1, digest)
+    return before
 
 
 def check_link(body: Body, before: Head) -> None:

@@ -44,7 +44,7 @@ class Discipline:
         self._begin()
 
     def _begin(self) -> None:
-        self._drift = Drift(prior_ppm=2.0)
+        self._drift = Drift(prior_ppm=3.0)
         self._base: tuple[int, int] | None = None
         self._kept.clear()
         self._scatter_ns: float | None = None

@@ -4,15 +4,17 @@ Collects signs and phrases; which of them stop marks from being believed is said
 Nothing is ever called free of spoofing or jamming unless a receiver says so.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Literal
 
-from agent.core.timesigns import Doubt, Fix, Leap, ReceiverReport, Refusal
+from agent.core.timesigns import Doubt, Fix, Leap, ReceiverReport
 from agent.core.units import NS_PER_S
 
 FRESH_FIX_NS = 5 * NS_PER_S // 2
 _FRESH_REPORT_NS = 90 * NS_PER_S
 _STEPS_TO_SUSPECT = 5
+_RECENT_NS = 60 * NS_PER_S
+_REFUSALS_KEPT = 1000
 
 Contradiction = Literal[
     "pulses stepped against the oscillator",
@@ -21,6 +23,7 @@ Contradiction = Literal[
     "date far in the future",
     "week rollover set right",
     "position jumped",
+    "reports near the next second",
 ]
 
 
@@ -28,7 +31,7 @@ class Doubts:
     """The latest word on everything that may be wrong with the satellites or their receiver."""
 
     def __init__(self) -> None:
-        self.refused: Counter[str] = Counter()
+        self._refusals: deque[tuple[int, str]] = deque(maxlen=_REFUSALS_KEPT)
         self.satellites: int | None = None
         self.has_fix: bool | None = None
         self.announced_leap: Leap = "unknown"
@@ -48,9 +51,14 @@ class Doubts:
         else:
             self._standing.pop(contradiction, None)
 
-    def on_refusal(self, refusal: Refusal) -> None:
-        """A sign that was of no use."""
-        self.refused[refusal.reason] += 1
+    def refuse(self, host_ns: int, reason: str) -> None:
+        """A sign was of no use."""
+        self._refusals.append((host_ns, reason))
+
+    def refused(self, host_ns: int) -> dict[str, int]:
+        """How often each reason came up during the last minute, up to _REFUSALS_KEPT in all."""
+        recent = (why for when_ns, why in self._refusals if host_ns - when_ns < _RECENT_NS)
+        return dict(Counter(recent))
 
     def on_fix(self, fix: Fix) -> None:
         """Note whether the receiver has a fix, and on how many satellites."""
@@ -62,7 +70,7 @@ class Doubts:
         if fix.is_valid:
             self._valid_fix_ns = fix.host_ns
         else:
-            self.refused["report is void"] += 1
+            self.refuse(fix.host_ns, "report is void")
 
     def on_report(self, report: ReceiverReport) -> None:
         """Keep the receiver's own word."""

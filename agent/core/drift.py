@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 WANDERS_PPM_PER_SQRT_HOUR = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 _MEMORY = 0.9993
-_PRIOR_WEIGHT = 1.5
+_PRIOR_WEIGHT = 1.2
 _UNKNOWN_OFFSET_NS = 1e9
 _UNKNOWN_RATE_NS_PER_S = 1e5
 _LATE_ODDS = 0.05

@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.core.onset import Stretch, Wave
 from agent.core.records import Features
+from agent.core.timbre import timbre
 from agent.core.units import dbfs
 
 ENVELOPE_PIECES = 10
@@ -43,6 +44,7 @@ def measure(
     rms = float(np.sqrt(np.mean(attack**2)))
     peak_dbfs = dbfs(peak)
     raw = np.abs(samples[onset : onset + stretch.count(WINDOW_S)])
+    colour = timbre(stretch, onset)
     return Features(
         peak_dbfs=round(peak_dbfs, 2),
         peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),
@@ -53,6 +55,12 @@ def measure(
         crest_db=round(dbfs(peak) - dbfs(max(rms, 1e-10)), 2),
         centroid_hz=round(_centroid_hz(window, stretch), 1),
         envelope_db=_envelope_db(window, stretch),
+        bands_db=colour.bands_db,
+        attack_db=colour.attack_db,
+        before_db=colour.before_db,
+        tonality=colour.tonality,
+        busy=colour.busy,
+        first_swing_us=colour.first_swing_us,
         clipped=_is_clipped(raw),
         gap_in_window=gap_in_window,
     )
@@ -76,9 +84,9 @@ def _rise_samples(attack: Wave, peak_at: int) -> float:
 def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
     """Until the smoothed magnitude has fallen for the last time below a tenth of the peak."""
     width = min(stretch.count(_SMOOTH_S), len(window))
-    smooth = np.convolve(np.abs(window), np.full(width, 1.0 / width), "same")
-    loud = np.flatnonzero(smooth > 0.1 * peak)
-    return int(loud[-1]) + 1 if len(loud) else 0
+    total = np.concatenate((np.zeros(1), np.cumsum(np.abs(window))))
+    loud = np.flatnonzero(total[width:] - total[:-width] > 0.1 * peak * width)
+    return int(loud[-1]) + (width + 1) // 2 if len(loud) else 0
 
 
 def _centroid_hz(window: Wave, stretch: Stretch) -> float:

@@ -28,6 +28,7 @@ GOOD_MARKS_TO_LOCK = 10
 HOLDOVER_AFTER_NS = 5 * NS_PER_S // 2
 EXPIRED_SIGMA_NS = 100 * NS_PER_MS
 _NAMES_A_SECOND_NS = 100 * NS_PER_MS
+_LATEST_SURE_LAG_NS = 900 * NS_PER_MS
 _COARSE_IS_FRESH_NS = 10 * NS_PER_S
 
 Source = Literal["system", "sim", "nmea", "pps", "pps-adc"]
@@ -94,7 +95,7 @@ class Lock:
             case Discontinuity():
                 return self._start_over(sign.reason)
             case Refusal():
-                self.doubts.on_refusal(sign)
+                self.doubts.refuse(sign.host_ns, sign.reason)
         return None
 
     def on_pulse(self, host_ns: int, shared_sigma_ns: int) -> StateChange | None:
@@ -125,7 +126,7 @@ class Lock:
             return None
         utc_ns, fault = self.calendar.check(mark.utc_ns)
         if fault:
-            self.doubts.refused[fault] += 1
+            self.doubts.refuse(mark.host_ns, fault)
             return None
         named = Named(mark.host_ns, self.calendar.count_of(utc_ns))
         return self._offer(named, mark.sigma_ns, mark.source)
@@ -135,7 +136,9 @@ class Lock:
         if self._settings.source == "nmea":
             return self._on_report_as_mark(fix)
         named, wrong_ns = self.namer.on_fix(fix)
-        self._note_dates(self.namer.fault)
+        self._note_dates(fix.host_ns, self.namer.fault)
+        lag_ns = self.namer.lag_ns or 0
+        self.doubts.stand("reports near the next second", stands=lag_ns > _LATEST_SURE_LAG_NS)
         if wrong_ns:
             return self._start_over(f"reports insist on {-wrong_ns / NS_PER_S:+.0f} s")
         if self.namer.fault == "report contradicts the count" and self.state == "locked":
@@ -147,16 +150,16 @@ class Lock:
         if fix.utc_ns is None or not fix.is_valid or fix.is_leap_second:
             return None
         utc_ns, fault = self.calendar.check(fix.utc_ns)
-        self._note_dates(fault)
+        self._note_dates(fix.host_ns, fault)
         if fault:
             return None
         named = Named(fix.host_ns - self._settings.nmea_lag_ns, self.calendar.count_of(utc_ns))
         return self._offer(named, self._settings.nmea_sigma_ns, "nmea")
 
-    def _note_dates(self, fault: str) -> None:
+    def _note_dates(self, host_ns: int, fault: str) -> None:
         doubts = self.doubts
         if fault:
-            doubts.refused[fault] += 1
+            doubts.refuse(host_ns, fault)
         for phrase in ("date before this software", "date far in the future"):
             doubts.stand(phrase, stands=fault == phrase)
         doubts.stand("week rollover set right", stands=self.calendar.has_rolled_over)
@@ -180,7 +183,7 @@ class Lock:
 
     def _offer_pulse(self, named: Named) -> StateChange | None:
         if reason := self.doubts.barred_by(named.at_ns):
-            self.doubts.refused[reason] += 1
+            self.doubts.refuse(named.at_ns, reason)
             return None
         return self._offer(named, self._shared_sigma_ns, self._settings.source)
 
@@ -190,7 +193,7 @@ class Lock:
             self.discipline.restart()
         verdict = self.discipline.offer(named.at_ns, named.count_ns, sigma_ns)
         if verdict != "good":
-            self.doubts.refused[verdict] += 1
+            self.doubts.refuse(named.at_ns, verdict)
             steps = self.discipline.refused_in_a_row if verdict == "phase step" else 0
             self.doubts.on_phase_steps(steps)
             return None

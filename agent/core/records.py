@@ -2,7 +2,8 @@
 
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
-nanoseconds do not fit a double. Sealing is `envelope`, numbering and linking is `chain`.
+nanoseconds do not fit a double. What a store loses is told by the kinds in `losses`. Sealing is
+`envelope`, numbering and linking is `chain`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -10,6 +11,9 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from agent.core.fields import Count, EpochNs, Frozen, Hex16, Hex32, Hex64, HostNs, NodeId, Seq
+from agent.core.losses import Rollback, Shed
+from agent.core.places import Position
 from agent.core.timesigns import Doubt, Leap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
@@ -19,23 +23,10 @@ RECEIPT_TYPE = "application/vnd.earshot.receipt.v1+json"
 STATUS_TYPE = "application/vnd.earshot.status.v1+json"
 GENESIS_PREV = "0" * 64
 
-NodeId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,32}$")]
-Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-EpochNs = Annotated[str, Meta(pattern="^-?[0-9]{1,20}$", description="ns since 1970, decimal")]
-HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
-Count = Annotated[int, Meta(ge=0)]
-Seq = Annotated[int, Meta(ge=1)]
-
 TimeState = Literal["unsynchronised", "acquiring", "locked", "holdover", "expired"]
 
 
-class _Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, keyword-only, and strict about what it is given."""
-
-
-class TimeQuality(_Frozen, frozen=True, kw_only=True):
+class TimeQuality(Frozen, frozen=True, kw_only=True):
     """What the node knew of its own clock when it spoke. `sigma_ns` is a promise (1 sigma).
 
     `latency` tells whether the constant delay of capture was measured, or only its bound is
@@ -54,8 +45,11 @@ class TimeQuality(_Frozen, frozen=True, kw_only=True):
     doubts: tuple[str, ...] = ()
 
 
-class Features(_Frozen, frozen=True, kw_only=True):
-    """Measured shape of one onset; no claim about what caused it."""
+class Features(Frozen, frozen=True, kw_only=True):
+    """Measured shape of one onset; no claim about what caused it.
+
+    `bands_db` to `first_swing_us` are the colour of the sound over time, see `timbre`.
+    """
 
     peak_dbfs: float
     peak_db_spl: float | None
@@ -66,26 +60,36 @@ class Features(_Frozen, frozen=True, kw_only=True):
     crest_db: float
     centroid_hz: float
     envelope_db: tuple[float, ...]
+    bands_db: tuple[tuple[float, ...], ...] = ()
+    attack_db: tuple[float, ...] = ()
+    before_db: tuple[float, ...] = ()
+    tonality: float = 0.0
+    busy: float = 0.0
+    first_swing_us: float = 0.0
     clipped: bool
     gap_in_window: bool
 
 
-class Verdict(_Frozen, frozen=True, kw_only=True):
-    """The node's own opinion. Published records are candidates; the centre decides."""
+class Verdict(Frozen, frozen=True, kw_only=True):
+    """The node's own opinion. Published records are candidates; the centre decides.
+
+    The features and the weights of `model_sha256` suffice to repeat `score`.
+    """
 
     accepted: bool
     score: float
     reason: str
+    model_sha256: Hex64 | None = None
 
 
-class TimePair(_Frozen, frozen=True, kw_only=True, array_like=True):
+class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):
     """One time mark as (samples, ns) since the previous pair; the first is absolute."""
 
     samples: int
     utc_ns: EpochNs
 
 
-class Impulse(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"):
+class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"):
     """One onset: the time of arrival of an impulsive sound, cause unknown."""
 
     toa_utc_ns: EpochNs | None
@@ -99,7 +103,7 @@ class Impulse(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse
     time_pairs: tuple[TimePair, ...]
 
 
-class Heartbeat(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
+class Heartbeat(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
     """Proof of listening for the minute that ends now."""
 
     uptime_s: Count
@@ -112,7 +116,7 @@ class Heartbeat(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heart
     air_temperature_c: float | None
 
 
-class Gap(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
+class Gap(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
     """Sound that was not heard."""
 
     first_sample: Count
@@ -120,7 +124,7 @@ class Gap(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
     reason: str
 
 
-class TimebaseChange(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="timebase"):
+class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="timebase"):
     """The clock moved from one state to another."""
 
     before: TimeState
@@ -128,7 +132,7 @@ class TimebaseChange(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="
     reason: str
 
 
-class Start(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
+class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
     """The agent began a run."""
 
     software: str
@@ -137,20 +141,23 @@ class Start(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
     reason: Literal["new-store", "clean", "unclean"]
 
 
-class Stop(_Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
+class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
     """The agent ended a run of its own will; without it the next start is unclean."""
 
     reason: str
 
 
-Data = Impulse | Heartbeat | Gap | TimebaseChange | Start | Stop
+Data = Impulse | Heartbeat | Gap | TimebaseChange | Position | Start | Stop | Shed | Rollback
 Priority = Literal[0, 1, 2]
 PRIORITY: dict[type[Data], Priority] = {
     Impulse: 0,
     Gap: 1,
     TimebaseChange: 1,
+    Position: 1,
     Start: 1,
     Stop: 1,
+    Shed: 1,
+    Rollback: 1,
     Heartbeat: 2,
 }
 
@@ -162,7 +169,7 @@ def kind_of(data: Data) -> str:
     return tag
 
 
-class Draft(_Frozen, frozen=True, kw_only=True):
+class Draft(Frozen, frozen=True, kw_only=True):
     """What the node wants to say, before it is numbered, linked and signed."""
 
     data: Data
@@ -176,7 +183,7 @@ class Draft(_Frozen, frozen=True, kw_only=True):
         return PRIORITY[type(self.data)]
 
 
-class Body(_Frozen, frozen=True, kw_only=True, omit_defaults=False):
+class Body(Frozen, frozen=True, kw_only=True, omit_defaults=False):
     """The signed body, a CloudEvents 1.0 event. `time` is absent while UTC is unknown."""
 
     specversion: Literal["1.0"]
@@ -195,7 +202,7 @@ class Body(_Frozen, frozen=True, kw_only=True, omit_defaults=False):
     data: Data
 
 
-class Identity(_Frozen, frozen=True, kw_only=True):
+class Identity(Frozen, frozen=True, kw_only=True):
     """Who speaks: the place in the city, the key, and this run of the agent."""
 
     site: NodeId
@@ -215,7 +222,7 @@ class Identity(_Frozen, frozen=True, kw_only=True):
         return f"earshot/v1/{self.site}/{self.cell}/{self.node}"
 
 
-class Receipt(_Frozen, frozen=True, kw_only=True):
+class Receipt(Frozen, frozen=True, kw_only=True):
     """The locator's word that it holds a chain durably: 1..`upto_seq` and the `extra` ranges."""
 
     source: str
@@ -226,7 +233,7 @@ class Receipt(_Frozen, frozen=True, kw_only=True):
     received_at: str
 
 
-class Status(_Frozen, frozen=True, kw_only=True):
+class Status(Frozen, frozen=True, kw_only=True):
     """Retained presence and link health: signed, never chained, since it is about the link."""
 
     source: str

@@ -15,17 +15,18 @@ CAP_NS = 60 * NS_PER_S
 class BackOff:
     """Delays in ns, uniform over a span that doubles: 1 to 9 s, 1 to 17 s, ... 1 to 60 s.
 
-    The first span is wide because every node of a broker loses it at the same instant.
+    The first span is wide because every node of a broker loses it at the same instant. `cap_ns`
+    is the longest delay.
     """
 
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+    def __init__(self, rng: random.Random, cap_ns: int = CAP_NS) -> None:
+        self._rng, self._cap_ns = rng, cap_ns
         self._spread_ns = FIRST_SPREAD_NS
 
     def next_delay_ns(self) -> int:
         """How long to wait before the next attempt; each call means one more failure."""
         delay_ns = FLOOR_NS + self._rng.randrange(self._spread_ns)
-        self._spread_ns = min(2 * self._spread_ns, CAP_NS - FLOOR_NS)
+        self._spread_ns = min(2 * self._spread_ns, self._cap_ns - FLOOR_NS)
         return delay_ns
 
     def reset(self) -> None:

@@ -12,6 +12,7 @@ from math import hypot
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clockreport import ClockReport
 from agent.core.discipline import Discipline
+from agent.core.doubts import Doubts
 from agent.core.latency import Latency
 from agent.core.lock import GOOD_MARKS_TO_LOCK, ClockSettings, Lock, StateChange
 from agent.core.ppsedge import EdgePicker
@@ -61,6 +62,11 @@ class Timebase:
     def state(self) -> TimeState:
         """How well UTC is known."""
         return self.lock.state
+
+    @property
+    def doubts(self) -> Doubts:
+        """What speaks against the time."""
+        return self.lock.doubts
 
     @property
     def taken_mark(self) -> tuple[int, int] | None:
@@ -206,7 +212,7 @@ class Timebase:
             spoof=quality.spoof,
             jam=quality.jam,
             doubts=quality.doubts,
-            refused=dict(lock.doubts.refused),
+            refused=lock.doubts.refused(self._axis_ns(host_ns)),
         )
 
     def _stamp(self, count_ns: int, sigma_ns: float) -> Stamp:

@@ -3,42 +3,59 @@
 High recall first: what leaves the node is a candidate, and the score lets the centre decide.
 """
 
-import math
+from functools import lru_cache
+from pkgutil import get_data
 
 from agent.core.onset import Pick
+from agent.core.opinion import Model, read_model
 from agent.core.records import Features, Verdict
+
+MODEL_FILE = "verdict-1.npz"
 
 IMPULSIVE = "impulsive"
 WEAK = "weak"
 SLOW = "slow"
 STEADY = "steady"
+TONAL = "tonal"
+UNLIKE = "unlike a shot"
 
-_LEAST_SNR_DB = 7.0
-_SLOWEST_RISE_US = 25_000.0
-_STEADY_CREST_DB = 4.5
-_STEADY_DECAY_DB = 3.0
+_WEAK_SNR_DB = 7.0
+_SLOW_RISE_US = 12_000.0
+_STEADY_BUSY = 0.5
+_TONAL = 0.8
 
 
-def judge(pick: Pick, features: Features) -> Verdict:
-    """Accept unless it is too weak, too slow or too steady to be an impulse.
+def judge(_pick: Pick, features: Features) -> Verdict:
+    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked."""
+    return judged_by(shipped_model(), features)
 
-    The score in 0..1 grows with how far the onset stands out (rise ratio) and how fast the sound
-    decays; it is a rank, not a probability.
-    """
-    later = features.envelope_db[4:8]
-    decay_db = -max(later) if later else 0.0
-    is_steady = features.crest_db < _STEADY_CREST_DB and decay_db < _STEADY_DECAY_DB
-    evidence = (
-        0.9 * (math.log10(max(pick.rise_ratio, 1.0)) - 1.5)
-        + 0.06 * (features.snr_db - 20.0)
-        + 0.05 * (decay_db - 8.0)
+
+def judged_by(model: Model, features: Features) -> Verdict:
+    """Accept what the model scores high enough; else say what spoke most plainly against it."""
+    score = model.score(features)
+    accepted = score >= model.threshold
+    reason = IMPULSIVE if accepted else _objection(features)
+    return Verdict(
+        accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
-    score = round(1.0 / (1.0 + math.exp(-evidence)), 4)
+
+
+@lru_cache(maxsize=1)
+def shipped_model() -> Model:
+    """The model that comes with this version of the agent."""
+    data = get_data("agent.models", MODEL_FILE)
+    if data is None:
+        raise FileNotFoundError(f"agent/models/{MODEL_FILE}: missing from the installed package")
+    return read_model(data)
+
+
+def _objection(features: Features) -> str:
     for is_so, reason in (
-        (features.snr_db < _LEAST_SNR_DB, WEAK),
-        (features.rise_us > _SLOWEST_RISE_US, SLOW),
-        (is_steady, STEADY),
+        (features.snr_db < _WEAK_SNR_DB, WEAK),
+        (features.rise_us > _SLOW_RISE_US, SLOW),
+        (features.tonality > _TONAL, TONAL),
+        (features.busy > _STEADY_BUSY, STEADY),
     ):
         if is_so:
-            return Verdict(accepted=False, score=score, reason=reason)
-    return Verdict(accepted=True, score=score, reason=IMPULSIVE)
+            return reason
+    return UNLIKE

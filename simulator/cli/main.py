@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_livefire(commands.add_parser("livefire", help="replay the public live-fire dataset"))
     _add_locate(commands.add_parser("locate", help="run the reference locator on its own"))
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
+    _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
@@ -107,6 +108,17 @@ def _add_clocks(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(module="clocks")
 
 
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIR", help="holds a manifest.csv")
+    parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument(
+        "--embeddings", type=_count, default=5, metavar="N",
+        help="streets that each clip is heard in (default: 5)",
+    )  # fmt: skip
+    _add_outputs(parser)
+    parser.set_defaults(module="corpus")
+
+
 def _add_broker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", choices=("auto", "mosquitto", "nats"), default="auto", help="(default: auto)"
@@ -128,6 +140,12 @@ def _names(text: str) -> frozenset[str]:
 def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 

@@ -22,6 +22,7 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.app.node import Node, NodeSettings
 from agent.core.chain import Sealed, Sealer
 from agent.core.envelope import load_public_key, open_envelope
+from agent.core.places import Position
 from agent.core.records import Body, Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
 from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
@@ -125,6 +126,8 @@ def _said(data: Data) -> str:
             return f"{data.before} -> {data.after}: {data.reason}"
         case Gap():
             return f"{data.lost_samples} samples lost: {data.reason}"
+        case Position():
+            return f"{data.event}, sigma {data.sigma_m:g} m over {data.fixes} fixes"
         case _:
             return data.reason
 

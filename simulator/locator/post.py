@@ -1,8 +1,9 @@
 """The locator's wire: one connection that is made again whenever it is lost.
 
 What was handed to the broker without an answer is handed to it again on the next connection, so
-a letter may arrive twice. A broker that refuses one is not asked again: it knows no reader, or
-does not allow us to speak.
+a letter may arrive twice. A broker may forget what it retained: the latest retained letter of each
+topic is said again on each connection, which also tells the nodes that the locator is there. A
+broker that refuses a letter is not asked again: it knows no reader, or does not allow us to speak.
 """
 
 import logging
@@ -44,6 +45,7 @@ class Post:
         self._connect_at_ns = self._answered_ns = 0
         self._waiting: list[Letter] = []
         self._in_flight: dict[int, Letter] = {}
+        self._retained: dict[str, Letter] = {}
 
     @property
     def is_up(self) -> bool:
@@ -73,6 +75,8 @@ class Post:
 
     def say(self, letter: Letter) -> None:
         """Publish `letter` with the next `send` that finds a connection."""
+        if letter.retain:
+            self._retained[letter.topic] = letter
         self._waiting.append(letter)
 
     def send(self, now_ns: int) -> None:
@@ -92,6 +96,8 @@ class Post:
             case Connected():
                 self._link = "up"
                 self._back_off.reset()
+                passing = [letter for letter in self._waiting if not letter.retain]
+                self._waiting = [*passing, *self._retained.values()]
                 log.info("connected to the broker")
             case Lost(reason):
                 self._lose(reason, now_ns)

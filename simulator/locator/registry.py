@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Meta
 
 from agent.core.envelope import load_public_key, raw_public_key
-from agent.core.records import NodeId
+from agent.core.fields import NodeId
 from agent.errors import EarshotError, KeyFileError
 from simulator.locator.geodesy import Wgs84, enu_m, middle
 from simulator.tables import faults_of

@@ -1,39 +1,37 @@
 """The locator's durable store: verify, dedupe, keep, and sign receipts for what is on disk.
 
 A record counts only if the key registered for its node signed it and it says the same about its
-origin as the topic did. Raw envelopes are kept, so that anyone can verify them again. What the
-records mean is for the rest of the locator.
+origin as the topic did. Raw envelopes are kept, so that anyone can verify them again. Where the
+chains stand is `ledger`; what the records mean is for the rest of the locator.
 """
 
 import logging
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.adapters.outbox import open_database
-from agent.core.chain import Head, check_link
+from agent.core.chain import Head, check_link, cross, shed_by
 from agent.core.envelope import Opened, SignsBytes, key_id, open_envelope, seal
 from agent.core.records import (
     GENESIS_PREV,
     PAYLOAD_TYPE,
     RECEIPT_TYPE,
     Body,
-    Receipt,
     kind_of,
     parse,
 )
 from agent.core.units import parse_rfc3339_ns
 from agent.errors import ForgedRecord, MalformedRecord, RecordError, StoreError
+from simulator.locator.ledger import ANY_PREV, Chain, Entry
 
-MAX_EXTRA_RANGES = 128
-
-_VERSION = 1
-_SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE chain (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, chain TEXT NOT NULL,
     upto_seq INTEGER NOT NULL, head TEXT NOT NULL, UNIQUE (source, chain)
@@ -41,8 +39,16 @@ CREATE TABLE chain (
 CREATE TABLE event (
     chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
     digest TEXT NOT NULL, envelope BLOB NOT NULL, PRIMARY KEY (chain_id, seq)
-) STRICT;
+) STRICT
 """
+_VERSION_2 = f"""
+ALTER TABLE event ADD COLUMN prev TEXT NOT NULL DEFAULT '{ANY_PREV}';
+CREATE TABLE shed (
+    chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (chain_id, seq)
+) STRICT
+"""
+_STEPS = (_VERSION_1, _VERSION_2)
 _NAME = "([A-Za-z0-9-]{1,32})"
 _EVENT_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/event/([a-z]+)")
 
@@ -65,33 +71,6 @@ class Duplicate:
     body: Body
 
 
-@dataclass(slots=True)
-class _Chain:
-    """Where one chain stands on disk: whole up to a seq, and single digests above it."""
-
-    row_id: int
-    source: str
-    name: str
-    upto_seq: int = 0
-    head: str = GENESIS_PREV
-    above: dict[int, str] = field(default_factory=dict)
-
-    def extend(self, seq: int, digest: str) -> None:
-        self.above[seq] = digest
-        while (following := self.above.pop(self.upto_seq + 1, None)) is not None:
-            self.upto_seq, self.head = self.upto_seq + 1, following
-
-    def receipt(self, received_at: str) -> Receipt:
-        return Receipt(
-            source=self.source,
-            chain=self.name,
-            upto_seq=self.upto_seq,
-            head=self.head,
-            extra=tuple(_ranges(sorted(self.above)))[:MAX_EXTRA_RANGES],
-            received_at=received_at,
-        )
-
-
 class EventStore:
     """Every record of every node in `registry`, durable, once. One process owns the file.
 
@@ -105,10 +84,10 @@ class EventStore:
         self._path = path
         self._keys = {source: {key_id(key): key} for source, key in registry.items()}
         self._signer = signer
-        self._batch: list[tuple[_Chain, int, str]] = []
-        self._asked_again: dict[int, _Chain] = {}
-        self._due: dict[int, _Chain] = {}
-        self._db = open_database(path, _SCHEMA, _VERSION)
+        self._batch: list[tuple[Chain, Entry]] = []
+        self._asked_again: dict[int, Chain] = {}
+        self._due: dict[int, Chain] = {}
+        self._db = open_database(path, _STEPS)
         self._load()
 
     def admit(self, topic: str, raw: bytes) -> Admitted | Duplicate:
@@ -130,10 +109,11 @@ class EventStore:
 
     def commit(self) -> None:
         """Make every admitted record durable. Raises StoreError; nothing then counts as held."""
-        touched = {id(chain): chain for chain, _, _ in self._batch}.values()
+        touched = {id(chain): chain for chain, _ in self._batch}.values()
         try:
-            for chain, seq, digest in self._batch:
-                chain.extend(seq, digest)
+            for chain, entry in self._batch:
+                chain.extend(entry)
+                chain.asked.add(entry.seq)
             self._db.executemany(
                 "UPDATE chain SET upto_seq = ?, head = ? WHERE id = ?",
                 [(chain.upto_seq, chain.head, chain.row_id) for chain in touched],
@@ -158,9 +138,10 @@ class EventStore:
         return [
             (
                 "/".join(["earshot/v1", *chain.source.split(":")[2:], "receipt"]),
-                seal(RECEIPT_TYPE, msgspec.json.encode(chain.receipt(received_at)), self._signer),
+                seal(RECEIPT_TYPE, msgspec.json.encode(receipt), self._signer),
             )
             for chain in due.values()
+            for receipt in chain.receipts(received_at)
         ]
 
     def envelopes(self, source: str | None = None) -> Iterator[bytes]:
@@ -180,9 +161,10 @@ class EventStore:
         """One sentence for each signature, link or gap that is wrong in what is held."""
         faults: list[str] = []
         heads: dict[tuple[str, str], Head] = {}
+        shed = self._shed()
         for row in self._rows():
             source, name, seq, digest, _ = row
-            before = heads.get((source, name), Head(name))
+            before = cross(heads.get((source, name), Head(name)), seq, shed.get((source, name), {}))
             heads[source, name] = Head(name, seq, digest)
             try:
                 body = self._verify_row(row)
@@ -232,27 +214,44 @@ class EventStore:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
         chain = self._chains.get((body.source, body.chain)) or self._new_chain(body)
+        shed = [Entry(seq, digest, ANY_PREV) for seq, digest in shed_by(body).items()]
+        entry = Entry(body.seq, opened.digest, body.prev)
+        for one in (entry, *shed):
+            self._refuse_fork(chain, one)
         inserted = self._db.execute(
-            "INSERT INTO event VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (chain.row_id, body.seq, opened.digest, raw),
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (chain.row_id, entry.seq, entry.digest, raw, entry.prev),
         ).rowcount
-        if inserted:
-            self._batch.append((chain, body.seq, opened.digest))
-            return Admitted(body)
-        query = "SELECT digest FROM event WHERE chain_id = ? AND seq = ?"
-        (held,) = self._db.execute(query, (chain.row_id, body.seq)).fetchone()
-        if held != opened.digest:
-            raise ForgedRecord(f"fork: {body.source} signed two different records {body.id}")
-        self._asked_again[chain.row_id] = chain
-        return Duplicate(body)
+        if not inserted:
+            self._asked_again[chain.row_id] = chain
+            chain.asked.add(body.seq)
+            return Duplicate(body)
+        self._db.executemany(
+            "INSERT INTO shed VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [(chain.row_id, one.seq, one.digest) for one in shed],
+        )
+        self._batch += [(chain, one) for one in (entry, *shed)]
+        return Admitted(body)
 
-    def _new_chain(self, body: Body) -> _Chain:
+    def _refuse_fork(self, chain: Chain, entry: Entry) -> None:
+        """A number has one digest for ever, whether its record is held or was shed."""
+        held = self._db.execute(
+            "SELECT digest FROM event WHERE chain_id = ?1 AND seq = ?2 "
+            "UNION SELECT digest FROM shed WHERE chain_id = ?1 AND seq = ?2",
+            (chain.row_id, entry.seq),
+        ).fetchall()
+        if any(digest != entry.digest for (digest,) in held):
+            self._asked_again[chain.row_id] = chain  # the receipt tells the node how we differ
+            told = f"{chain.name}/{entry.seq}"
+            raise ForgedRecord(f"fork: {chain.source} signed two different records {told}")
+
+    def _new_chain(self, body: Body) -> Chain:
         row_id = self._db.execute(
             "INSERT INTO chain (source, chain, upto_seq, head) VALUES (?, ?, 0, ?)",
             (body.source, body.chain, GENESIS_PREV),
         ).lastrowid
         assert row_id is not None  # noqa: S101 - an INSERT that did not raise has one
-        chain = _Chain(row_id, body.source, body.chain)
+        chain = Chain(row_id, body.source, body.chain)
         self._chains[body.source, body.chain] = chain
         return chain
 
@@ -261,33 +260,38 @@ class EventStore:
         self._batch, self._asked_again, self._due = [], {}, {}
         try:
             rows = self._db.execute("SELECT id, source, chain, upto_seq, head FROM chain")
-            chains = {row[0]: _Chain(*row) for row in rows}
+            chains = {row[0]: Chain(*row) for row in rows}
             above = self._db.execute(
-                "SELECT chain_id, seq, event.digest FROM event JOIN chain ON chain_id = id "
-                "WHERE seq > upto_seq"
+                "SELECT chain_id, seq, event.digest, prev FROM event JOIN chain ON chain_id = id "
+                "WHERE seq > upto_seq "
+                "UNION ALL SELECT chain_id, seq, shed.digest, ? FROM shed "
+                "JOIN chain ON chain_id = id WHERE seq > upto_seq",
+                (ANY_PREV,),
             )
-            for row_id, seq, digest in above:
-                chains[row_id].extend(seq, digest)
+            for row_id, *entry in above:
+                chains[row_id].extend(Entry(*entry))
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
         self._chains = {(chain.source, chain.name): chain for chain in chains.values()}
 
+    def _shed(self) -> dict[tuple[str, str], dict[int, str]]:
+        """Digests by seq of what each chain crosses without holding it."""
+        found: dict[tuple[str, str], dict[int, str]] = {}
+        query = "SELECT source, chain, seq, digest FROM shed JOIN chain ON chain_id = id"
+        for source, name, seq, digest in self._select(query):
+            found.setdefault((source, name), {})[seq] = digest
+        return found
+
     def _rows(self, source: str | None = None) -> Iterator[_Row]:
-        query = (
+        yield from self._select(
             "SELECT source, chain, seq, event.digest, envelope FROM event "
             "JOIN chain ON chain_id = id WHERE ?1 IS NULL OR source = ?1 "
-            "ORDER BY source, chain, seq"
+            "ORDER BY source, chain, seq",
+            source,
         )
+
+    def _select(self, query: str, *values: str | None) -> Iterator[Any]:
         try:
-            yield from self._db.execute(query, (source,))
+            yield from self._db.execute(query, values)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
-
-
-def _ranges(seqs: list[int]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive numbers in ascending `seqs`, as (first, last)."""
-    start = 0
-    for end in range(1, len(seqs) + 1):
-        if end == len(seqs) or seqs[end] != seqs[end - 1] + 1:
-            yield seqs[start], seqs[end - 1]
-            start = end

@@ -98,7 +98,7 @@ def test_every_fault_is_told_at_once() -> None:
         "audio.full_scale_db_spl = nan",
         'audio.source = "file:"',
         'audio.source = "alsa:hw0"',
-        "audio.latency_bound_us = -1",
+        "audio.latency_bound_us = 0",
         "time.system_sigma_ms = 0",
         'time.source = "gps"',
         'broker.protocol = "4"',

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.adapters.outbox import SqliteOutbox
 from agent.core import envelope
 from agent.core.chain import Head, check_link
+from agent.core.losses import Rollback
 from agent.core.records import Body, parse
 from agent.errors import ForgedRecord
 from tests.support.drafts import (
@@ -120,33 +121,75 @@ def test_an_empty_receipt_and_an_older_one_are_harmless(reopen: Reopen) -> None:
     assert outbox.append(draft()).head.seq == 5
 
 
-FORGERIES = {
+NOT_OURS = {
     "another chain": lambda heads: receipt("n1", Head("e" * 32, 2, heads[1].digest)),
     "another node": lambda heads: receipt("n1", heads[1], source=identity_of("n2").source),
+    "digest at genesis with a range": lambda heads: receipt(
+        "n1", Head(heads[1].chain, 0, "e" * 64), [(2, 9)]
+    ),
+}
+MORE_THAN_WE_KNOW = {
     "another digest": lambda heads: receipt("n1", Head(heads[1].chain, 2, "e" * 64)),
     "digest of another seq": lambda heads: receipt("n1", Head(heads[1].chain, 2, heads[2].digest)),
     "digest of a record freed out of order": lambda heads: receipt(
         "n1", Head(heads[1].chain, 4, "e" * 64)
     ),
     "digest of the last receipt": lambda heads: receipt("n1", Head(heads[1].chain, 1, "e" * 64)),
-    "digest at genesis with a range": lambda heads: receipt(
-        "n1", Head(heads[1].chain, 0, "e" * 64), [(2, 9)]
-    ),
     "a seq never made": lambda heads: receipt("n1", Head(heads[1].chain, 6, heads[4].digest)),
     "a range never made": lambda heads: receipt("n1", heads[1], [(4, 6)]),
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-def test_a_contradicting_receipt_frees_nothing(reopen: Reopen, name: str) -> None:
-    """A receipt that disagrees with the store in any point raises, and nothing has changed."""
-    outbox = reopen()
-    heads = [outbox.append(draft()).head for _ in range(5)]
+def partly_released(outbox: SqliteOutbox) -> list[Head]:
+    """Five records, the first and the fourth of them receipted."""
+    heads = [outbox.append(draft(host_ns=number)).head for number in range(5)]
     outbox.release(receipt("n1", heads[0], [(4, 4)]))
+    return heads
+
+
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_a_receipt_that_is_not_ours_changes_nothing(reopen: Reopen, name: str) -> None:
+    """Another's receipt, or one of an earlier chain, raises and leaves all as it was."""
+    outbox = reopen()
+    heads = partly_released(outbox)
     with pytest.raises(ForgedRecord):
-        outbox.release(FORGERIES[name](heads))
+        outbox.release(NOT_OURS[name](heads))
     assert (seqs(outbox), outbox.backlog()) == ([2, 3, 5], 3)
     assert outbox.head() == heads[4]
+    assert outbox.append(draft()).head.seq == 6
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("name", MORE_THAN_WE_KNOW)
+def test_a_store_that_was_rolled_back_begins_a_new_chain(
+    reopen: Reopen, name: str, restart: bool
+) -> None:
+    """The locator knows more of our chain than we do: nothing is freed or sent of it any more.
+
+    With the next record a new chain begins, says why, and repeats all that had no receipt.
+    """
+    outbox = reopen()
+    heads = partly_released(outbox)
+    with pytest.raises(ForgedRecord, match="it was rolled back, a new chain begins"):
+        outbox.release(MORE_THAN_WE_KNOW[name](heads))
+    assert (seqs(outbox), outbox.backlog(), outbox.head()) == ([], 3, heads[4])
+    outbox = reopen() if restart else outbox
+    last = outbox.append(draft(host_ns=99)).head
+    assert last.chain != heads[0].chain
+    by_seq = sorted(outbox.pending(99, NONE), key=lambda one: one.head.seq)
+    bodies = [parse(envelope.open_envelope(one.envelope, KEYS).payload, Body) for one in by_seq]
+    before = Head(last.chain)
+    for sealed, body in zip(by_seq, bodies, strict=True):
+        check_link(body, before)
+        before = sealed.head
+    told = bodies[0].data
+    assert isinstance(told, Rollback)
+    assert (told.chain, told.seq, told.digest) == (heads[4].chain, 5, heads[4].digest)
+    assert told.said_again == 3
+    assert [int(body.host_ns) for body in bodies[1:]] == [1, 2, 4, 99]
+    assert [body.data for body in bodies[1:]] == [draft().data] * 4
+    assert outbox.release(receipt("n1", last)) == 5
+    assert outbox.append(draft()).head.seq == 6
 
 
 @settings(max_examples=60, deadline=None)

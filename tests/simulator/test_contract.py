@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
-from agent.core import chain, envelope, records
+from agent.core import chain, envelope, losses, records
+from agent.core.places import Position
 from simulator import contract
 
 SCHEMAS = contract.schemas()
@@ -58,10 +59,28 @@ SAMPLES: dict[str, records.Data] = {
     ),
     "gap": records.Gap(first_sample=10, lost_samples=480, reason="input overflow"),
     "timebase": records.TimebaseChange(before="acquiring", after="locked", reason="10 marks"),
+    "position": Position(
+        event="surveyed",
+        latitude_deg=48.1173,
+        longitude_deg=11.5167,
+        height_m=520.4,
+        sigma_m=1.6,
+        fixes=14_400,
+        span_s=14_400,
+        off_m=None,
+    ),
     "start": records.Start(
         software="0.1.0", settings_sha256="a" * 64, rate_hz=48_000, reason="new-store"
     ),
     "stop": records.Stop(reason="SIGTERM"),
+    "shed": losses.Shed(
+        reason="the store is full",
+        links=(losses.Link(seq=4, digest="d" * 64), losses.Link(seq=9, digest="e" * 64)),
+        unsaid=(losses.Unsaid(kind="impulse", count=3, first_host_ns="5", last_host_ns="77"),),
+    ),
+    "rollback": losses.Rollback(
+        reason="a receipt covers more", chain="d" * 32, seq=4, digest="e" * 64, said_again=2
+    ),
 }
 
 

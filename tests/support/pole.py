@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.envelope import key_id, open_envelope
 from agent.core.records import Body, parse
 from agent.ports import Connected, Message
+from tests.support.sound import add_blast, as_int16
 
 RATE_HZ = 16_000
 
@@ -30,11 +32,15 @@ def earshot(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @dataclass
 class Pole:
-    """One node's directory: key, settings, recording and store."""
+    """One node's directory: key, settings, recording and store.
+
+    The recording is noise, with a blast every `blast_every_s`; none where that is 0.
+    """
 
     home: Path
     url: str
     seconds: float = 1.0
+    blast_every_s: float = 0.0
     config: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +48,10 @@ class Pole:
         self.public = self.home / "node.pub.pem"
         self.public.write_text(earshot("key", "new", self.home / "node.pem").stdout)
         noise = np.random.default_rng(7).normal(0, 300, round(self.seconds * RATE_HZ))
-        soundfile.write(self.home / "street.wav", noise.astype(np.int16), RATE_HZ)
+        sound = noise / 32_768
+        for onset in self.blasts:
+            add_blast(sound, onset, 0.4, rate_hz=RATE_HZ)
+        soundfile.write(self.home / "street.wav", as_int16(sound), RATE_HZ)
         self.config.write_text(
             f"""
             node = {{ site = "s", cell = "c", id = "n1" }}
@@ -56,12 +65,20 @@ class Pole:
             """
         )
 
-    def start(self) -> subprocess.Popen[str]:
+    @property
+    def blasts(self) -> list[int]:
+        """The samples where a blast begins: after the gate has settled, and not at the end."""
+        every = round(self.blast_every_s * RATE_HZ)
+        first, last = round(1.2 * RATE_HZ), round((self.seconds - 0.5) * RATE_HZ)
+        return list(range(first, last, every)) if every else []
+
+    def start(self, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """The daemon, once it has said that it listens."""
         daemon = subprocess.Popen(
             [sys.executable, "-m", "agent.cli.main", "run", "--config", str(self.config)],
             stderr=subprocess.PIPE,
             text=True,
+            env=env,
         )
         assert daemon.stderr is not None
         assert "node n1 listens to file:" in daemon.stderr.readline()

@@ -1,13 +1,22 @@
-"""Scripted brokers and links to them, closed at the end of each test."""
+"""Directories, scripted brokers and links to them, closed at the end of each test."""
 
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from tests.support.disk import in_memory
 from tests.support.links import Collector
 from tests.support.tiny_broker import Answers, TinyBroker
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory whose syncs cost nothing."""
+    with in_memory() as directory:
+        yield directory
 
 
 @pytest.fixture

@@ -95,6 +95,16 @@ def test_a_clock_that_nobody_steers_gives_no_marks() -> None:
     assert sign.reason == "system clock is not synchronised"
 
 
+def test_a_kernel_that_will_not_say_is_not_believed() -> None:
+    """A sandbox that forbids the call costs the marks, not the daemon."""
+
+    def forbidden() -> Discipline:
+        raise PermissionError(1, "adjtimex")
+
+    (sign,) = SystemTimeReference(LaggingClock([0]), 1000, discipline=forbidden).poll()
+    assert isinstance(sign, Refusal)
+
+
 @pytest.mark.parametrize("step_s", [1, 3600, -619_315_200, 57 * 31_557_600])
 def test_a_step_is_told_before_the_mark_after_it(step_s: int) -> None:
     """Whoever follows the system clock learns that what it knew holds no longer."""
@@ -124,6 +134,10 @@ def test_a_sleep_of_the_host_is_told_once() -> None:
     watch = SleepWatch(clock, lambda: clock.now_ns + slept_ns[0])
     clock.reading_ns = [50 * NS_PER_MS, 0]
     assert watch.poll() == []
+    clock.reading_ns = [0, 0, 50 * NS_PER_MS]
+    started_late = SleepWatch(clock, lambda: clock.now_ns)
+    clock.reading_ns = [0]
+    assert started_late.poll() == []
     slept_ns[0] = 600 * NS_PER_S
     clock.reading_ns = [0]
     (sign,) = watch.poll()

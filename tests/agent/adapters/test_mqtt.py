@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.mqtt.connection import _LOOP_S
+from agent.app.uplink import SILENCE_NS
+from agent.core.units import NS_PER_S
 from agent.errors import LinkError
 from agent.ports import Connected, Lost, Message, Refused, Sent
 from tests.support.links import Collector, until, world_of
@@ -76,7 +79,10 @@ def test_auto_steps_down_to_311_once_and_remembers(link_to: Callable[..., Collec
         link.wait(Connected, 3)
         (lost,) = link_to(port, protocol="5").wait(Lost)
         log = (world.broker._log).read_text()
-    assert lost.reason == f"127.0.0.1:{port} refused this node: Unsupported protocol version"
+    assert lost.reason == (
+        f"127.0.0.1:{port} refused this node: Unsupported protocol version: "
+        "set broker.protocol to a version that the broker speaks"
+    )
     assert log.count("unacceptable protocol version of 5") == 2
 
 
@@ -96,7 +102,11 @@ def test_no_subscriber_is_a_refusal_where_the_broker_says_so(
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(0x87, "Not authorized"), (0x97, "Quota exceeded"), (0x99, "Payload format invalid")],
+    [
+        (0x87, "Not authorized: name this node in the broker's access list (ACL)"),
+        (0x97, "Quota exceeded: raise the broker's quota for this node"),
+        (0x99, "Payload format invalid"),
+    ],
 )
 def test_a_failed_puback_is_a_refusal(serve, link_to, code: int, reason: str) -> None:
     """paho calls it published; we do not."""
@@ -113,7 +123,7 @@ def test_a_refused_subscription_is_no_connection(serve, link_to) -> None:
     broker = serve(WELCOME | {SUBSCRIBE: lambda packet: suback_5(packet, 0x87)})
     link = link_to(broker.port, subscriptions=("a/receipt",))
     (lost,) = link.wait(Lost)
-    assert lost.reason.endswith("refused to subscribe a/receipt: Not authorized")
+    assert "refused to subscribe a/receipt: Not authorized: name this node" in lost.reason
     assert link.seen(Connected) == []
 
 
@@ -140,7 +150,7 @@ REFUSED_5 = bytes.fromhex("2003008700")
     ("connack", "told"),
     [
         (REFUSED_5, "refused this node: Not authorized"),
-        (b"", "lost"),
+        (b"", "hung up: is it a broker, and with TLS if broker.url says mqtts?"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ""),
         (b"\x20\x01\x00", ""),
         (b"\xff" * 64, ""),
@@ -188,7 +198,64 @@ def test_a_silent_broker_is_noticed_by_keepalive(serve, link_to) -> None:
     link = link_to(serve(WELCOME).port, keepalive_s=1)
     link.wait(Connected)
     (lost,) = link.wait(Lost)
-    assert "lost" in lost.reason
+    told = "lost: Keep alive timeout: the network is too slow or was away: check antenna, cable"
+    assert told in lost.reason
+
+
+def test_half_open_links_are_noticed_within_30_s() -> None:
+    """A connection that fell silent is given up after twice the keepalive and a look or two."""
+    assert 2 * MqttOptions("mqtt://broker", "n1").keepalive_s + 2 * _LOOP_S <= 30
+    assert SILENCE_NS <= 28 * NS_PER_S
+
+
+ADVICE_5 = {
+    0x84: "set broker.protocol",
+    0x85: "client id that this node's certificate names",
+    0x86: "give nodes a listener that asks for certificates",
+    0x87: "name this node in the broker's access list",
+    0x88: "look at its log",
+    0x89: "look at its log",
+    0x8A: "look at its log",
+    0x95: "raise the broker's limit",
+    0x97: "raise the broker's quota",
+    0x9A: "let the broker retain messages",
+    0x9C: "ask who runs it",
+    0x9D: "write its new address into broker.url",
+    0x9F: "raise the broker's limit",
+}
+
+
+@pytest.mark.parametrize(("code", "advice"), ADVICE_5.items())
+def test_every_refusal_says_what_to_put_right(serve, link_to, code: int, advice: str) -> None:
+    """One line for each way in which a broker of MQTT 5 turns a node away."""
+    broker = serve({CONNECT: lambda _: bytes([0x20, 3, 0, code, 0])})
+    (lost,) = link_to(broker.port, protocol="5").wait(Lost)
+    assert lost.reason.startswith(f"127.0.0.1:{broker.port} refused this node: ")
+    assert advice in lost.reason
+    assert "\n" not in lost.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (2, "client id that this node's certificate names"),
+        (3, "look at its log"),
+        (4, "give nodes a listener that asks for certificates"),
+        (5, "name this node in the broker's access list"),
+    ],
+)
+def test_old_brokers_refuse_in_the_same_words(serve, link_to, code: int, advice: str) -> None:
+    """What MQTT 3.1.1 can say but that it is not spoken, which paho keeps to itself."""
+    broker = serve({CONNECT: lambda _: bytes([0x20, 2, 0, code])})
+    (lost,) = link_to(broker.port, protocol="3.1.1").wait(Lost)
+    assert advice in lost.reason
+
+
+def test_a_stolen_name_is_told(serve, link_to) -> None:
+    """Two nodes of one name throw each other out; the log must lead to the second one."""
+    taken_over = CONNACK_5 + bytes([0xE0, 2, 0x8E, 0])
+    (lost,) = link_to(serve({CONNECT: lambda _: taken_over}).port, protocol="5").wait(Lost)
+    assert "another client has this node's name" in lost.reason
 
 
 def test_a_stray_message_is_delivered_as_it_came(serve, link_to) -> None:

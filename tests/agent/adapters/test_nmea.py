@@ -7,6 +7,7 @@ import pytest
 
 from agent.adapters.nmea import NmeaParser
 from agent.adapters.receiver import ByteReader
+from agent.adapters.ubx import UbxParser
 from agent.core.lock import ClockSettings, Lock
 from agent.core.timesigns import Fix, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S
@@ -149,6 +150,64 @@ def test_a_burst_is_dated_by_its_first_byte() -> None:
             fixes += reader.feed(data[at - size : at], came_ns)
         assert len(fixes) == 2
         assert all(abs(fix.host_ns - 5 * NS_PER_S) < 2_000 for fix in fixes)
+
+
+def on_the_line(reader: ByteReader, baud: int, rate_hz: int, pause: bool) -> list[Fix]:
+    """Twenty seconds of a receiver that begins to speak 40 ms after each instant, if it can."""
+    ns_per_byte, free_ns, fixes = 10 * NS_PER_S // baud, 0, []
+    filler = sealed("GNGSV,4,1,13," + "05,49,232,43," * 4)
+    for count in range(20 * rate_hz):
+        second, part = divmod(count, rate_hz)
+        told = [gga(), rmc("GN", f"2115{10 + second}.{part * 10 // rate_hz}"), filler]
+        at_ns = max(100 * NS_PER_S + count * NS_PER_S // rate_hz + 40 * NS_PER_MS, free_ns)
+        for number, line in enumerate(told):
+            data = (line + "\r\n").encode()
+            at_ns += 30 * NS_PER_MS if pause and number == 1 else 0
+            for start in range(0, len(data), 16):
+                chunk = data[start : start + 16]
+                at_ns += len(chunk) * ns_per_byte
+                fixes += [s for s in reader.feed(chunk, at_ns) if isinstance(s, Fix)]
+        free_ns = at_ns
+    return [fix for fix in fixes if fix.utc_ns is not None and fix.utc_ns % NS_PER_S == 0]
+
+
+@pytest.mark.parametrize(
+    ("baud", "rate_hz", "pause"),
+    [(4800, 1, False), (9600, 1, True), (9600, 4, False), (38_400, 5, True), (38_400, 10, False),
+     (115_200, 10, True), (115_200, 10, False)],
+)  # fmt: skip
+def test_every_rate_is_dated_with_a_steady_lag(baud: int, rate_hz: int, pause: bool) -> None:
+    """From 1 to 10 Hz, with hardly a pause between bursts or one within them."""
+    fixes = on_the_line(ByteReader(baud, NmeaParser().parse), baud, rate_hz, pause)
+    lags_ns = [
+        fix.host_ns - 100 * NS_PER_S - ((fix.utc_ns or 0) - (UTC_S + 1) * NS_PER_S) for fix in fixes
+    ]
+    assert len(lags_ns) == 20
+    burst_ns = (len(gga()) + 2) * 10 * NS_PER_S // baud
+    assert all(lag_ns >= 40 * NS_PER_MS - 1_000 for lag_ns in lags_ns)
+    assert max(lags_ns) - min(lags_ns) <= burst_ns
+
+
+def test_a_burst_that_comes_at_once_is_not_dated_back() -> None:
+    """USB knows no baud: a burst is never older than the moment when the line held nothing."""
+    reader = ByteReader(4800, NmeaParser().parse)
+    for second in range(3):
+        reader.feed(b"", second * NS_PER_S + 50 * NS_PER_MS)
+        burst = f"{gga()}\r\n{rmc(time=f'2115{10 + second}')}\r\n".encode()
+        fixes = reader.feed(burst, second * NS_PER_S + 60 * NS_PER_MS)
+        assert [fix.host_ns for fix in fixes] == [second * NS_PER_S + 50 * NS_PER_MS] * 2
+
+
+def test_noise_that_looks_like_a_frame_costs_no_second() -> None:
+    """A false length swallows neither the burst it precedes nor those after it."""
+    reader, named = ByteReader(9600, NmeaParser().parse, UbxParser().parse), []
+    for second in range(4):
+        noise = b"\xb5b\x01\x03\x00\x03" if second == 0 else b""
+        burst = noise + (rmc(time=f"2115{10 + second}.00") + "\r\n").encode()
+        for sign in reader.feed(burst, (50 + second) * NS_PER_S):
+            if isinstance(sign, Fix):
+                named.append((sign.host_ns // NS_PER_S, sign.utc_ns))
+    assert named == [(49 + s, (UTC_S + 1 + s) * NS_PER_S) for s in range(4)]
 
 
 def mutated(rng: random.Random) -> str:

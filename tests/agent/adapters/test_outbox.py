@@ -8,17 +8,18 @@ import sys
 import threading
 from contextlib import closing
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from agent.adapters.outbox import SqliteOutbox, open_database
-from agent.core.chain import Sealer
+from agent.adapters.outbox.schema import STEPS
+from agent.core.chain import Head, Sealer
 from agent.errors import MalformedRecord, StoreError
 from tests.support.drafts import (
     draft,
+    heartbeat,
     identity_of,
     outbox_of,
     receipt,
@@ -104,12 +105,12 @@ def test_what_is_no_outbox_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("shopping list " * 100)
     with closing(sqlite3.connect(tmp_path / "other")) as other:
         other.execute("CREATE TABLE t (x)")
-    open_database(tmp_path / "newer", "", 2).close()
+    open_database(tmp_path / "newer", ["", "", ""]).close()
     (tmp_path / "directory").mkdir()
     for name, told in (
         ("text", "cannot be opened: file is not a database"),
-        ("other", "store of version 0; this software reads 1"),
-        ("newer", "store of version 2; this software reads 1"),
+        ("other", "store of version 0; this software reads 1 to 2"),
+        ("newer", "store of version 3; this software reads 1 to 2"),
         ("directory", "cannot be opened: unable to open database file"),
         ("none/o.db", "cannot be opened: unable to open database file"),
     ):
@@ -129,19 +130,44 @@ def test_a_record_too_big_to_sign_leaves_no_trace(tmp_path: Path) -> None:
     outbox.close()
 
 
-def test_a_full_disk_is_one_line_and_costs_no_number(tmp_path: Path) -> None:
-    """When the store cannot grow, append says so; what was stored stays and may be freed."""
+def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
+    """Order, chain, what waits and what may be checked against a receipt stay as they were."""
+    identity, links, spoken = identity_of("n1"), [], Head("c" * 32)
+    for data in (heartbeat(), start(), None, heartbeat(), None):
+        links.append(sealer_of("n1").seal(draft(data), spoken))
+        spoken = links[-1].head
+    with closing(open_database(tmp_path / "o.db", STEPS[:1])) as old:
+        values = (
+            identity.source,
+            identity.keyid,
+            spoken.chain,
+            spoken.digest,
+            links[0].head.digest,
+        )
+        old.execute("INSERT INTO node VALUES (?, ?, 1, ?, 5, ?, 1, ?)", values)
+        for one in links[1:]:
+            left = None if one.head.seq == 3 else one.envelope  # was in an `extra` range
+            row = (one.head.seq, one.head.digest, one.kind, one.priority, left)
+            old.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?)", row)
     outbox = outbox_of("n1", tmp_path / "o.db")
-    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
-    outbox._db.execute(f"PRAGMA max_page_count = {pages + 4}")
-    stored = []
-    with pytest.raises(StoreError, match=r"o.db: database or disk is full"):
-        stored.extend(outbox.append(draft()) for _ in count())
-    assert outbox.head() == stored[-1].head
-    assert outbox.backlog() == len(stored)
-    assert outbox.release(receipt("n1", stored[-1].head)) == len(stored)
-    assert outbox.append(draft()).head.seq == len(stored) + 1
+    assert outbox.previous_run == "unclean"
+    assert outbox.pending(9, NONE) == [links[4], links[1], links[3]]
+    assert (outbox.backlog(), outbox.head()) == (3, spoken)
+    assert outbox.release(receipt("n1", links[2].head)) == 1
+    assert outbox.append(draft()).head.seq == 6
     outbox.close()
+
+
+def test_a_store_with_its_end_cut_off_is_not_used(tmp_path: Path) -> None:
+    """Its numbers might be given twice: it says so, and leaves the file for a person."""
+    outbox = outbox_of("n1", tmp_path / "o.db")
+    for _ in range(3):
+        outbox.append(draft())
+    outbox.close()
+    with closing(sqlite3.connect(tmp_path / "o.db")) as db, db:
+        db.execute("DELETE FROM record WHERE id = 3")
+    with pytest.raises(StoreError, match=r"o.db: damaged, the last record is missing: move it"):
+        outbox_of("n1", tmp_path / "o.db")
 
 
 def test_the_node_appends_while_the_uplink_releases(tmp_path: Path) -> None:
@@ -169,7 +195,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 0)])
 def test_durable_is_what_sqlite_was_told(tmp_path: Path, durable: bool, synchronous: int) -> None:
     """WAL always; FULL unless this is virtual time."""
-    db = open_database(tmp_path / "o.db", "", 1, durable=durable)
+    db = open_database(tmp_path / "o.db", [""], durable=durable)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     db.close()

@@ -1,6 +1,8 @@
 """Kernel pulses: stamped in host time to the microsecond, and never across a step of the clock."""
 
 import queue
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,34 @@ def test_a_missing_device_is_told_at_the_start(tmp_path: Path) -> None:
         SysfsPps(tmp_path / "nodevice", kernel, SIGMA_NS)
     with pytest.raises(TimeError, match=r"nodevice.*: no pulse per second"):
         DevicePps(tmp_path / "nodevice", kernel, SIGMA_NS)
+
+
+def test_a_device_plugged_in_anew_is_opened_anew(tmp_path: Path) -> None:
+    """What answers no PPS_FETCH is a reason to tell, and the name is tried until it does."""
+    device = tmp_path / "pps9"
+    device.touch()
+    source = DevicePps(device, Kernel(tmp_path), SIGMA_NS)
+    try:
+        device.rename(tmp_path / "unplugged")
+        device.touch()
+        deadline_s = time.monotonic() + 20
+        while str(device) not in open_files() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert str(device) in open_files()
+        assert str(tmp_path / "unplugged") not in open_files()
+        assert reasons(source.poll()) == ["pulse device lost"]
+    finally:
+        source.close()
+    assert str(device) not in open_files()
+
+
+def open_files() -> set[str]:
+    """What this process has open, by the names of today."""
+    names = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            names.add(str(entry.readlink()))
+    return names
 
 
 def test_the_device_is_waited_for_on_a_thread(tmp_path: Path) -> None:

@@ -138,6 +138,17 @@ def test_a_node_hears_the_time_pass_while_the_microphone_says_nothing() -> None:
     assert any(isinstance(item, Tick) for item in ear.heard)
 
 
+def test_signs_of_time_go_on_while_the_microphone_says_nothing() -> None:
+    """A receiver is heard out without sound: the clock keeps its lock."""
+    unhang = threading.Event()
+    tape = Tape(1, at_end=unhang.wait)
+    ear = Ear(lambda item: unhang.set() if len(ear.heard) > 5 else None)
+    assert daemon_of(tape, ear, Post(0)).run() == "end of sound"
+    after_sound = ear.heard[2:]
+    assert any(isinstance(item, TimeMark) for item in after_sound)
+    assert any(isinstance(item, Tick) for item in after_sound)
+
+
 def test_a_lost_microphone_is_told_recorded_and_fatal() -> None:
     """The node still records why it stops; the process then ends with that line."""
 

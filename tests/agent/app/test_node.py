@@ -6,11 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.adapters.host import SystemVitals
 from agent.app.node import Node, NodeSettings, Tick
-from agent.core.audio import AudioBlock, AudioGap
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap
 from agent.core.envelope import key_id, load_public_key, open_envelope
-from agent.core.records import Body, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange, parse
+from agent.core.places import Position
+from agent.core.records import (
+    Body,
+    Draft,
+    Gap,
+    Heartbeat,
+    Impulse,
+    Start,
+    Stop,
+    TimebaseChange,
+    parse,
+)
 from agent.core.timebase import ClockSettings
+from agent.core.timesigns import Fix, Place
 from agent.core.units import NS_PER_S
 from simulator.hardware import Board, RecordedAudio, assemble, items
 from tests.support.drafts import outbox_of, signer_of
@@ -123,3 +136,30 @@ def test_a_silent_driver_does_not_stop_the_pulse(tmp_path: Path) -> None:
     ]
     outbox.close()
     assert kinds == ["start", "heartbeat", "heartbeat", "gap"]
+
+
+class Kept:
+    """A recorder in memory."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+
+    def append(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+
+def test_a_place_is_surveyed_recorded_and_held_against() -> None:
+    """Good fixes become hourly means and a surveyed place; a jump is recorded and doubted."""
+    kept = Kept()
+    node = Node(SETTINGS, AudioFormat(RATE_HZ), kept, SystemVitals())
+    here, there = (Place(48.1, 11.5 + off, 520.0, 0.9) for off in (0.0, 0.003))
+    for second in range(0, 2 * 3600 + 20, 10):
+        node.step(Fix(second * NS_PER_S, None, is_valid=True, satellites=9, place=here))
+    for second in range(7300, 7312):
+        node.step(Fix(second * NS_PER_S, None, is_valid=True, satellites=9, place=there))
+    events = [draft.data.event for draft in kept.drafts if isinstance(draft.data, Position)]
+    assert sorted(events[:-1]) == ["hourly", "hourly", "surveyed"]
+    assert events[-1] == "moved"
+    state = node.state(7312 * NS_PER_S, "urn:x", "boot", 1)
+    assert state.has_moved
+    assert state.clock.doubts == ("position jumped",)

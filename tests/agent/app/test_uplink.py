@@ -1,90 +1,30 @@
 """Delivery as a step function, in virtual time over the virtual broker."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-import pytest
 
 from agent.adapters.outbox import SqliteOutbox
 from agent.app import uplink as module
 from agent.app.uplink import Uplink
 from agent.core.chain import Head
 from agent.core.envelope import open_envelope, seal
-from agent.core.records import STATUS_TYPE, Receipt, Status, parse
+from agent.core.records import STATUS_TYPE, Status, parse
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Message
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,
-    draft,
     heartbeat,
     identity_of,
-    outbox_of,
     receipt,
-    registry_of,
     sealed_receipt,
     sealed_status,
     sealer_of,
     signer_of,
 )
-
-IDENTITY = identity_of("n1")
-NODE_KEYS = {signer_of("n1").keyid: registry_of("n1")[IDENTITY.source]}
-RECEIPTS = f"{IDENTITY.topic}/receipt"
-
-
-@dataclass
-class Pole:
-    """One node's outbox and uplink, the broker, and someone who reads at the other end."""
-
-    broker: VirtualBroker
-    outbox: SqliteOutbox
-    uplink: Uplink
-    listener: VirtualPublisher
-    now_ns: int = 5 * NS_PER_S
-
-    def run(self, seconds: float, step_ms: int = 100) -> None:
-        for _ in range(round(seconds * 1_000 / step_ms)):
-            self.uplink.step(self.now_ns)
-            self.now_ns += step_ms * NS_PER_MS
-
-    def append(self, count: int, data=None) -> list[Head]:
-        return [self.outbox.append(draft(data)).head for _ in range(count)]
-
-    def heard(self, tail: str = "/event/") -> list[bytes]:
-        told = [event for event in self.listener.poll() if isinstance(event, Message)]
-        return [message.payload for message in told if tail in message.topic]
-
-    def answer(self, content: Receipt, signer=LOCATOR) -> None:
-        self.listener.publish(RECEIPTS, sealed_receipt(content, signer))
-        self.run(0.2)
-
-    @property
-    def counters(self) -> module.UplinkCounters:
-        return self.uplink.counters
-
-
-@pytest.fixture
-def pole(tmp_path: Path) -> Iterator[Pole]:
-    broker = VirtualBroker()
-    outbox = outbox_of("n1", tmp_path / "o.db")
-    link = VirtualPublisher(broker, "n1", (RECEIPTS,))
-    uplink = Uplink(
-        IDENTITY,
-        outbox,
-        link,
-        LOCATOR_KEYS,
-        lambda backlog, connects: sealed_status("n1", backlog, connects),
-        random.Random(1),
-    )
-    listener = VirtualPublisher(broker, "locator", ("earshot/v1/#",), persistent=True)
-    listener.connect()
-    yield Pole(broker, outbox, uplink, listener)
-    outbox.close()
+from tests.support.uplinked import IDENTITY, NODE_KEYS, RECEIPTS, Pole
 
 
 def test_records_go_out_under_their_kind_and_leave_with_the_receipt(pole: Pole) -> None:
@@ -106,24 +46,6 @@ def test_records_go_out_under_their_kind_and_leave_with_the_receipt(pole: Pole) 
     assert (pole.counters.published, pole.counters.receipts) == (3, 1)
 
 
-def test_what_is_acknowledged_and_lost_is_sent_again(pole: Pole) -> None:
-    """A broker that forgets what it acknowledged costs half a minute, not a record."""
-    pole.broker.forget()
-    pole.append(3)
-    pole.run(29)
-    assert pole.heard() == []
-    pole.broker.forget(forgetting=False)
-    pole.run(3)
-    assert len(pole.heard()) == 3
-
-
-def test_patience_doubles_while_no_receipt_comes(pole: Pole) -> None:
-    """A locator that is away for a day costs a handful of repetitions, not thousands."""
-    pole.append(1)
-    pole.run(86_400, step_ms=1_000)
-    assert 50 <= len(pole.heard()) <= 60
-
-
 def test_a_lost_connection_starts_all_over(pole: Pole) -> None:
     """After a broker's death everything without a receipt goes out again, at once."""
     pole.append(40)
@@ -134,7 +56,7 @@ def test_a_lost_connection_starts_all_over(pole: Pole) -> None:
     pole.broker.restart()
     pole.listener.connect()
     pole.run(10)
-    assert len(pole.heard()) == 40
+    assert len(set(pole.heard())) == 40
     assert pole.counters.connects == 2
 
 
@@ -143,19 +65,19 @@ def test_the_window_bounds_what_is_unanswered(pole: Pole) -> None:
     pole.run(1)
     pole.broker.drop_pubacks()
     pole.append(50)
-    pole.run(29)
+    pole.run(24)
     assert len(pole.heard()) == 16
     pole.broker.drop_pubacks(dropping=False)
     pole.run(15)
     assert len(set(pole.heard())) == 50
-    assert "no answer from the broker for 30 s" in pole.counters.last_reason
+    assert "no answer from the broker for 25 s" in pole.counters.last_reason
 
 
 def test_statistics_wait_for_receipts_but_alerts_do_not(pole: Pole) -> None:
     """With the locator away the broker is not flooded, yet an alert still goes out at once."""
     pole.append(module.MAX_UNRECEIPTED + 100, heartbeat())
     pole.run(20)
-    assert len(pole.heard()) == module.MAX_UNRECEIPTED
+    assert len(set(pole.heard())) == module.MAX_UNRECEIPTED
     pole.append(1)
     pole.run(0.3)
     (alert,) = pole.heard()
@@ -175,18 +97,6 @@ def test_an_alert_overtakes_the_backlog(pole: Pole) -> None:
     assert place <= 16
 
 
-def test_refusals_are_probed_ever_more_seldom_and_then_forgotten(pole: Pole) -> None:
-    """A broker that refuses for an hour sees few messages; when it accepts, all go out."""
-    pole.append(100)
-    pole.broker.refuse("Quota exceeded")
-    pole.run(3_600, step_ms=500)
-    assert 60 <= pole.counters.published <= 200
-    assert pole.counters.last_reason == "broker refused a record: Quota exceeded"
-    pole.broker.refuse()
-    pole.run(125)
-    assert len(set(pole.heard())) == 100
-
-
 def test_attempts_to_connect_are_jittered_and_never_hurried(pole: Pole) -> None:
     """At least a second between attempts, at most a minute, however long the broker is away."""
     attempts_ns: list[int] = []
@@ -203,6 +113,7 @@ def test_attempts_to_connect_are_jittered_and_never_hurried(pole: Pole) -> None:
     assert min(waits_ns) >= NS_PER_S
     assert max(waits_ns) <= 60 * NS_PER_S + 100 * NS_PER_MS
     assert len(set(waits_ns)) > len(waits_ns) / 2
+    assert max(waits_ns) - min(waits_ns) > (max(waits_ns) + min(waits_ns)) / 2
     assert pole.counters.last_reason.endswith("is the broker running?")
     pole.broker.restart()
     pole.run(61)

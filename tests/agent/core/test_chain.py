@@ -1,9 +1,11 @@
 """Numbering and linking."""
 
 import pytest
+from msgspec.structs import replace
 
 from agent.core import envelope
-from agent.core.chain import Head, Sealer, check_link
+from agent.core.chain import Head, Sealer, check_link, cross, draft_of, shed_by
+from agent.core.losses import Link, Shed
 from agent.core.records import GENESIS_PREV, Body, parse
 from agent.errors import ForgedRecord
 from tests.support.drafts import (
@@ -66,3 +68,23 @@ def test_a_broken_link_is_seen(before: Head, told: str) -> None:
     second = body_of(chain_of("n1", 2)[1].envelope)
     with pytest.raises(ForgedRecord, match=told):
         check_link(second, before)
+
+
+def test_what_was_said_can_be_said_again() -> None:
+    """From an envelope comes back the draft that it was made of, known time or not."""
+    unknown = replace(draft(heartbeat(), host_ns=5), utc_ns=None)
+    for said in (draft(host_ns=2**62), unknown):
+        assert draft_of(sealer_of("n1").seal(said, Head("c" * 32)).envelope) == said
+
+
+def test_a_chain_is_crossed_by_the_digests_of_what_was_shed() -> None:
+    """As far as they reach, and not a step further."""
+    links = chain_of("n1", 6)
+    shed = {one.head.seq: one.head.digest for one in links[1:4]}
+    for seq, reached in ((2, 1), (3, 2), (5, 4), (6, 4)):
+        assert cross(links[0].head, seq, shed) == links[reached - 1].head
+    check_link(body_of(links[4].envelope), cross(links[0].head, 5, shed))
+    told = Shed(reason="full", links=(Link(seq=2, digest="e" * 64),), unsaid=())
+    record = sealer_of("n1").seal(draft(told), links[5].head)
+    assert shed_by(body_of(record.envelope)) == {2: "e" * 64}
+    assert shed_by(body_of(links[0].envelope)) == {}

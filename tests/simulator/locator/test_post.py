@@ -94,3 +94,19 @@ def test_messages_wait_for_a_link_that_was_cut():
     street.reader.publish("in/1", b"y")
     heard = street.run(10)
     assert [message.topic for message in heard] == ["in/1"]
+
+
+def test_what_is_retained_is_said_again_on_each_connection():
+    """A broker that lost it has it again; only the latest letter of a topic, and only once."""
+    street = Street()
+    for payload in (b"old", b"new"):
+        street.post.say(Letter("out/kept", payload, retain=True))
+    street.run(1)
+    for _ in range(2):
+        street.broker.kill()
+        street.broker.restart()
+        street.run(61)
+    late = VirtualPublisher(street.broker, "late", ("out/#",))
+    late.connect()
+    told = [event.payload for event in late.poll() if isinstance(event, Message)]
+    assert told == [b"new"]

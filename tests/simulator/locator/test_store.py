@@ -3,14 +3,17 @@
 import base64
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
+from agent.adapters.outbox import open_database
 from agent.core.chain import Head, Sealed, Sealer
-from agent.core.envelope import open_envelope, seal
+from agent.core.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from agent.core.records import PAYLOAD_TYPE, RECEIPT_TYPE, Identity, Receipt, parse
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
-from simulator.locator.store import Admitted, Duplicate, EventStore
+from simulator.locator.ledger import MAX_EXTRA_RANGES
+from simulator.locator.store import _STEPS, Admitted, Duplicate, EventStore
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,
@@ -205,3 +208,50 @@ def test_a_store_has_one_owner(store, path):
     """A second locator on the same file is told so."""
     with pytest.raises(StoreError, match="in use by another process"):
         store_at(path)
+
+
+def test_records_of_a_rolled_back_store_do_not_extend_the_chain(store):
+    """The node reused numbers: what follows them is held, but no receipt says that it links."""
+    links = chain_of("n1", 3)
+    admit(store, links[:2])
+    store.receipts(NOW)
+    again = sealer_of("n1").seal(draft(host_ns=77), links[0].head)
+    follower = sealer_of("n1").seal(draft(host_ns=78), again.head)
+    with pytest.raises(ForgedRecord, match="fork"):
+        admit(store, [again])
+    admit(store, [follower])
+    receipt = receipt_in(store)
+    assert (receipt.upto_seq, receipt.head) == (2, links[1].head.digest)
+    assert receipt.extra == ((3, 3),)
+
+
+def test_a_store_of_the_first_schema_is_taken_over(path):
+    """Chains go on where they were, with what is above a gap."""
+    links = chain_of("n1", 4)
+    with closing(open_database(path, _STEPS[:1])) as old:
+        values = (identity_of("n1").source, links[0].head.chain, links[0].head.digest)
+        old.execute("INSERT INTO chain VALUES (1, ?, ?, 1, ?)", values)
+        for link in (links[0], links[2], links[3]):
+            values = (link.head.seq, link.head.digest, link.envelope)
+            old.execute("INSERT INTO event VALUES (1, ?, ?, ?)", values)
+    store = store_at(path)
+    admit(store, [links[1]])
+    assert receipt_in(store).upto_seq == 4
+    assert store.chain_faults() == []
+    store.close()
+
+
+def test_every_record_that_was_sent_is_receipted_however_many_gaps(store):
+    """Alerts may overtake a long backlog: each of them is told of, with what was asked last."""
+    links, asked = chain_of("n1", 1200), set()
+    for first in range(1, 1200, 300):
+        admit(store, links[first : first + 300 : 2])
+        for _, raw in store.receipts(NOW):
+            assert len(raw) <= MAX_ENVELOPE_BYTES
+            extra = parse(open_envelope(raw, LOCATOR_KEYS).payload, Receipt).extra
+            asked |= {seq for low, high in extra for seq in range(low, high + 1)}
+    assert asked == {one.head.seq for one in links[1::2]}
+    admit(store, [links[1199]])
+    extra = receipt_in(store).extra
+    assert len(extra) == MAX_EXTRA_RANGES
+    assert extra[-1] == (1200, 1200)

@@ -1,0 +1,53 @@
+"""The nodes' public keys from a registry file: the same JSON rows that the locator reads.
+
+Only who speaks with which key is taken; where the nodes hang is the locator's matter.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from agent.core.envelope import load_public_key, raw_public_key
+from agent.core.fields import NodeId
+from agent.errors import KeyFileError
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One node; what else the row holds is left alone."""
+
+    site: NodeId
+    cell: NodeId
+    node: NodeId
+    key: str
+
+
+def load_registry_keys(path: Path) -> dict[str, Ed25519PublicKey]:
+    """Public keys by source of a record ("urn:earshot:..."). Raises KeyFileError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        rows = msgspec.json.decode(content, type=list[_Row])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise KeyFileError(f"{path}: is no registry: {error}") from None
+    if not rows:
+        raise KeyFileError(f"{path}: is a registry without nodes")
+    return {f"urn:earshot:{row.site}:{row.cell}:{row.node}": _key(path, row) for row in rows}
+
+
+def _key(path: Path, row: _Row) -> Ed25519PublicKey:
+    try:
+        if row.key.lstrip().startswith("-----BEGIN"):
+            key = load_pem_public_key(row.key.encode())
+            if not isinstance(key, Ed25519PublicKey):
+                raise KeyFileError("is not Ed25519")
+            return load_public_key(raw_public_key(key))
+        return load_public_key(base64.b64decode(row.key, validate=True))
+    except (ValueError, binascii.Error, UnsupportedAlgorithm, KeyFileError) as error:
+        raise KeyFileError(f"{path}: key of node {row.node}: {error}") from None

@@ -1,0 +1,57 @@
+"""One SQLite file with one owner, and a schema that knows its version.
+
+WAL and synchronous=FULL: what was committed survives a power cut. One connection in one process
+owns the file; a second one is refused, because side-car readers meet SQLite's WAL-reset race.
+What the tables hold is their user's; repair of a damaged file is nobody's.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.errors import StoreError
+
+
+class FullStore(StoreError):
+    """There is no room for more, in the store or on its disk."""
+
+
+def open_database(path: Path, steps: Sequence[str], *, durable: bool = True) -> sqlite3.Connection:
+    """The one connection to the SQLite file at `path`, with its schema brought up to date.
+
+    `steps` are scripts: each one leads from version n to n + 1, the first from nothing, and all
+    that are due run in one transaction. WAL, locked against every other process, autocommit;
+    synchronous=FULL if `durable`, else OFF. Raises StoreError if the file cannot be owned, is no
+    such store, or is one of newer software.
+    """
+    try:
+        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be opened: {error}") from error
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        db.execute("BEGIN EXCLUSIVE")
+        _migrate(db, path, steps)
+        db.execute("COMMIT")
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            raise StoreError(f"{path}: in use by another process") from error
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"{path}: cannot be opened: {error}") from error
+        raise
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if found > len(steps) or (found == 0 and not is_empty):
+        raise StoreError(f"{path}: store of version {found}; this software reads 1 to {len(steps)}")
+    if found < len(steps):
+        for script in steps[found:]:
+            for statement in script.split(";"):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(steps)}")

@@ -1,0 +1,185 @@
+"""What the rows of the outbox mean, as plain functions over a connection with an open transaction.
+
+Locks, commits and room on the disk are `store`'s. All raise sqlite3.Error.
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+from agent.adapters.outbox.schema import PRIORITIES, STATISTICS, place, priority_and_seq
+from agent.core.chain import Head, Sealed
+from agent.core.losses import Link
+from agent.core.records import GENESIS_PREV, Identity, Receipt
+from agent.errors import ForgedRecord
+
+Row = tuple[int, str]  # id and digest of a record
+
+
+def take_over(
+    db: sqlite3.Connection, identity: Identity, new_chain: Callable[[], str]
+) -> tuple[str, str, int] | None:
+    """Source and key of the owner so far, and whether its run is unended; None in a new store.
+
+    The store is then marked as running; a new one is begun for `identity`.
+    """
+    owner: tuple[str, str, int] | None = db.execute(
+        "SELECT source, keyid, running FROM node"
+    ).fetchone()
+    if owner is None:
+        db.execute(
+            "INSERT INTO node VALUES (?, ?, 1, ?, 0, ?, 0, ?, NULL)",
+            (identity.source, identity.keyid, new_chain(), GENESIS_PREV, GENESIS_PREV),
+        )
+    db.execute("UPDATE node SET running = 1")
+    return owner
+
+
+def head(db: sqlite3.Connection) -> Head:
+    """The last link that was stored."""
+    return Head(*db.execute("SELECT chain, seq, digest FROM node").fetchone())
+
+
+def is_tail_whole(db: sqlite3.Connection) -> bool:
+    """True if the head is the last record held, or the last that was receipted."""
+    tail = head(db)
+    return _digest_of(db, tail.seq) == tail.digest
+
+
+def waiting(db: sqlite3.Connection) -> int:
+    """How many records wait for a receipt."""
+    return int(db.execute("SELECT count(*) FROM record").fetchone()[0])
+
+
+def add(db: sqlite3.Connection, sealed: Sealed) -> None:
+    """Put a record at the end of its priority, and make it the head."""
+    seq, digest = sealed.head.seq, sealed.head.digest
+    db.execute("UPDATE node SET seq = ?, digest = ?", (seq, digest))
+    db.execute(
+        "INSERT INTO record VALUES (?, ?, ?, ?)",
+        (place(sealed.priority, seq), digest, sealed.kind, sealed.envelope),
+    )
+
+
+def first(db: sqlite3.Connection, limit: int, skip: frozenset[int]) -> list[Sealed]:
+    """Up to `limit` records in the order of the queue, without the seqs in `skip`."""
+    chain = head(db).chain
+    queue = db.execute("SELECT id FROM record ORDER BY id LIMIT ?", (limit + len(skip),))
+    ids = [row_id for (row_id,) in queue if priority_and_seq(row_id)[1] not in skip]
+    found = []
+    for row_id in ids[:limit]:
+        query = "SELECT digest, kind, envelope FROM record WHERE id = ?"
+        digest, kind, raw = db.execute(query, (row_id,)).fetchone()
+        priority, seq = priority_and_seq(row_id)
+        found.append(Sealed(Head(chain, seq, digest), kind, priority, raw))
+    return found
+
+
+def contradiction(db: sqlite3.Connection, receipt: Receipt) -> str:
+    """What `receipt` knows of our chain and this store does not; empty if they agree.
+
+    Raises ForgedRecord for a receipt that is not ours at all.
+    """
+    source, chain, seq, receipted_seq = db.execute(
+        "SELECT source, chain, seq, receipted_seq FROM node"
+    ).fetchone()
+    if (receipt.source, receipt.chain) != (source, chain):
+        raise ForgedRecord(f"receipt is for chain {receipt.chain} of {receipt.source}")
+    if receipt.upto_seq == 0 and receipt.head != GENESIS_PREV:
+        raise ForgedRecord("receipt for nothing holds a digest of something")
+    last = max([receipt.upto_seq, *(last for _, last in receipt.extra)])
+    if last > seq:
+        return f"receipt covers seq {last}, but this store ends at {seq}"
+    if receipt.upto_seq >= receipted_seq and _digest_of(db, receipt.upto_seq) != receipt.head:
+        return f"receipt holds another digest for seq {receipt.upto_seq}"
+    return ""
+
+
+def forget_some(db: sqlite3.Connection, receipt: Receipt, limit: int) -> tuple[int, bool]:
+    """Forget up to `limit` records that `receipt` covers; how many, and whether to call again."""
+    (since,) = db.execute("SELECT receipted_seq FROM node").fetchone()
+    if since < receipt.upto_seq:
+        last = min(since + limit, receipt.upto_seq)
+        return _forget_upto(db, since, last), last < receipt.upto_seq or bool(receipt.extra)
+    for seqs in receipt.extra:
+        if found := _covered(db, seqs, limit):
+            return len(settle(db, found)), True
+    return 0, False
+
+
+def statistics(db: sqlite3.Connection, limit: int) -> list[Row]:
+    """The `limit` oldest records of the lowest priority."""
+    query = "SELECT id, digest FROM record WHERE id >= ? ORDER BY id LIMIT ?"
+    return db.execute(query, (place(STATISTICS, 0), limit)).fetchall()
+
+
+def settle(db: sqlite3.Connection, rows: list[Row]) -> tuple[Link, ...]:
+    """Keep no more than the digests of these records: first delete, for there may be no room."""
+    links = [Link(seq=priority_and_seq(row_id)[1], digest=digest) for row_id, digest in rows]
+    db.executemany("DELETE FROM record WHERE id = ?", [(row_id,) for row_id, _ in rows])
+    db.executemany("INSERT INTO settled VALUES (?, ?)", [(one.seq, one.digest) for one in links])
+    return tuple(links)
+
+
+def mark_rolled_back(db: sqlite3.Connection, reason: str) -> None:
+    """The chain must be left, and nothing more be delivered of it."""
+    db.execute("UPDATE node SET rolled_back = ?", (reason,))
+
+
+def why_rolled_back(db: sqlite3.Connection) -> str | None:
+    """The reason given to `mark_rolled_back` since the chain began."""
+    reason: str | None = db.execute("SELECT rolled_back FROM node").fetchone()[0]
+    return reason
+
+
+def empty_into(db: sqlite3.Connection, new_chain: str) -> list[bytes]:
+    """Begin `new_chain` with nothing in it; the envelopes that waited in the old one, by seq."""
+    held = db.execute("SELECT id, envelope FROM record").fetchall()
+    db.execute("DELETE FROM record")
+    db.execute("DELETE FROM settled")
+    db.execute(
+        "UPDATE node SET chain = ?, seq = 0, digest = ?, receipted_seq = 0, receipted_digest = ?, "
+        "rolled_back = NULL",
+        (new_chain, GENESIS_PREV, GENESIS_PREV),
+    )
+    return [raw for _, raw in sorted(held, key=lambda row: priority_and_seq(row[0])[1])]
+
+
+def _digest_of(db: sqlite3.Connection, seq: int) -> str | None:
+    """The digest of a record at or above the last contiguous receipt."""
+    receipted: tuple[int, str] = db.execute(
+        "SELECT receipted_seq, receipted_digest FROM node"
+    ).fetchone()
+    if seq == receipted[0]:
+        return receipted[1]
+    places = [place(priority, seq) for priority in PRIORITIES]
+    row: tuple[str] | None = db.execute(
+        "SELECT digest FROM record WHERE id IN (?, ?, ?) "
+        "UNION ALL SELECT digest FROM settled WHERE seq = ?",
+        (*places, seq),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _forget_upto(db: sqlite3.Connection, since: int, last: int) -> int:
+    """Forget the contiguous records after `since`; how many of them had waited."""
+    digest = _digest_of(db, last)
+    freed = sum(
+        db.execute(
+            "DELETE FROM record WHERE id BETWEEN ? AND ?",
+            (place(priority, since), place(priority, last)),
+        ).rowcount
+        for priority in PRIORITIES
+    )
+    db.execute("DELETE FROM settled WHERE seq <= ?", (last,))
+    db.execute("UPDATE node SET receipted_seq = ?, receipted_digest = ?", (last, digest))
+    return freed
+
+
+def _covered(db: sqlite3.Connection, seqs: tuple[int, int], limit: int) -> list[Row]:
+    """Up to `limit` records with a seq in the closed range `seqs`."""
+    found: list[Row] = []
+    for priority in PRIORITIES:
+        query = "SELECT id, digest FROM record WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+        bounds = (place(priority, seqs[0]), place(priority, seqs[1]))
+        found += db.execute(query, (*bounds, limit - len(found))).fetchall()
+    return found

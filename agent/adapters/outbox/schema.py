@@ -1,0 +1,49 @@
+"""The tables of the outbox, version by version.
+
+A row of `record` is one that waits for its receipt. Its id is `place(priority, seq)`, so that
+the order of the file is the order of the queue, and giving up statistics frees whole pages. A row
+of `settled` is a record whose bytes went before those of an earlier one: its digest is kept until
+a receipt covers all before it, so that the `head` of every receipt can be checked. `room` is
+empty: what once filled it makes the file's free pages.
+"""
+
+PRIORITIES = (0, 1, 2)
+STATISTICS = 2
+_ZONE = 1 << 48  # in the text of version 2 too
+
+_VERSION_1 = """
+CREATE TABLE node (
+    source TEXT NOT NULL, keyid TEXT NOT NULL, running INTEGER NOT NULL,
+    chain TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL,
+    receipted_seq INTEGER NOT NULL, receipted_digest TEXT NOT NULL
+) STRICT;
+CREATE TABLE record (
+    seq INTEGER PRIMARY KEY, digest TEXT NOT NULL,
+    kind TEXT NOT NULL, priority INTEGER NOT NULL, envelope BLOB
+) STRICT;
+CREATE INDEX queue ON record (priority, seq) WHERE envelope IS NOT NULL
+"""
+_VERSION_2 = """
+ALTER TABLE node ADD COLUMN rolled_back TEXT;
+CREATE TABLE settled (seq INTEGER PRIMARY KEY, digest TEXT NOT NULL) STRICT;
+INSERT INTO settled SELECT seq, digest FROM record WHERE envelope IS NULL;
+ALTER TABLE record RENAME TO old_record;
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL, kind TEXT NOT NULL, envelope BLOB NOT NULL
+) STRICT;
+INSERT INTO record SELECT priority * 281474976710656 + seq, digest, kind, envelope
+    FROM old_record WHERE envelope IS NOT NULL ORDER BY priority, seq;
+DROP TABLE old_record;
+CREATE TABLE room (filler BLOB) STRICT
+"""
+STEPS = (_VERSION_1, _VERSION_2)
+
+
+def place(priority: int, seq: int) -> int:
+    """The id of a record; `seq` is below 2^48."""
+    return priority * _ZONE + seq
+
+
+def priority_and_seq(row_id: int) -> tuple[int, int]:
+    """What `place` was given."""
+    return divmod(row_id, _ZONE)

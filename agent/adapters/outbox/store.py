@@ -1,0 +1,254 @@
+"""The outbox: records are numbered, linked, signed and stored in one transaction.
+
+On a full store statistics are shed, oldest first, and a signed `Shed` record bridges the chain.
+After a failed read, write or sync the file is opened again and its tail verified before anything
+is added. A receipt that knows more than the store shows that the store was rolled back: a new
+chain begins with the next record. Waiting for better days is `app.keeping`'s.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from agent.adapters.outbox import rows
+from agent.adapters.outbox.database import FullStore, open_database
+from agent.adapters.outbox.room import Room, is_failing, is_full, prepare
+from agent.adapters.outbox.schema import STEPS
+from agent.core.chain import Head, Sealed, Sealer, draft_of
+from agent.core.losses import Rollback, Shed
+from agent.core.records import Draft, Receipt
+from agent.errors import ForgedRecord, StoreError
+
+PreviousRun = Literal["new-store", "clean", "unclean"]
+
+BATCH = 64  # records; more in one transaction would outgrow the WAL's room
+DEFAULT_BYTES = 64 * 1024 * 1024
+
+
+class SqliteOutbox:
+    """Outbox port over one file; may be used from several threads, by one process.
+
+    `new_chain` names a chain that begins: 32 hex digits, never the same twice. The store takes at
+    most `max_bytes` of disk. `durable` False leaves the writing to the operating system and the
+    size without a limit: a power cut then loses records. It is for virtual time only, where
+    thousands of stores live in a temporary directory. Raises StoreError if the file cannot be
+    owned or is another node's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sealer: Sealer,
+        new_chain: Callable[[], str],
+        *,
+        durable: bool = True,
+        max_bytes: int = DEFAULT_BYTES,
+    ) -> None:
+        self._path, self._sealer, self._new_chain = path, sealer, new_chain
+        self._durable, self._max_bytes = durable, max_bytes
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._room: Room | None = None
+        self._backlog = 0
+        self._last_kept: Head | None = None
+        self._in_doubt: tuple[Draft, Sealed] | None = None
+        try:
+            with self._transaction() as db:
+                self._previous_run = self._take_over(db)
+                self._last_kept = self._tail(db)
+        except BaseException:
+            self._let_go()
+            raise
+
+    @property
+    def previous_run(self) -> PreviousRun:
+        """How the run before this one ended, as seen when the store was opened."""
+        return self._previous_run
+
+    def append(self, draft: Draft) -> Sealed:
+        """Number, link, sign and store in one transaction; durable on return. StoreError."""
+        while True:
+            try:
+                return self._append(draft)
+            except FullStore:
+                if not (self._grow() or self._shed(draft)):
+                    raise
+
+    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip` (seqs), by priority then seq."""
+        with self._transaction() as db:
+            return [] if rows.why_rolled_back(db) else rows.first(db, limit, skip)
+
+    def release(self, receipt: Receipt) -> int:
+        """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
+        freed, is_more = 0, True
+        while is_more:
+            with self._transaction() as db:
+                if contradiction := rows.contradiction(db, receipt):
+                    rows.mark_rolled_back(db, contradiction)
+                    break
+                count, is_more = rows.forget_some(db, receipt, BATCH)
+                self._backlog -= count
+            freed += count
+        if contradiction:
+            raise ForgedRecord(f"{contradiction}: it was rolled back, a new chain begins")
+        return freed
+
+    def head(self) -> Head:
+        """The last link that was stored."""
+        with self._transaction() as db:
+            return rows.head(db)
+
+    def backlog(self) -> int:
+        """How many records wait for a receipt."""
+        with self._lock:
+            return self._backlog
+
+    def close(self, *, clean: bool = True) -> None:
+        """Free the file; `clean` says that this run ended in order. Closing twice is harmless."""
+        with suppress(sqlite3.ProgrammingError), self._lock:
+            try:
+                if clean and self._db:
+                    self._db.execute("UPDATE node SET running = 0")
+            except sqlite3.OperationalError as error:
+                raise StoreError(f"{self._path}: cannot be closed: {error}") from error
+            finally:
+                closed = self._db
+                self._let_go()
+                self._db = closed
+
+    def _append(self, draft: Draft) -> Sealed:
+        with self._transaction() as db:
+            sealed = self._kept_after_all(db, draft)
+            if sealed is None:
+                if self._room and self._room.is_short():
+                    raise FullStore(f"{self._path}: the store is full")
+                if reason := rows.why_rolled_back(db):
+                    self._begin_again(db, draft, reason)
+                sealed = self._add(db, draft)
+                self._in_doubt = draft, sealed
+        self._in_doubt, self._last_kept = None, sealed.head
+        return sealed
+
+    def _kept_after_all(self, db: sqlite3.Connection, draft: Draft) -> Sealed | None:
+        """The record of `draft` where its commit failed, and yet it is on the disk."""
+        said, sealed = self._in_doubt or (None, None)
+        is_kept = said is draft and sealed is not None and sealed.head == rows.head(db)
+        return sealed if is_kept else None
+
+    def _add(self, db: sqlite3.Connection, draft: Draft) -> Sealed:
+        sealed = self._sealer.seal(draft, rows.head(db))
+        rows.add(db, sealed)
+        self._backlog += 1
+        return sealed
+
+    def _grow(self) -> bool:
+        with self._owned():
+            return self._room is not None and self._room.grow()
+
+    def _shed(self, draft: Draft) -> bool:
+        """Give up some statistics, told with the clock of `draft`; False if there are none."""
+        with self._transaction() as db:
+            links = rows.settle(db, rows.statistics(db, BATCH))
+            if links:
+                self._backlog -= len(links)
+                told = Shed(reason="the store is full", links=links, unsaid=())
+                self._add(db, replace(draft, data=told))
+        return bool(links)
+
+    def _begin_again(self, db: sqlite3.Connection, draft: Draft, reason: str) -> None:
+        """Leave the chain, told with the clock of `draft`, and say again what was not receipted."""
+        old = rows.head(db)
+        waiting = rows.empty_into(db, self._new_chain())
+        self._backlog = 0
+        told = Rollback(
+            reason=reason, chain=old.chain, seq=old.seq, digest=old.digest, said_again=len(waiting)
+        )
+        for again in (replace(draft, data=told), *map(draft_of, waiting)):
+            self._add(db, again)
+
+    def _take_over(self, db: sqlite3.Connection) -> PreviousRun:
+        """Make the store ours, or begin it; tells how the last run ended. Raises StoreError."""
+        identity = self._sealer.identity
+        owner = rows.take_over(db, identity, self._new_chain)
+        if owner is None:
+            return "new-store"
+        source, keyid, was_running = owner
+        if (source, keyid) != (identity.source, identity.keyid):
+            raise StoreError(
+                f"{self._path}: store of {source} with key {keyid}, not of {identity.source} "
+                f"with key {identity.keyid}: give each node and key a directory of its own"
+            )
+        return "unclean" if was_running else "clean"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk at the end, one thread at a time. Raises StoreError."""
+        with self._owned() as db:
+            backlog = self._backlog
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._backlog = backlog
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _owned(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time; a failing disk ends it. Raises StoreError."""
+        with self._lock:
+            try:
+                yield self._db or self._open()
+            except sqlite3.Error as error:
+                if is_failing(error):
+                    self._let_go()
+                kind = FullStore if is_full(error) else StoreError
+                raise kind(f"{self._path}: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        """Own the file, for the first time or after a failure; what it holds is then on disk."""
+        if self._durable:
+            prepare(self._path)
+        self._db = db = open_database(self._path, STEPS, durable=self._durable)
+        try:
+            # First of all: what the WAL held after a failed sync may be in memory only.
+            db.execute("PRAGMA wal_checkpoint(RESTART)")
+            if self._durable:
+                self._room = Room(self._path, db, self._max_bytes)
+            self._backlog = rows.waiting(db)
+            if self._last_kept:
+                self._verify(db, self._last_kept)
+        except BaseException:
+            self._let_go()
+            raise
+        return db
+
+    def _verify(self, db: sqlite3.Connection, last_kept: Head) -> None:
+        """What was acknowledged is there, or else its numbers must not be used again."""
+        tail = self._tail(db)
+        is_same_chain = tail.chain == last_kept.chain
+        if is_same_chain and tail.seq <= last_kept.seq and tail != last_kept:
+            told = f"the disk lost records after seq {tail.seq} that it had acknowledged"
+            rows.mark_rolled_back(db, told)
+
+    def _tail(self, db: sqlite3.Connection) -> Head:
+        if not rows.is_tail_whole(db):
+            raise StoreError(f"{self._path}: damaged, the last record is missing: move it away")
+        return rows.head(db)
+
+    def _let_go(self) -> None:
+        """Close the file; the next use opens it again."""
+        with suppress(sqlite3.Error):
+            if self._db:
+                self._db.close()
+        if self._room:
+            self._room.close()
+        self._db = self._room = None

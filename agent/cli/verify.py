@@ -1,0 +1,134 @@
+"""`earshot verify`: check an export of records offline, with public keys alone.
+
+Reads JSON Lines, one envelope a line; never a live store. Exit code 0 when all holds, 1 when
+something does not, 2 when it cannot be checked.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent.errors import ExportError
+
+_TOLD_FAULTS = 200
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser(
+        "verify",
+        help="check exported records offline",
+        epilog="exit codes: 0 all holds, 1 something does not, 2 cannot be checked",
+    )
+    parser.add_argument("exports", nargs="+", type=Path, metavar="FILE|DIR")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        required=True,
+        metavar="REGISTRY",
+        help="the nodes' public keys: the locator's registry",
+    )
+    parser.add_argument(
+        "--locator",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="public key that signs receipts (PEM); repeat for more",
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(command=_verify)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from agent.adapters.keyfile import load_public_key_file
+    from agent.adapters.keyring import load_registry_keys
+    from agent.core.audit import Auditor
+    from agent.core.envelope import key_id
+
+    files = [file for path in arguments.exports for file in _files(path)]
+    keys = load_registry_keys(arguments.keys)
+    locators = [load_public_key_file(path) for path in arguments.locator]
+    auditor = Auditor(keys, {key_id(key): key for key in locators})
+    faults = [
+        fault
+        for where, raw in _lines(files)
+        if _RECEIPT in raw
+        for fault in auditor.receipt(where, raw)
+    ]
+    for where, raw in _lines(files):
+        if _RECEIPT not in raw:
+            faults += auditor.record(where, raw)
+    faults += auditor.finish()
+    if not auditor.chains and not faults:
+        raise ExportError(f"{', '.join(map(str, files))}: no record in it")
+    show = _as_json if arguments.json else _as_text
+    show(auditor, faults)
+    return 1 if faults else 0
+
+
+_RECEIPT = b'"application/vnd.earshot.receipt.'
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*.jsonl") if file.is_file())
+        if not found:
+            raise ExportError(f"{path}: holds no .jsonl file")
+        return found
+    if not path.is_file():
+        raise ExportError(f"{path}: no such file")
+    return [path]
+
+
+def _lines(files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
+        try:
+            with path.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    if raw := line.rstrip(b"\r\n"):
+                        yield f"{path}:{number}", raw
+        except OSError as error:
+            raise ExportError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _as_text(auditor: Any, faults: list[Any]) -> None:
+    for fault in faults[:_TOLD_FAULTS]:
+        print(f"{fault.where}: {fault.what}")
+    if len(faults) > _TOLD_FAULTS:
+        print(f"... and {len(faults) - _TOLD_FAULTS} faults more")
+    for chain in auditor.chains.values():
+        kinds = ", ".join(f"{count} {kind}" for kind, count in chain.kinds.most_common())
+        span = f", {chain.first_time} to {chain.last_time}" if chain.first_time else ""
+        print(
+            f"{chain.source} chain {chain.chain[:8]}: records {chain.first_seq} to "
+            f"{chain.last_seq}{span} ({kinds})"
+        )
+    total = sum(chain.records for chain in auditor.chains.values())
+    verdict = f"{len(faults)} faults" if faults else "all of it holds"
+    receipts = f", {auditor.receipts_read} receipts" if auditor.receipts_read else ""
+    print(f"{total} records in {len(auditor.chains)} chains{receipts}: {verdict}")
+    if not auditor.receipts_read:
+        print(
+            "without receipts (and --locator) an end that was cut off cannot be seen",
+            file=sys.stderr,
+        )
+
+
+def _as_json(auditor: Any, faults: list[Any]) -> None:
+    chains = [
+        {
+            "source": chain.source,
+            "chain": chain.chain,
+            "first_seq": chain.first_seq,
+            "last_seq": chain.last_seq,
+            "head": chain.head,
+            "kinds": dict(chain.kinds),
+        }
+        for chain in auditor.chains.values()
+    ]
+    told = [{"where": fault.where, "what": fault.what} for fault in faults]
+    print(json.dumps({"chains": chains, "receipts": auditor.receipts_read, "faults": told}))

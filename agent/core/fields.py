@@ -1,0 +1,22 @@
+"""The vocabulary of records: the strict types that their fields are made of.
+
+What the records mean is `records` and `losses`.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+NodeId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,32}$")]
+Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+EpochNs = Annotated[str, Meta(pattern="^-?[0-9]{1,20}$", description="ns since 1970, decimal")]
+HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
+Count = Annotated[int, Meta(ge=0)]
+Seq = Annotated[int, Meta(ge=1)]
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable, keyword-only, and strict about what it is given."""

@@ -1,0 +1,76 @@
+"""What ended a connection or refused a message, in words for the technician: what to put right.
+
+Only words: `adapters.mqtt` meets the trouble, and knows the broker's name.
+"""
+
+_REFUSALS = {
+    0x10: "is the locator running, and connected to this broker?",
+    0x84: "set broker.protocol to a version that the broker speaks",
+    0x85: "the broker's listener wants the client id that this node's certificate names",
+    0x86: "the broker asks for a password: give nodes a listener that asks for certificates",
+    0x87: "name this node in the broker's access list (ACL)",
+    0x88: "the broker is starting or overloaded: look at its log if it stays so",
+    0x89: "the broker is overloaded: look at its log if it stays so",
+    0x8A: "the broker has banned this node: look at its log",
+    0x8B: "the broker is being stopped or restarted",
+    0x8C: "the broker asks for another way to log in: give nodes a listener for certificates",
+    0x8D: "the network is too slow or was away: check antenna, cable and modem",
+    0x8E: "another client has this node's name: is a second node set up with the same node.id?",
+    0x95: "raise the broker's limit on the size of packets to 64 KiB",
+    0x97: "raise the broker's quota for this node",
+    0x98: "someone ended it at the broker: ask who runs the broker",
+    0x9A: "let the broker retain messages",
+    0x9B: "let the broker take QoS 1",
+    0x9C: "the broker has moved for now: ask who runs it for its address",
+    0x9D: "the broker has moved: write its new address into broker.url",
+    0x9F: "too many connections at once: raise the broker's limit if it stays so",
+}
+_CERTIFICATES = {
+    9: "it is not valid yet: is this host's clock right?",
+    10: "it has expired: renew it at the broker, unless this host's clock is wrong",
+    18: "it vouches for itself: is broker.ca the authority of this broker?",
+    19: "its authority is not ours: is broker.ca the authority of this broker?",
+    20: "its authority is not ours: is broker.ca the authority of this broker?",
+    23: "it was revoked: give the broker a new one",
+    62: "it is for another name: write the name in it into broker.url",
+    64: "it is for another address: write the name in it into broker.url",
+}
+_ENROL = "enrol this node again"
+_WRONG_PORT = "the port does not speak TLS: write mqtt:// for mqtts://, or the port that does"
+_TLS = {
+    "CERTIFICATE_EXPIRED": f"this node's certificate has expired: {_ENROL}",
+    "CERTIFICATE_REVOKED": f"this node's certificate was revoked: {_ENROL}, if it may return",
+    "CERTIFICATE_REQUIRED": "the broker asks for a certificate: set broker.certificate and its key",
+    "CERTIFICATE_UNKNOWN": f"the broker does not trust this node's certificate: {_ENROL}",
+    "BAD_CERTIFICATE": f"the broker does not trust this node's certificate: {_ENROL}",
+    "UNSUPPORTED_CERTIFICATE": f"this node's certificate is not one for clients: {_ENROL}",
+    "UNKNOWN_CA": f"another authority made this node's certificate: {_ENROL} for this broker",
+    "ACCESS_DENIED": "the broker shuts this node out: look at its log",
+    "DECRYPT_ERROR": "broker.certificate and broker.certificate_key do not belong together",
+    "HANDSHAKE_FAILURE": "no cipher in common, or the broker asks for a certificate",
+    "PROTOCOL_VERSION": "the broker speaks only TLS below 1.2: update it",
+    "UNSUPPORTED_PROTOCOL": "the broker speaks only TLS below 1.2: update it",
+    "WRONG_VERSION_NUMBER": _WRONG_PORT,
+    "RECORD_LAYER_FAILURE": _WRONG_PORT,
+    "UNEXPECTED_EOF_WHILE_READING": _WRONG_PORT,
+}
+
+
+def refusal(code: int, name: str) -> str:
+    """An MQTT 5 reason `code` that the specification calls `name`."""
+    return _with_advice(name, _REFUSALS.get(code))
+
+
+def distrust(verify_code: int, told: str) -> str:
+    """Why OpenSSL does not trust the broker's certificate, by its X509_V_ERR code."""
+    return _CERTIFICATES.get(verify_code, told)
+
+
+def tls_failure(reason: str) -> str:
+    """An OpenSSL reason such as SSLV3_ALERT_CERTIFICATE_EXPIRED."""
+    plain = reason.partition("_ALERT_")[2] or reason
+    return _with_advice(plain.replace("_", " ").lower(), _TLS.get(plain))
+
+
+def _with_advice(told: str, advice: str | None) -> str:
+    return f"{told}: {advice}" if advice else told

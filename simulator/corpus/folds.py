@@ -1,0 +1,37 @@
+"""Whose opinion a clip is judged by: that of a model which has not learned from it.
+
+Clips that the shipped model may have learned from (their licence is free) go to the model of
+their fold of the cross-validation; all others to the shipped model, as on a node.
+"""
+
+import zlib
+from functools import lru_cache, partial
+from importlib.resources import files
+
+from agent.core.opinion import Model, read_model
+from agent.core.verdict import judged_by
+from simulator.corpus.listening import Judge
+from simulator.corpus.manifest import Clip
+
+FOLDS = 5
+
+
+def fold_of(group: str) -> int:
+    """The fold whose model has never seen `group`."""
+    return zlib.crc32(group.encode()) % FOLDS
+
+
+def fold_file(fold: int) -> str:
+    """Name of a fold's weights within this package."""
+    return f"fold-{fold}.npz"
+
+
+@lru_cache(maxsize=FOLDS)
+def fold_model(fold: int) -> Model:
+    """The model of one fold."""
+    return read_model(files("simulator.corpus").joinpath("weights", fold_file(fold)).read_bytes())
+
+
+def unseen_judge(clip: Clip) -> Judge | None:
+    """An opinion that is not learned from `clip`; None for the node's own."""
+    return partial(judged_by, fold_model(fold_of(clip.group))) if clip.is_free else None

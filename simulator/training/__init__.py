@@ -1,0 +1,1 @@
+"""Teaches the node's verdict from free recordings: `python -m simulator.training --help`."""

@@ -1,0 +1,132 @@
+"""Labelled sound to learn from: free clips in many disguises, live fire, and synthetic scenes.
+
+Only clips whose licence lets what was learned be used in any way are taken. A disguise keeps what
+a sound is and changes what a street does to it: distance, air, echoes, gain, clipping, the
+microphone and the sample rate.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+
+from simulator.corpus.manifest import Clip
+from simulator.propagation import Air, Path, propagate
+
+RATES_HZ = (12_000, 16_000, 22_050, 22_050, 24_000, 32_000, 44_100, 48_000)
+_ECHO_S = 0.25
+_BURST_LEAD_S = 5e-3
+_BURST_APART_S = (0.045, 0.15)
+
+Wave = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A sound and where its shots begin; `group` is what cross-validation never splits.
+
+    `kind` is the class of the manifest, or says how it was made.
+    """
+
+    sound: Wave
+    rate_hz: int
+    shots_s: tuple[float, ...]
+    group: str
+    kind: str
+
+
+def of_clip(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
+    """The clip once as it is, then `count` - 1 times in disguise."""
+    samples, rate_hz = clip.read()
+    shots_s = (*clip.onsets_s, *clip.secondary_s)
+    plain = Take(samples / 32_768.0, rate_hz, shots_s, clip.group, clip.kind)
+    yield plain
+    for _ in range(count - 1):
+        yield disguised(plain, rng)
+
+
+def of_clips(
+    clips: Iterable[Clip], rng: np.random.Generator, *, of_shot: int, of_other: int, of_burst: int
+) -> Iterator[Take]:
+    """Takes of every clip that is free to learn from, so many of each; the rest are left alone."""
+    for clip in clips:
+        if clip.is_free:
+            yield from of_clip(clip, of_shot if clip.is_shot else of_other, rng)
+            yield from bursts(clip, of_burst, rng)
+
+
+def bursts(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
+    """Automatic fire made of a clip's only shot; nothing where it holds several, or two parts."""
+    samples, rate_hz = clip.read()
+    if len(clip.onsets_s) != 1 or clip.secondary_s:
+        return
+    first = max(0, round((clip.onsets_s[0] - _BURST_LEAD_S) * rate_hz))
+    lead_s = clip.onsets_s[0] - first / rate_hz
+    shot = samples[first:] / 32_768.0
+    for _ in range(count):
+        rounds, every_s = int(rng.integers(2, 21)), float(rng.uniform(*_BURST_APART_S))
+        starts = [round(turn * every_s * rate_hz) for turn in range(rounds)]
+        sound = np.zeros(starts[-1] + len(shot))
+        for start in starts:
+            sound[start : start + len(shot)] += shot * rng.uniform(0.8, 1.0)
+        shots_s = tuple(lead_s + start / rate_hz for start in starts)
+        take = Take(sound / np.abs(sound).max(), rate_hz, shots_s, clip.group, clip.kind)
+        yield disguised(take, rng)
+
+
+def disguised(take: Take, rng: np.random.Generator) -> Take:
+    """The same event elsewhere: slower or faster, further off, through another microphone."""
+    speed = float(np.exp(rng.normal(0.0, 0.12)))
+    rate_hz = int(rng.choice(RATES_HZ))
+    sound = _resampled(take.sound, take.rate_hz * speed, rate_hz)
+    if rng.random() < 0.5:
+        sound = _further(sound, rate_hz, float(rng.uniform(10.0, 500.0)))
+    if rng.random() < 0.5:
+        sound = _echoed(sound, rate_hz, rng)
+    if rng.random() < 0.4:
+        sound = _through_microphone(sound, rate_hz, rng)
+    if rng.random() < 0.3:
+        top = float(np.abs(sound).max()) * rng.uniform(0.15, 0.8)
+        sound = np.clip(sound, -top, top)
+    sound = sound * (rng.uniform(0.02, 0.95) / max(float(np.abs(sound).max()), 1e-9))
+    shots_s = tuple(one / speed for one in take.shots_s)
+    return replace(take, sound=sound, rate_hz=rate_hz, shots_s=shots_s)
+
+
+def _resampled(sound: Wave, from_hz: float, to_hz: int) -> Wave:
+    up, down = to_hz // 50, max(1, round(from_hz / 50))
+    divisor = int(np.gcd(up, down))
+    return np.asarray(resample_poly(sound, up // divisor, down // divisor))
+
+
+def _further(sound: Wave, rate_hz: int, metres: float) -> Wave:
+    """After `metres` more of air; the travel time is not applied."""
+    count = len(sound) + rate_hz // 10
+    spectrum = np.fft.rfft(sound, count)
+    frequency_hz = np.fft.rfftfreq(count, 1.0 / rate_hz)
+    far = propagate(spectrum, frequency_hz, Path(0.0, metres, metres), Air(humidity_pct=60.0))
+    return np.asarray(np.fft.irfft(far, count))[: len(sound)]
+
+
+def _echoed(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
+    """A few walls, and a tail that decays like a street's."""
+    response = np.zeros(round(_ECHO_S * 4 * rate_hz))
+    response[0] = 1.0
+    for _ in range(int(rng.integers(0, 5))):
+        at = int(rng.uniform(1e-3, _ECHO_S) * rate_hz)
+        response[at] += rng.normal(0.0, 0.25)
+    time_s = np.arange(len(response)) / rate_hz
+    tail = rng.standard_normal(len(response)) * np.exp(-6.9 * time_s / rng.uniform(0.1, 1.2))
+    tail[: round(2e-3 * rate_hz)] = 0.0
+    response += tail * rng.uniform(0.0, 0.4) / np.sqrt(0.05 * rate_hz)
+    return np.asarray(fftconvolve(sound, response)[: len(sound)])
+
+
+def _through_microphone(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
+    """One that is deaf to low or to high sound."""
+    low_hz, high_hz = rng.uniform(30.0, 300.0), rng.uniform(2_500.0, 0.45 * rate_hz)
+    kind, corner_hz = (("highpass", low_hz), ("lowpass", high_hz))[int(rng.integers(2))]
+    sos = butter(1, corner_hz, kind, fs=rate_hz, output="sos")
+    return np.asarray(sosfilt(sos, sound))

@@ -1,0 +1,134 @@
+"""A bad network between a client and a broker: a TCP proxy on loopback that spoils what it carries.
+
+Each connection meets the `Fault` that `next_fault` names when it is made. It spoils bytes, so the
+MQTT in them may turn into nonsense, as after a middlebox with a bug. TCP itself is not touched.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+CHUNK_BYTES = 700  # less than a record: faults fall into the middle of packets too
+LIFE_BYTES = 12_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens on one connection after `after` bytes of both directions have passed.
+
+    "none", "cut" (at that byte), "stall" (nothing passes any more, and nobody is told),
+    "duplicate" and "reorder" (each second chunk towards the broker), "drip" (byte by byte). Those
+    that let bytes pass are cut after LIFE_BYTES more.
+    """
+
+    kind: str = "none"
+    after: int = 0
+
+
+class Proxy:
+    """Serves until `close`; `connections` counts those made."""
+
+    def __init__(self, broker_url: str, next_fault: Callable[[], Fault] = Fault) -> None:
+        self.next_fault = next_fault
+        self.connections = 0
+        address = urlsplit(broker_url)
+        self._broker = (address.hostname, address.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"{address.scheme}://127.0.0.1:{self.port}"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all connections and the thread."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._ended = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        server = await asyncio.start_server(self._accept, sock=self._listener)
+        await self._ended.wait()
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        self.connections += 1
+        pipe, writers = _Pipe(self.next_fault()), [writer]
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._broker)
+            writers.append(far_writer)
+            upwards = asyncio.ensure_future(pipe.carry(reader, far_writer, upwards=True))
+            downwards = asyncio.ensure_future(pipe.carry(far_reader, writer, upwards=False))
+            try:
+                await asyncio.wait([upwards, downwards], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                upwards.cancel()
+                downwards.cancel()
+        except OSError:
+            pass  # the broker is away: so is this connection
+        finally:
+            for one in writers:
+                one.close()
+            for one in writers:
+                with suppress(OSError):
+                    await one.wait_closed()
+            self._tasks.discard(task)
+
+
+class _Pipe:
+    """Both ways of one connection."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault, self._passed = fault, 0
+        self._held = b""
+        self._is_odd = False
+
+    async def carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, upwards: bool
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                left = max(0, self._fault.after - self._passed)
+                self._passed += len(data)
+                if self._fault.kind == "cut" and len(data) >= left:
+                    writer.write(data[:left])
+                    await writer.drain()
+                    return
+                if self._fault.kind != "none" and self._passed > self._fault.after + LIFE_BYTES:
+                    return
+                if len(data) > left:
+                    data = await self._spoil(data, writer, upwards=upwards)
+                writer.write(data)
+                await writer.drain()
+
+    async def _spoil(self, data: bytes, writer: asyncio.StreamWriter, *, upwards: bool) -> bytes:
+        """What to write of `data`, now that the fault is due."""
+        self._is_odd ^= upwards
+        match self._fault.kind:
+            case "stall":
+                await asyncio.Event().wait()
+            case "duplicate" if upwards and self._is_odd:
+                return data + data
+            case "reorder" if upwards and self._is_odd:
+                self._held += data
+                return b""
+            case "drip":
+                for byte in data:
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0)
+                return b""
+        if upwards:
+            data, self._held = data + self._held, b""
+        return data

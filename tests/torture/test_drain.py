@@ -1,0 +1,60 @@
+"""After an outage of three days: everything arrives, in order, and the news does not wait."""
+
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.core.chain import Sealed
+from tests.support.drafts import heartbeat, start
+from tests.support.links import world_of
+from tests.support.network import Network
+
+OUTAGE_RECORDS = 72 * 50
+NEWS_EVERY_S = 0.2
+
+
+def outage(network: Network, records: int) -> list[Sealed]:
+    """What a node has said meanwhile: mostly heartbeats, some alerts."""
+    rng = random.Random(5)
+    kinds = rng.choices([None, start(), heartbeat()], [10, 2, 88], k=records)
+    return [sealed for kind in kinds for sealed in network.append(1, kind)]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param(600, id="quick"),
+        pytest.param(OUTAGE_RECORDS, id="long", marks=pytest.mark.torture),
+    ],
+)
+def test_news_overtake_what_an_outage_left(tmp_path: Path, records: int) -> None:
+    """Live alerts pass the backlog; within a priority the order is that of saying."""
+    with world_of("mosquitto") as world:
+        network = Network(tmp_path, world.broker.url, durable=True)
+        arrived = network.centre.arrived
+        old = outage(network, records)
+        network.until(lambda: network.centre.is_listening, "the locator")
+        news: list[tuple[float, Sealed]] = []
+        begun_s = next_s = time.monotonic()
+        with network.centre_apart():
+            while not network.uplink.idle:
+                if time.monotonic() >= next_s and len(arrived) < records:
+                    next_s += NEWS_EVERY_S
+                    news.append((time.monotonic(), network.append(1)[0]))
+                network.step()
+        drained_s = max(arrived.values()) - begun_s
+        held = network.settle()
+        network.close()
+    assert held == list(range(1, records + len(news) + 1))
+    for priority in (0, 1, 2):
+        said = [one for one in (*old, *(one for _, one in news)) if one.priority == priority]
+        assert sorted(said, key=lambda one: arrived[one.envelope]) == said
+    waits_s = [arrived[one.envelope] - said_s for said_s, one in news]
+    print(
+        f"\n{records} records drained at {len(held) / drained_s:.0f}/s; {len(news)} live alerts "
+        f"took {np.percentile(waits_s, 50) * 1e3:.0f} ms p50, "
+        f"{np.percentile(waits_s, 99) * 1e3:.0f} ms p99, to the locator's disk"
+    )
