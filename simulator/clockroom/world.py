@@ -140,7 +140,8 @@ class World:
 
     def _system_marks(self) -> Iterator[Item]:
         sigma_ns = round(self._scenario.pulse.shared_us * NS_PER_US)
-        wrong_ns = self._shared_ns()
+        bound_ns = 2.9 * sigma_ns  # the kernel's maximum error is a bound, and sigma a third of it
+        wrong_ns = round(np.clip(self._rng.normal(0.0, sigma_ns), -bound_ns, bound_ns))
         for second in range(self._scenario.duration_s):
             at_ns = second * NS_PER_S
             utc_ns = self.true_utc_ns(at_ns) + wrong_ns
@@ -246,6 +247,8 @@ class World:
     def _random_outages(self) -> Sequence[Spell]:
         per_day = self._scenario.pulse.lost_at_random_per_day
         count = int(self._rng.poisson(per_day * self._scenario.duration_s / 86_400.0))
+        if not count:
+            return []
         starts = self._rng.uniform(300.0, self._scenario.duration_s, count)
         lasts = np.exp(self._rng.uniform(np.log(5.0), np.log(7200.0), count))
         return [Spell(at_s=float(a), for_s=float(b)) for a, b in zip(starts, lasts, strict=True)]

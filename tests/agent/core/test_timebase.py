@@ -1,12 +1,16 @@
 """UTC for a sample: right, with a sigma that covers the error, and never a false `locked`."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.timebase import ClockSettings, Timebase
-from agent.core.timesigns import TimeMark
+from agent.core.timesigns import Edge, Pulse, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
+from simulator.clockroom import scenario as scenarios
+from simulator.clockroom import world as room
+from simulator.clockroom.trial import settings_for
 
 RATE_HZ = 48_000
 BLOCK = np.zeros(1_024, np.int16)
@@ -147,3 +151,24 @@ def test_pairs_let_anyone_repeat_the_stamp() -> None:
     utc_ns = np.cumsum([int(pair.utc_ns) for pair in pairs])
     truth = [world.utc_of(sample) for sample in samples]
     assert np.abs(np.array(utc_ns) - truth).max() < 40_000
+
+
+def test_a_constant_delay_is_measured_where_a_pulse_is_seen_twice() -> None:
+    """300 us that every block has alike: invisible from inside, told by the kernel's pulse."""
+    one = scenarios.load("pps_adc")
+    delivery = msgspec.structs.replace(one.delivery, floor_us=300.0)
+    world = room.World(msgspec.structs.replace(one, delivery=delivery, duration_s=200), 3)
+    timebase = Timebase(RATE_HZ, settings_for(one))
+    assert timebase.report(0).measured_latency_us is None
+    for item in world.items():
+        if isinstance(item, AudioBlock):
+            timebase.on_block(item)
+        elif isinstance(item, Edge):
+            timebase.on_edge(item)
+            second = round((item.host_ns - world.host_ns(0.05)) / NS_PER_S)
+            timebase.on_sign(Pulse(world.host_ns(second), 1_000))
+        else:
+            timebase.on_sign(item)
+    report = timebase.report(item.host_ns)
+    assert report.measured_latency_us == pytest.approx(300.0, abs=5.0)
+    assert report.latency == "calibrated"
