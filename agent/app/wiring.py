@@ -24,6 +24,7 @@ from agent.adapters.host import (
     kernel_discipline,
 )
 from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
+from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
@@ -66,6 +67,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     references = _references(settings.time, clock)
     outbox = _outbox(settings.store, Sealer(identity, signer))
     keeping = Keeping(outbox)
+    known = KnownTime(Path(settings.store.directory) / "known-utc")
     link = MqttLink(
         MqttOptions(
             url=settings.broker.url,
@@ -94,7 +96,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            clock=_clock_settings(settings),
+            clock=_clock_settings(settings, known.utc_ns),
         ),
         source.format,
         keeping,
@@ -104,7 +106,10 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
     state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
 
     def show(host_ns: int) -> None:
-        state_file.post(node.state(host_ns, identity.source, boot, os.getpid()))
+        state = node.state(host_ns, identity.source, boot, os.getpid())
+        state_file.post(state)
+        if state.clock.state == "locked" and state.utc_ns is not None:
+            known.keep(state.utc_ns)
 
     kept = KeptNode(node, keeping)
     daemon = Daemon(source, references, clock, kept, uplink, wake, show)
@@ -158,7 +163,7 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _clock_settings(settings: Settings) -> ClockSettings:
+def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockSettings:
     audio, time = settings.audio, settings.time
     is_simulated = time.source == "sim"
     return ClockSettings(
@@ -168,6 +173,7 @@ def _clock_settings(settings: Settings) -> ClockSettings:
         nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
         nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
         earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
+        last_known_utc_ns=None if is_simulated else last_known_utc_ns,
     )
 
 
