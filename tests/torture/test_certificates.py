@@ -98,14 +98,18 @@ use_identity_as_username true
 def test_a_bad_certificate_delays_but_loses_nothing(
     tmp_path: Path, fortress: Fortress, kind: str, told: str
 ) -> None:
-    """The log says what to put right; until then records wait, and then they arrive."""
+    """The log says what to put right; until then records wait, and then they arrive.
+
+    Now and then the broker's reset overtakes its alert, and that attempt can only say "hung up".
+    """
     bad, good = fortress.credentials(kind), fortress.credentials("good")
     open_doors(fortress)
     side_url = fortress.broker.url
     shut_out = Network(tmp_path, fortress.front_url, side_url, **bad)
     shut_out.append(3)
-    shut_out.until(lambda: len(shut_out.link.reasons) == 2, "two refusals")
-    assert all(told in reason for reason in shut_out.link.reasons), shut_out.link.reasons
+    reasons = shut_out.link.reasons
+    shut_out.until(lambda: sum(told in reason for reason in reasons) == 2, "two told refusals")
+    assert all(told in reason or "hung up" in reason for reason in reasons), reasons
     assert shut_out.uplink.counters.published == 0
     shut_out.centre.kill()
     assert shut_out.centre.held() == []
