@@ -82,7 +82,7 @@ def test_a_daemon_killed_under_load_loses_nothing(tmp_path: Path, kills: int) ->
                 began_s = time.monotonic()
                 daemon = pole.start()
                 ready_s.append(time.monotonic() - began_s)
-                time.sleep(rng.uniform(0.1, 2.5))
+                time.sleep(rng.uniform(0.1, 2.0))
                 daemon.kill()
                 daemon.communicate()
                 found.append(head_left(pole))

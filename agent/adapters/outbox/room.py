@@ -107,7 +107,7 @@ def _names(path: Path) -> tuple[Path, Path]:
 def _allocate_file(path: Path, size: int) -> None:
     """Best effort: on a disk without room the store begins with what it has."""
     with suppress(OSError):
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.posix_fallocate(file, 0, size)
         finally:

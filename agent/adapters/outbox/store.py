@@ -126,10 +126,10 @@ class SqliteOutbox:
         with self._transaction() as db:
             sealed = self._kept_after_all(db, draft)
             if sealed is None:
-                if self._room and self._room.is_short():
-                    raise FullStore(f"{self._path}: the store is full")
                 if reason := rows.why_rolled_back(db):
                     self._begin_again(db, draft, reason)
+                elif self._room and self._room.is_short():
+                    raise FullStore(f"{self._path}: the store is full")
                 sealed = self._add(db, draft)
                 self._in_doubt = draft, sealed
         self._in_doubt, self._last_kept = None, sealed.head

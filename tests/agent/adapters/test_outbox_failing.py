@@ -1,5 +1,6 @@
 """The SQLite outbox on a disk that fails: what it says, and what it holds afterwards."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.outbox import SqliteOutbox
+from agent.core.chain import draft_of
+from agent.core.losses import Rollback
 from tests.support.disk import environment, preload
-from tests.support.drafts import sealer_of
+from tests.support.drafts import draft, sealer_of
 
 APPEND_WITH_FAULTS = """
 import sys
 from pathlib import Path
 from agent.adapters.outbox import SqliteOutbox
+from agent.core.chain import draft_of
+from agent.core.losses import Rollback
 from agent.errors import StoreError
 from tests.support.drafts import draft, receipt, sealer_of
 
@@ -81,4 +86,26 @@ def test_a_failing_disk_costs_no_record_and_repeats_none(
     assert outbox.head().seq == len(kept)
     left = outbox.pending(999, frozenset())
     assert [one.head.digest for one in left] == kept[-len(left) :]
+    outbox.close()
+
+
+def test_a_disk_that_lost_what_it_acknowledged_is_not_trusted(memory: Path) -> None:
+    """Found when the file is opened again after a failure: no number is used a second time."""
+    chains = iter("cd")
+    outbox = SqliteOutbox(memory / "o.db", sealer_of("n1"), lambda: next(chains) * 32)
+    before = [outbox.append(draft(host_ns=number)).head for number in range(2)]
+    shutil.copytree(memory, memory / "earlier")
+    last = outbox.append(draft(host_ns=2)).head
+    outbox._let_go()  # as after a failed sync
+    for path in memory.glob("o.db*"):
+        path.unlink()
+    shutil.copytree(memory / "earlier", memory, dirs_exist_ok=True)
+    after = outbox.append(draft(host_ns=3))
+    assert after.head.chain == "d" * 32 != last.chain
+    told, *again = sorted(outbox.pending(9, frozenset()), key=lambda one: one.head.seq)
+    data = draft_of(told.envelope).data
+    assert isinstance(data, Rollback)
+    assert data.reason == "the disk lost records after seq 2 that it had acknowledged"
+    assert (data.seq, data.digest, data.said_again) == (2, before[1].digest, 2)
+    assert [draft_of(one.envelope).host_ns for one in again] == [0, 1, 3]
     outbox.close()

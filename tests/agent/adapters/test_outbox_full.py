@@ -15,6 +15,7 @@ from agent.adapters.outbox.room import WAL_BYTES
 from agent.core.chain import Head
 from agent.core.envelope import open_envelope
 from agent.core.records import Receipt, parse
+from agent.errors import ForgedRecord
 from simulator.locator.store import EventStore
 from tests.support.disk import hog, mounted
 from tests.support.drafts import (
@@ -161,4 +162,19 @@ def test_a_disk_smaller_than_allowed_is_filled_to_the_end(small_disk: Path) -> N
     assert kinds(outbox).count("impulse") == impulses
     assert outbox.release(receipt("n1", outbox.head())) >= impulses
     assert outbox.backlog() == 0
+    outbox.close()
+
+
+def test_a_full_store_that_was_rolled_back_begins_again(memory: Path) -> None:
+    """It takes no more room than it had, and what it held can be delivered in the new chain."""
+    chains = iter("cd")
+    outbox = SqliteOutbox(
+        memory / "o.db", sealer_of("n1"), lambda: next(chains) * 32, max_bytes=SMALL
+    )
+    room, head = fill(outbox, None), outbox.head()
+    with pytest.raises(ForgedRecord, match="it was rolled back"):
+        outbox.release(receipt("n1", Head(head.chain, head.seq, "e" * 64)))
+    assert outbox.append(draft()).head == outbox.head()
+    assert (outbox.head().chain, outbox.backlog()) == ("d" * 32, room + 2)
+    assert outbox.release(receipt("n1", outbox.head())) == room + 2
     outbox.close()
