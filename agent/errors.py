@@ -8,6 +8,7 @@
     ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
     ├── ExportError        a file of exported records
+    ├── EnrolmentError     a request to be enrolled, or the answer to it
     ├── LinkError          the broker or the way to it
     └── RecordError        bytes that claim to be a record or a receipt
         ├── MalformedRecord
@@ -53,6 +54,10 @@ class StoreError(EarshotError):
 
 class ExportError(EarshotError):
     """A file of exported records cannot be read or holds none."""
+
+
+class EnrolmentError(EarshotError):
+    """A request to be enrolled, or the answer to it, is refused."""
 
 
 class LinkError(EarshotError):

@@ -174,11 +174,15 @@ class KeysSection(Section, frozen=True, kw_only=True):
 
     evidence: Annotated[
         Text, Meta(description="file of the key that signs, made by `earshot key new`")
-    ] = "/etc/earshot/evidence.pem"
+    ] = "/var/lib/earshot/evidence.pem"
     locator_public: Annotated[
         tuple[Text, ...],
         Meta(min_length=1, description="files of the locator's public keys; receipts need one"),
     ]
+    operator_public: Annotated[
+        tuple[Text, ...],
+        Meta(description="files of operators' public keys; without any no command is obeyed"),
+    ] = ()
 
 
 class RuntimeSection(Section, frozen=True, kw_only=True):

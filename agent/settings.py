@@ -6,7 +6,7 @@ broker answers is for the adapters to find out; relative paths are left to the w
 
 import hashlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -32,6 +32,7 @@ from agent.sections import (
 __all__ = [
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
+    "REMOTE",
     "AudioSection",
     "Settings",
     "StoreSection",
@@ -40,6 +41,21 @@ __all__ = [
     "load",
     "parse",
 ]
+
+
+# What an operator may change: nothing that could cut a node off or make it someone else.
+REMOTE = frozenset(
+    {
+        "audio.full_scale_db_spl",
+        "audio.latency_us",
+        "audio.latency_bound_us",
+        "time.system_sigma_ms",
+        "time.pps_sigma_ns",
+        "time.nmea_lag_ms",
+        "time.nmea_sigma_ms",
+        "log.level",
+    }
+)
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -59,25 +75,29 @@ class Settings(Section, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-def load(path: Path) -> Settings:
-    """The settings in the file at `path`. Raises SettingsError with every fault."""
+def load(path: Path, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in the file at `path`, with `changes`. Raises SettingsError with every fault."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise SettingsError(str(path), ["is not UTF-8 text"]) from None
-    return parse(text, str(path))
+    return parse(text, str(path), changes)
 
 
-def parse(text: str, where: str) -> Settings:
-    """The settings in TOML `text`; `where` names it in SettingsError."""
+def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in TOML `text`; `where` names it in SettingsError.
+
+    `changes` are values by name ("log.level") that an operator set from afar; only REMOTE ones.
+    """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(where, [f"is not TOML: {error}"]) from None
     sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    faults = [
+    faults = list(_change(tables, changes or {}))
+    faults += [
         _unknown(f"[{name}]", name, list(sections)) for name in tables if name not in sections
     ]
     good: dict[str, dict[str, Any]] = {}
@@ -103,6 +123,16 @@ def describe(field_type: Any) -> str:
         if get_origin(part) is Annotated:
             return describe(part)
     raise LookupError(f"{field_type} has no description")
+
+
+def _change(tables: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[str]:
+    """Put `changes` into `tables`; one sentence for each that is not to be changed so."""
+    for name, value in changes.items():
+        section, _, key = name.partition(".")
+        if name not in REMOTE:
+            yield f"{name[:80]} cannot be changed from afar, only {', '.join(sorted(REMOTE))}"
+        elif isinstance(table := tables.setdefault(section, {}), dict):
+            table[key] = value
 
 
 def _check(

@@ -1,7 +1,8 @@
 """The wire contract for other people's programs, generated from the records of the code.
 
 `python -m simulator.contract` rewrites `config/schemas/*.json` (JSON Schema 2020-12: one whole
-signed body per record kind, the receipt, the status and the envelope around them) and
+signed body per record kind, the receipt, the status, command and reply, and the envelope around
+them) and
 `config/asyncapi.yaml` (AsyncAPI 3.0: which topic carries which). It describes; verifying
 signatures and chains is beyond any schema.
 """
@@ -13,10 +14,14 @@ from typing import Any, get_args
 
 import msgspec
 
+from agent.core.changes import Verb
+from agent.core.commands import Command, Reply
 from agent.core.envelope import MAX_ENVELOPE_BYTES
 from agent.core.records import (
+    COMMAND_TYPE,
     PAYLOAD_TYPE,
     RECEIPT_TYPE,
+    REPLY_TYPE,
     STATUS_TYPE,
     Body,
     Data,
@@ -33,17 +38,22 @@ Json = dict[str, Any]
 KINDS: dict[str, type[msgspec.Struct]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(Data)
 }
+MESSAGES: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "receipt": (Receipt, RECEIPT_TYPE),
+    "status": (Status, STATUS_TYPE),
+    "order": (Command, COMMAND_TYPE),
+    "reply": (Reply, REPLY_TYPE),
+}
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 _REF = "#/$defs/{name}"
 
 
 def schemas() -> dict[str, Json]:
-    """Every JSON Schema by name: each record kind, `receipt`, `status`, `envelope`."""
+    """Every JSON Schema by name: each record kind, the other messages, and `envelope`."""
     bodies = {name: _document(name, *_body(name, kind)) for name, kind in KINDS.items()}
-    plain: dict[str, type[msgspec.Struct]] = {"receipt": Receipt, "status": Status}
     return {
         **bodies,
-        **{name: _document(name, *_struct(struct)) for name, struct in plain.items()},
+        **{name: _document(name, *_struct(struct)) for name, (struct, _) in MESSAGES.items()},
         "envelope": _document("envelope", _envelope(), {}),
     }
 
@@ -54,8 +64,12 @@ def asyncapi() -> Json:
     event["parameters"]["kind"] = {"description": "Kind of record.", "enum": list(KINDS)}
     status = _channel("status", "Presence and link health; retained, with a last will.", ["status"])
     receipt = _channel("receipt", "What the locator holds durably of this node.", ["receipt"])
+    command = _channel("command/{verb}", "An operator's command, once, for this node.", ["order"])
+    command["parameters"]["verb"] = {"description": "As inside.", "enum": list(get_args(Verb))}
+    reply = _channel("reply/{id}", "What came of a command; the record counts.", ["reply"])
+    reply["parameters"]["id"] = {"description": "The command's."}
     payload_types = dict.fromkeys(KINDS, PAYLOAD_TYPE)
-    payload_types |= {"status": STATUS_TYPE, "receipt": RECEIPT_TYPE}
+    payload_types |= {name: payload_type for name, (_, payload_type) in MESSAGES.items()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -67,11 +81,19 @@ def asyncapi() -> Json:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {"event": event, "status": status, "receipt": receipt},
+        "channels": {
+            "event": event,
+            "status": status,
+            "receipt": receipt,
+            "command": command,
+            "reply": reply,
+        },
         "operations": {
             "sendEvent": _operation("send", "event"),
             "sendStatus": _operation("send", "status", retain=True),
             "receiveReceipt": _operation("receive", "receipt"),
+            "receiveCommand": _operation("receive", "command"),
+            "sendReply": _operation("send", "reply"),
         },
         "components": {
             "messages": {name: _message(name, kind) for name, kind in payload_types.items()}
@@ -156,7 +178,9 @@ def _envelope() -> Json:
         f"most {MAX_ENVELOPE_BYTES} bytes.",
         **_closed(
             {
-                "payloadType": {"enum": [PAYLOAD_TYPE, RECEIPT_TYPE, STATUS_TYPE]},
+                "payloadType": {
+                    "enum": [PAYLOAD_TYPE, *(payload_type for _, payload_type in MESSAGES.values())]
+                },
                 "payload": {**base64, "maxLength": MAX_ENVELOPE_BYTES},
                 "signatures": {
                     "type": "array",

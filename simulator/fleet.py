@@ -92,19 +92,20 @@ class VirtualNode:
         self._hear_until_ns = self._clock.monotonic_ns()
         self._items = items(hardware.microphone, hardware.reference)
         self._rate_hz = hardware.microphone.format.rate_hz
-        self._outbox = _outbox(plan, seed, directory, Sealer(identity, signer))
+        sealer = Sealer(identity, signer)
+        self._outbox = _outbox(plan, seed, directory, sealer)
         self._node = _node(hardware, self._outbox)
         self._link = link_to(
             identity.source,
             f"{identity.topic}/receipt",
-            will=(f"{identity.topic}/status", seal_status(identity, signer, online=False)),
+            will=(f"{identity.topic}/status", seal_status(sealer, online=False)),
         )
         self._uplink = Uplink(
             identity,
             self._outbox,
             self._link,
             {locator.keyid: load_public_key(locator.public_key())},
-            partial(seal_status, identity, signer, True),
+            partial(seal_status, sealer, True),
             random.Random(_hex32(plan, seed, "uplink jitter")),  # noqa: S311 - not a secret
         )
 

@@ -1,9 +1,6 @@
 """config/mosquitto, started as shipped but for folder and port: who gets in, who says what."""
 
-import os
 import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +10,8 @@ import pytest
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.ports import Connected, Lost, Message, Refused
 from tests.support.links import Collector, until
+from tests.support.mosquitto import PROGRAM, ShippedBroker
 from tests.support.pki import Authority
-
-CONFIG = Path(__file__).parents[1] / "config" / "mosquitto"
-PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed"),
@@ -36,45 +31,26 @@ class City:
         shutil.copy(broker["key"], directory / "broker.key")
         self.directory, self._links = directory, 0
         self._open: list[Collector] = []
-        self.port = self._start()
+        self._deliver_authority()
+        self._broker = ShippedBroker(directory)
 
-    def _start(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        conf = (CONFIG / "earshot.conf").read_text()
-        for old, new in (
-            ("/etc/mosquitto/earshot/", f"{self.directory}/"),
-            ("/var/lib/mosquitto/", f"{self.directory}/"),
-            ("listener 8883", f"listener {port} 127.0.0.1"),
-        ):
-            assert old in conf
-            conf = conf.replace(old, new)
-        shutil.copy(CONFIG / "earshot.acl", self.directory)
+    def _deliver_authority(self) -> None:
         shutil.copy(self.authority.ca, self.directory / "ca.crt")
         shutil.copy(self.authority.crl, self.directory / "ca.crl")
-        (self.directory / "earshot.acl").chmod(0o600)
-        user = "user root\n" if os.geteuid() == 0 else ""
-        (self.directory / "earshot.conf").write_text(user + conf)
-        log = (self.directory / "log").open("wb")
-        self._process = subprocess.Popen(
-            [str(PROGRAM), "-c", str(self.directory / "earshot.conf")], stdout=log, stderr=log
-        )
-        log.close()
-        until(lambda: self._answers(port), "the broker")
-        return port
 
-    def _answers(self, port: int) -> bool:
-        assert self._process.poll() is None, (self.directory / "log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+    def restart(self) -> None:
+        """The broker, with the latest list of the revoked."""
+        self._close_links()
+        self._broker.stop()
+        self._deliver_authority()
+        self._broker.start()
 
     def link(
         self, cert: dict[str, Path] | None, *subscriptions: str, client_id: str = ""
     ) -> Collector:
         self._links += 1
         options = MqttOptions(
-            url=f"mqtts://127.0.0.1:{self.port}",
+            url=f"mqtts://127.0.0.1:{self._broker.port}",
             client_id=client_id or f"link-{self._links}",
             subscriptions=subscriptions,
             ca=self.directory / "ca.crt",
@@ -92,10 +68,12 @@ class City:
         return one
 
     def close(self) -> None:
+        self._close_links()
+        self._broker.stop()
+
+    def _close_links(self) -> None:
         for one in self._open:
             one.publisher.close()
-        self._process.terminate()
-        self._process.wait(10)
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +150,7 @@ def test_who_is_not_certified_does_not_get_in(city: City, who: str) -> None:
         cert = city.authority.issue("town/north/n6", early=True)
     elif who == "revoked":
         cert = city.authority.issue("town/north/n6", revoked=True)
-        city.close()
-        city.port = city._start()
+        city.restart()
     (lost,) = city.link(cert).wait(Lost)
     assert "\n" not in lost.reason
     assert "TLS" in lost.reason or "certificate" in lost.reason

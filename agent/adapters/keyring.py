@@ -1,10 +1,12 @@
 """The nodes' public keys from a registry file: the same JSON rows that the locator reads.
 
-Only who speaks with which key is taken; where the nodes hang is the locator's matter.
+Only who speaks with which key, and until when, is taken; where the nodes hang is the locator's
+matter.
 """
 
 import base64
 import binascii
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agent.core.envelope import load_public_key, raw_public_key
-from agent.core.fields import NodeId
+from agent.core.fields import NodeId, UtcText
 from agent.errors import KeyFileError
 
 
@@ -24,10 +26,23 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     cell: NodeId
     node: NodeId
     key: str
+    revoked_at: UtcText | None = None
+
+    @property
+    def source(self) -> str:
+        return f"urn:earshot:{self.site}:{self.cell}:{self.node}"
 
 
-def load_registry_keys(path: Path) -> dict[str, Ed25519PublicKey]:
-    """Public keys by source of a record ("urn:earshot:..."). Raises KeyFileError."""
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Public keys, and since when some count no more, by source of a record ("urn:earshot:...")."""
+
+    keys: dict[str, Ed25519PublicKey]
+    revoked_at: dict[str, str]
+
+
+def load_keyring(path: Path) -> Keyring:
+    """What the registry in `path` says of keys. Raises KeyFileError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -38,7 +53,10 @@ def load_registry_keys(path: Path) -> dict[str, Ed25519PublicKey]:
         raise KeyFileError(f"{path}: is no registry: {error}") from None
     if not rows:
         raise KeyFileError(f"{path}: is a registry without nodes")
-    return {f"urn:earshot:{row.site}:{row.cell}:{row.node}": _key(path, row) for row in rows}
+    return Keyring(
+        {row.source: _key(path, row) for row in rows},
+        {row.source: row.revoked_at for row in rows if row.revoked_at},
+    )
 
 
 def _key(path: Path, row: _Row) -> Ed25519PublicKey:

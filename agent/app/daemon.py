@@ -7,17 +7,20 @@ dies ends the run: the supervisor of the process starts it afresh.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
+from agent.core.commands import Order
 from agent.core.timesigns import Discontinuity, TimeSign
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError
 from agent.ports import AudioSource, HostClock, TimeReference
 
+QUEUED_ORDERS = 16
 QUEUED_ITEMS = 512  # 10 s of sound, for a disk that stalls
 TICK_AFTER_SILENCE_S = 1.0
 UPLINK_POLL_S = 0.05
@@ -68,6 +71,7 @@ class Daemon:
         self._source, self._references, self._clock = source, references, clock
         self._node, self._uplink, self._wake = node, uplink, wake
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
+        self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
         self._failures: list[EarshotError] = []
         self._stopping, self._polling = threading.Event(), threading.Lock()
@@ -79,6 +83,13 @@ class Daemon:
     def request_stop(self, reason: str) -> None:
         """End the run in order. Safe in a signal handler: a SimpleQueue is reentrant."""
         self._reasons.put(reason)
+
+    def order(self, verb: str, payload: bytes) -> None:
+        """Hand the node what came on a command topic, from any thread.
+
+        Of more than QUEUED_ORDERS at once the oldest go: their senders get no reply.
+        """
+        self._orders.append((verb, payload))
 
     def run(self) -> str:
         """Run to the end and return its reason. Raises EarshotError when a thread died."""
@@ -140,6 +151,8 @@ class Daemon:
     def _hear(self) -> str:
         for item in self._heard():
             self._node.step(item)
+            while self._orders:
+                self._node.step(Order(item.host_ns, *self._orders.popleft()))
             self._wake.set()
             if item.host_ns >= self._show_next_ns:
                 self._show_next_ns = item.host_ns + NS_PER_S

@@ -5,15 +5,18 @@ given alone, so a run can be repeated to the byte. Delivery is `uplink`'s, threa
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.commands import Order
 from agent.core.hearing import Hearing, Onset
 from agent.core.nodestate import NodeState
-from agent.core.records import Data, Draft, Gap, Impulse, Start, Stop, TimebaseChange
+from agent.core.records import Data, Draft, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
 from agent.core.survey import Survey, SurveySettings
 from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
 from agent.core.timesigns import Fix, TimeSign
@@ -41,14 +44,14 @@ class NodeSettings:
     clock: ClockSettings
 
 
-Item = AudioBlock | AudioGap | TimeSign | Tick
+Item = AudioBlock | AudioGap | TimeSign | Order | Tick
 
 
 class Node:
     """Hears, stamps and records. Items come in the order of host time; `stop` ends the run.
 
-    `on_mark` is told host time and UTC (ns) of each mark that was believed. Raises StoreError
-    when the outbox does; the node must then not be stepped again.
+    Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
+    was believed. Raises StoreError when the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Node:
         outbox: Recorder,
         vitals: HostVitals,
         on_mark: Callable[[int, int], None] = lambda host_ns, utc_ns: None,
+        desk: CommandDesk | None = None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock)
@@ -65,7 +69,7 @@ class Node:
         self._pulse = Pulse(fmt, vitals)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
-        self._on_mark = on_mark
+        self._on_mark, self._desk = on_mark, desk
         self._is_started = False
 
     def step(self, item: Item) -> None:
@@ -82,6 +86,8 @@ class Node:
                 pass
             case Fix():
                 self._on_fix(item)
+            case Order():
+                self._on_order(item)
             case _:
                 self._on_sign(item)
 
@@ -132,7 +138,19 @@ class Node:
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            self._say(self._pulse.beat(host_ns, self._hearing.noise_dbfs), host_ns)
+            self._say(self._beat(host_ns), host_ns)
+        if self._desk:
+            self._say_all(self._desk.pass_time(host_ns), host_ns)
+
+    def _on_order(self, order: Order) -> None:
+        if self._desk:
+            now = self._timebase.utc_at_host(order.host_ns)
+            report = partial(self._beat, order.host_ns)
+            told = self._desk.take(order, now.utc_ns, now.sigma_ns, report)
+            self._say_all(told, order.host_ns)
+
+    def _beat(self, host_ns: int) -> Heartbeat:
+        return self._pulse.beat(host_ns, self._hearing.noise_dbfs)
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
@@ -168,6 +186,10 @@ class Node:
             verdict=onset.verdict,
             time_pairs=self._timebase.pairs(),
         )
+
+    def _say_all(self, told: Iterable[Data], host_ns: int) -> None:
+        for data in told:
+            self._say(data, host_ns)
 
     def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> None:
         """Record `data`, said at `host_ns` about `utc_ns` (about now if not given)."""

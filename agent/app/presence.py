@@ -3,15 +3,13 @@
 import msgspec
 
 import agent
-from agent.core.envelope import seal
-from agent.core.records import STATUS_TYPE, Identity, Status
-from agent.ports import Signer
+from agent.core.chain import Sealer
+from agent.core.records import STATUS_TYPE, Status
 
 
-def seal_status(
-    identity: Identity, signer: Signer, online: bool, backlog: int = 0, connects: int = 0
-) -> bytes:
+def seal_status(sealer: Sealer, online: bool, backlog: int = 0, connects: int = 0) -> bytes:
     """An envelope around a Status: about the link, therefore never in the chain."""
+    identity = sealer.identity
     status = Status(
         source=identity.source,
         online=online,
@@ -20,4 +18,4 @@ def seal_status(
         connects=connects,
         software=agent.__version__,
     )
-    return seal(STATUS_TYPE, msgspec.json.encode(status), signer)
+    return sealer.seal_message(STATUS_TYPE, msgspec.json.encode(status))

@@ -2,10 +2,11 @@
 
 The broker's acknowledgement only opens the window; a record leaves the outbox when a receipt by
 a pinned locator key covers it. No thread, clock or socket is here: the caller says what time it
-is, the publisher port does the talking. Commands are not here either.
+is, the publisher port does the talking. What commands say is for others; here they only pass.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -29,6 +30,7 @@ MAX_REFUSED_NS = 60 * NS_PER_S
 MAX_PROBE_NS = 20 * NS_PER_S
 STATUS_PERIOD_NS = 30 * NS_PER_S
 MAX_UNRECEIPTED = 512
+MAX_REPLIES = 32
 MAX_TRUSTED_RANGES = 64  # a receipt with more may have left some out
 
 
@@ -74,7 +76,8 @@ class _Attempt:
 class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
-    `status` seals the status message for (backlog, connects). At most `window` records are
+    `status` seals the status message for (backlog, connects); `on_command` is told the verb and
+    payload of what comes on a command topic. At most `window` records are
     without the broker's answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not
     count there: a receipt tells of so many gaps only, and what fills them must not wait for it.
 
@@ -92,13 +95,15 @@ class Uplink:
         status: Callable[[int, int], bytes],
         rng: random.Random,
         window: int = 16,
+        on_command: Callable[[str, bytes], None] = lambda verb, payload: None,
     ) -> None:
         self.counters = UplinkCounters()
         self._topic = identity.topic
         self._outbox, self._publisher = outbox, publisher
         self._locator_keys = locator_keys
         self._seal_status = status
-        self._window = window
+        self._window, self._on_command = window, on_command
+        self._replies: deque[tuple[str, bytes]] = deque(maxlen=MAX_REPLIES)
         self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
         self._link: Literal["down", "connecting", "up"] = "down"
         self._connect_at_ns = self._answered_ns = 0
@@ -116,6 +121,10 @@ class Uplink:
         """True when every record is receipted and nothing is in flight."""
         return self._outbox.backlog() == 0 and not self._in_flight
 
+    def reply(self, command_id: str, envelope: bytes) -> None:
+        """Publish the answer to a command soon, from any thread; kept by nobody."""
+        self._replies.append((f"{self._topic}/reply/{command_id}", envelope))
+
     def step(self, now_ns: int) -> None:
         """One turn at monotonic time `now_ns`, 0 or later; never waits. Raises StoreError."""
         if self._link == "down" and now_ns >= self._connect_at_ns:
@@ -127,6 +136,8 @@ class Uplink:
             waited = f"no answer from the broker for {SILENCE_NS // NS_PER_S} s"
             self._lose(f"{waited}: check antenna, cable and modem, then the broker", now_ns)
         if self._link == "up":
+            while self._replies:
+                self._publisher.publish(*self._replies.popleft())
             self._feed(now_ns)
             self._tell_status(now_ns)
 
@@ -146,6 +157,8 @@ class Uplink:
             case Message(topic, payload):
                 if topic == f"{self._topic}/receipt":
                     self._on_receipt(payload)
+                elif topic.startswith(f"{self._topic}/command/"):
+                    self._on_command(topic.rpartition("/")[2], payload)
 
     def _forget_connection(self) -> None:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""

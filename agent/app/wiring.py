@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 import agent
 from agent.adapters import nmea, ubx
 from agent.adapters.chrony import ChronyFeed
@@ -23,7 +25,7 @@ from agent.adapters.host import (
     SystemVitals,
     kernel_discipline,
 )
-from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
+from agent.adapters.keyfile import EvidenceKeyFile, load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
@@ -31,14 +33,18 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.statefile import StateFile, boot_id
+from agent.adapters.trialsettings import TrialSettings
+from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import seal_status
 from agent.app.uplink import Uplink
 from agent.core.chain import Sealer
+from agent.core.commands import CommandJudge
 from agent.core.envelope import key_id
 from agent.core.records import Identity
+from agent.core.succession import change_to
 from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
@@ -46,26 +52,28 @@ from agent.ports import AudioSource, HostClock, TimeReference
 from agent.settings import AudioSection, Settings, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
+RESTART = "restart"
 BYTES_PER_MB = 1024 * 1024
 
 
 @contextmanager
-def assemble(settings: Settings) -> Iterator[Daemon]:
+def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     """The daemon of one run; leaving the context frees all it holds. Raises EarshotError."""
-    clock = SystemClock()
-    signer = Ed25519FileSigner.load(Path(settings.keys.evidence))
-    locators = [load_public_key_file(Path(path)) for path in settings.keys.locator_public]
+    clock, settings = SystemClock(), trial.settings
+    evidence = EvidenceKeyFile(Path(settings.keys.evidence))
+    locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
         site=settings.node.site,
         cell=settings.node.cell,
         node=settings.node.id,
-        keyid=signer.keyid,
+        keyid=evidence.signer.keyid,
         boot=secrets.token_hex(16),
     )
+    sealer = Sealer(identity, evidence.signer, evidence)
     status_topic, wake = f"{identity.topic}/status", threading.Event()
     source = _microphone(settings.audio, clock)
     references = _references(settings.time, clock)
-    outbox = _outbox(settings.store, Sealer(identity, signer))
+    outbox = _outbox(settings.store, sealer)
     keeping = Keeping(outbox)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     link = MqttLink(
@@ -76,8 +84,8 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             ca=_path(settings.broker.ca),
             cert=_path(settings.broker.certificate),
             key=_path(settings.broker.certificate_key),
-            subscriptions=(f"{identity.topic}/receipt",),
-            will=(status_topic, seal_status(identity, signer, online=False)),
+            subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
+            will=(status_topic, seal_status(sealer, online=False)),
         ),
         wakeup=wake.set,
     )
@@ -85,9 +93,19 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
         identity,
         keeping,
         link,
-        {key_id(key): key for key in locators},
-        partial(seal_status, identity, signer, True),
+        locators,
+        partial(seal_status, sealer, True),
         random.Random(),  # noqa: S311 - jitter, not a secret
+        on_command=lambda verb, payload: daemon.order(verb, payload),
+    )
+    desk = CommandDesk(
+        CommandJudge(identity.source, operators),
+        sealer,
+        identity.source,
+        trial,
+        hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
+        post=uplink.reply,
+        restart=lambda reason: daemon.request_stop(f"{RESTART}: {reason}"),
     )
     chrony_socket = settings.time.chrony_socket
     chrony = ChronyFeed(Path(chrony_socket), clock) if chrony_socket else None
@@ -102,6 +120,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
         keeping,
         SystemVitals(),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
+        desk,
     )
     state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
 
@@ -118,7 +137,7 @@ def assemble(settings: Settings) -> Iterator[Daemon]:
             try:
                 yield daemon
             finally:  # a clean good-bye silences the last will, so its words are said here
-                link.publish(status_topic, seal_status(identity, signer, online=False), retain=True)
+                link.publish(status_topic, seal_status(sealer, online=False), retain=True)
     finally:
         if daemon.stop_recorded:  # else the next start must read 'unclean'
             outbox.close()
@@ -157,6 +176,16 @@ def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
         partial(secrets.token_hex, 16),
         max_bytes=store.max_mb * BYTES_PER_MB,
     )
+
+
+def _keys(names: tuple[str, ...]) -> dict[str, Ed25519PublicKey]:
+    """Public keys by key id. Raises KeyFileError."""
+    return {key_id(key): key for key in (load_public_key_file(Path(name)) for name in names)}
+
+
+def _subscriptions(identity: Identity, *, is_commanded: bool) -> tuple[str, ...]:
+    receipts = (f"{identity.topic}/receipt",)
+    return (*receipts, f"{identity.topic}/command/+") if is_commanded else receipts
 
 
 def _path(name: str | None) -> Path | None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import agent
-from agent.cli import keys, run, time, verify
+from agent.cli import enrol, keys, run, time, verify
 from agent.errors import EarshotError
 
 INTERRUPTED = 130
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_commands(commands)
     keys.add_commands(commands)
+    enrol.add_commands(commands)
     time.add_commands(commands)
     verify.add_commands(commands)
     return parser

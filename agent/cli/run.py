@@ -5,10 +5,14 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.errors import SettingsError
+from agent.errors import EarshotError, SettingsError
 from agent.settings import load
+
+if TYPE_CHECKING:
+    from agent.adapters.trialsettings import TrialSettings
+    from agent.app.daemon import Daemon
 
 log = logging.getLogger("earshot")
 
@@ -26,22 +30,61 @@ def add_commands(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    settings = load(arguments.config)
-    from agent.app.wiring import assemble  # paho and sqlite, for a good file only
+    """Runs until stopped; where a command asks for other settings, run after run."""
+    load(arguments.config)
+    from agent.adapters.trialsettings import TrialSettings
+    from agent.app.wiring import RESTART  # paho and sqlite, for a good file only
 
-    logging.basicConfig(format="%(levelname)s %(message)s", level=settings.log.level.upper())
-    with assemble(settings) as daemon:
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    stop = _Stop()
+    while True:
+        trial = TrialSettings(arguments.config)
+        log.setLevel(trial.settings.log.level.upper())
+        try:
+            reason = _one_run(trial, stop)
+        except EarshotError as error:
+            if not trial.is_on_trial:
+                raise
+            log.error("new settings are taken back: %s", error)
+            continue
+        log.info("stopped: %s", reason)
+        if not reason.startswith(RESTART):
+            return 128 + signal.SIGINT if reason == "SIGINT" else 0
+
+
+class _Stop:
+    """SIGINT and SIGTERM, whichever run they find; what comes between two ends the second."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._daemon: Daemon | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda got, _: daemon.request_stop(signal.Signals(got).name))
+            signal.signal(number, self._on_signal)
+
+    def watch(self, daemon: "Daemon") -> None:
+        self._daemon = daemon
+        if self._reason:
+            daemon.request_stop(self._reason)
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        self._reason = signal.Signals(number).name
+        if self._daemon:
+            self._daemon.request_stop(self._reason)
+
+
+def _one_run(trial: "TrialSettings", stop: _Stop) -> str:
+    from agent.app.wiring import assemble
+
+    settings = trial.settings
+    with assemble(trial) as daemon:
+        stop.watch(daemon)
         log.info(
             "node %s listens to %s and delivers to %s",
             settings.node.id,
             settings.audio.source,
             settings.broker.url,
         )
-        reason = daemon.run()
-        log.info("stopped: %s", reason)
-    return 128 + signal.SIGINT if reason == "SIGINT" else 0
+        return daemon.run()
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

@@ -45,14 +45,14 @@ def add_commands(commands: Any) -> None:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from agent.adapters.keyfile import load_public_key_file
-    from agent.adapters.keyring import load_registry_keys
+    from agent.adapters.keyring import load_keyring
     from agent.core.audit import Auditor
     from agent.core.envelope import key_id
 
     files = [file for path in arguments.exports for file in _files(path)]
-    keys = load_registry_keys(arguments.keys)
+    keyring = load_keyring(arguments.keys)
     locators = [load_public_key_file(path) for path in arguments.locator]
-    auditor = Auditor(keys, {key_id(key): key for key in locators})
+    auditor = Auditor(keyring.keys, {key_id(key): key for key in locators}, keyring.revoked_at)
     faults = [
         fault
         for where, raw in _lines(files)

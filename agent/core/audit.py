@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.chain import shed_by
+from agent.core.changes import KeyChange
 from agent.core.envelope import Opened, key_id, open_envelope
 from agent.core.records import (
     GENESIS_PREV,
@@ -23,6 +24,7 @@ from agent.core.records import (
     kind_of,
     parse,
 )
+from agent.core.succession import KeyLine
 from agent.core.units import NS_PER_S
 from agent.errors import ForgedRecord, RecordError
 
@@ -65,6 +67,7 @@ class ChainAudit:
 class Auditor:
     """`keys` are the nodes' public keys by source, `locators` those of locators by key id.
 
+    `revoked_at` tells by source since when a node's word counts no more, in RFC 3339.
     `receipts` found anywhere in the export are best fed first: they tell where chains must reach.
     """
 
@@ -72,9 +75,10 @@ class Auditor:
         self,
         keys: Mapping[str, Ed25519PublicKey],
         locators: Mapping[str, Ed25519PublicKey],
+        revoked_at: Mapping[str, str] | None = None,
     ) -> None:
-        self._locators = locators
-        self._keyid_of = {source: key_id(key) for source, key in keys.items()}
+        self._locators, self._revoked_at = locators, revoked_at or {}
+        self._lines = {source: KeyLine(key, by_time=True) for source, key in keys.items()}
         self._keys = {key_id(key): key for key in keys.values()}
         self._receipts: dict[tuple[str, str], list[tuple[str, Receipt]]] = {}
         self.chains: dict[tuple[str, str], ChainAudit] = {}
@@ -103,8 +107,10 @@ class Auditor:
         chain = self.chains.setdefault(
             (body.source, body.chain), ChainAudit(body.source, body.chain)
         )
+        self._follow(body)
         yield from _place(chain, body, opened.digest, where)
         yield from self._receipted(chain, body.seq, opened.digest)
+        yield from self._outlived(body, where)
 
     def finish(self) -> Iterator[Fault]:
         """What only the end tells: gaps that nothing explains, chains that end too early."""
@@ -138,11 +144,26 @@ class Auditor:
         body = parse(opened.payload, Body)
         if body.keyid != opened.keyid:
             raise ForgedRecord("the key it names inside is not the one that signed")
-        if self._keyid_of.get(body.source) != opened.keyid:
+        line = self._lines.get(body.source)
+        if line is None or opened.keyid not in line.keys:
             raise ForgedRecord(f"it claims to be of {body.source}, whose key is another")
+        line.check(body)
         if body.id != f"{body.chain}/{body.seq}" or body.type != f"earshot.{kind_of(body.data)}.v1":
             raise ForgedRecord("its id or type does not fit what it holds")
         return body, opened
+
+    def _follow(self, body: Body) -> None:
+        line = self._lines[body.source]
+        line.follow(body)
+        if isinstance(body.data, KeyChange):
+            self._keys |= line.keys
+
+    def _outlived(self, body: Body, where: str) -> Iterator[Fault]:
+        end = self._revoked_at.get(body.source)
+        if end and isinstance(body.time, str) and body.time >= end:
+            yield Fault(
+                where, f"Record {body.seq} was made after its node was revoked at {end[:19]}Z."
+            )
 
     def _receipted(self, chain: ChainAudit, seq: int, digest: str) -> Iterator[Fault]:
         for where, receipt in self._receipts.get((chain.source, chain.chain), ()):

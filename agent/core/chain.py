@@ -8,8 +8,10 @@ both in one transaction is the outbox's duty.
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from agent.core import envelope
 from agent.core.losses import Shed
@@ -46,20 +48,49 @@ class Sealed:
     envelope: bytes
 
 
-class Sealer:
-    """Turns drafts into signed links for one identity."""
+class Succession(Protocol):
+    """Where a new key may take over."""
 
-    def __init__(self, identity: Identity, signer: envelope.SignsBytes) -> None:
-        self.identity = identity
-        self._signer = signer
+    def turn_to(self, keyid: str) -> envelope.SignsBytes | None:
+        """The key of that id, from now on the only one; None if there is no such key."""
+
+
+class Sealer:
+    """One identity's voice: what it says is signed by the key in force, which may change."""
+
+    def __init__(
+        self, identity: Identity, signer: envelope.SignsBytes, succession: Succession | None = None
+    ) -> None:
+        self._voice = identity, signer
+        self._succession = succession
+
+    @property
+    def identity(self) -> Identity:
+        """Who speaks, with the key that signs now."""
+        return self._voice[0]
 
     def seal(self, draft: Draft, head: Head) -> Sealed:
         """The record after `head`. Nothing is remembered here: the caller stores the result."""
+        identity, signer = self._voice
         seq = head.seq + 1
-        body = compose(self.identity, draft, head.chain, seq, head.digest)
+        body = compose(identity, draft, head.chain, seq, head.digest)
         new_head = Head(head.chain, seq, envelope.digest(PAYLOAD_TYPE, body))
-        raw = envelope.seal(PAYLOAD_TYPE, body, self._signer)
+        raw = envelope.seal(PAYLOAD_TYPE, body, signer)
         return Sealed(new_head, kind_of(draft.data), draft.priority, raw)
+
+    def seal_message(self, payload_type: str, payload: bytes) -> bytes:
+        """Something said outside the chain. Raises MalformedRecord if oversized."""
+        return envelope.seal(payload_type, payload, self._voice[1])
+
+    def turn_to(self, keyid: str) -> bool:
+        """Sign with the key of that id from now on; False if it is not there."""
+        identity, _ = self._voice
+        if keyid == identity.keyid:
+            return True
+        signer = self._succession.turn_to(keyid) if self._succession else None
+        if signer is not None:
+            self._voice = replace(identity, keyid=keyid), signer
+        return signer is not None
 
 
 def draft_of(raw: bytes) -> Draft:

@@ -59,24 +59,35 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(spki).hexdigest()[:16]
 
 
-def seal(payload_type: str, payload: bytes, signer: SignsBytes) -> bytes:
+def seal(
+    payload_type: str, payload: bytes, signer: SignsBytes, limit: int = MAX_ENVELOPE_BYTES
+) -> bytes:
     """One envelope as compact JSON, without a newline. Raises MalformedRecord if oversized."""
     signature = signer.sign(pae(payload_type, payload))
     signed = {"keyid": signer.keyid, "sig": _encode(signature)}
     fields = {"payloadType": payload_type, "payload": _encode(payload), "signatures": [signed]}
     raw = json.dumps(fields, separators=(",", ":")).encode()
-    if len(raw) > MAX_ENVELOPE_BYTES:
-        raise MalformedRecord(f"envelope of {len(raw)} bytes is over {MAX_ENVELOPE_BYTES}")
+    _check_size(raw, limit)
     return raw
 
 
-def open_envelope(raw: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Opened:
+def peek(raw: bytes, limit: int = MAX_ENVELOPE_BYTES) -> tuple[str, bytes]:
+    """Type and payload, not verified: only to find the key that a self-signed envelope claims.
+
+    Raises MalformedRecord.
+    """
+    return _fields(_strict_object(raw, limit))[:2]
+
+
+def open_envelope(
+    raw: bytes, keys: Mapping[str, Ed25519PublicKey], limit: int = MAX_ENVELOPE_BYTES
+) -> Opened:
     """Verify `raw` against `keys` (key id -> key) and return what was signed.
 
     Raises MalformedRecord for bytes that are no strict envelope, ForgedRecord for an unknown
     key or a signature that does not hold.
     """
-    fields = _strict_object(raw)
+    fields = _strict_object(raw, limit)
     payload_type, payload, keyid, signature = _fields(fields)
     key = keys.get(keyid)
     if key is None:
@@ -144,9 +155,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _strict_object(raw: bytes) -> dict[str, Any]:
-    if len(raw) > MAX_ENVELOPE_BYTES:
-        raise MalformedRecord(f"envelope of {len(raw)} bytes is over {MAX_ENVELOPE_BYTES}")
+def _check_size(raw: bytes, limit: int) -> None:
+    if len(raw) > limit:
+        raise MalformedRecord(f"envelope of {len(raw)} bytes is over {limit}")
+
+
+def _strict_object(raw: bytes, limit: int) -> dict[str, Any]:
+    _check_size(raw, limit)
     try:
         parsed = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,13 @@ Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 EpochNs = Annotated[str, Meta(pattern="^-?[0-9]{1,20}$", description="ns since 1970, decimal")]
+UtcText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$",
+        description="RFC 3339 to the nanosecond: later is greater",
+    ),
+]
 HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
 Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1)]

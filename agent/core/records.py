@@ -2,8 +2,8 @@
 
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
-nanoseconds do not fit a double. What a store loses is told by the kinds in `losses`. Sealing is
-`envelope`, numbering and linking is `chain`.
+nanoseconds do not fit a double. What a store loses is told by the kinds in `losses`, what is
+changed from afar by those in `changes`. Sealing is `envelope`, numbering and linking is `chain`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
 from agent.core.fields import Count, EpochNs, Frozen, Hex16, Hex32, Hex64, HostNs, NodeId, Seq
 from agent.core.losses import Rollback, Shed
 from agent.core.places import Position
@@ -21,6 +22,8 @@ from agent.errors import MalformedRecord
 PAYLOAD_TYPE = "application/vnd.earshot.record.v1+json"
 RECEIPT_TYPE = "application/vnd.earshot.receipt.v1+json"
 STATUS_TYPE = "application/vnd.earshot.status.v1+json"
+COMMAND_TYPE = "application/vnd.earshot.command.v1+json"
+REPLY_TYPE = "application/vnd.earshot.reply.v1+json"
 GENESIS_PREV = "0" * 64
 
 TimeState = Literal["unsynchronised", "acquiring", "locked", "holdover", "expired"]
@@ -147,10 +150,24 @@ class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
     reason: str
 
 
-Data = Impulse | Heartbeat | Gap | TimebaseChange | Position | Start | Stop | Shed | Rollback
+Data = (
+    Impulse
+    | Heartbeat
+    | Gap
+    | TimebaseChange
+    | Position
+    | Start
+    | Stop
+    | Shed
+    | Rollback
+    | CommandOutcome
+    | ConfigChange
+    | KeyChange
+)
 Priority = Literal[0, 1, 2]
 PRIORITY: dict[type[Data], Priority] = {
     Impulse: 0,
+    KeyChange: 0,  # before any alert that the new key signs
     Gap: 1,
     TimebaseChange: 1,
     Position: 1,
@@ -158,6 +175,8 @@ PRIORITY: dict[type[Data], Priority] = {
     Stop: 1,
     Shed: 1,
     Rollback: 1,
+    CommandOutcome: 1,
+    ConfigChange: 1,
     Heartbeat: 2,
 }
 

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
+    _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
     return parser
@@ -97,6 +98,43 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the envelopes, one a line")
     parser.set_defaults(module="replay")
+
+
+def _add_registrar(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
+    init = verbs.add_parser("init", help="found a registrar: keys, authority, broker and users")
+    init.add_argument("--broker", required=True, metavar="URL", help="mqtts://HOST[:PORT]")
+    init.add_argument(
+        "--host", action="append", default=[], metavar="NAME", help="the broker's other names"
+    )
+    sign = verbs.add_parser("sign", help="answer a node's request")
+    sign.add_argument("request", type=Path, metavar="REQUEST")
+    sign.add_argument("--at", type=_point, metavar="LAT,LON,HEIGHT_M", help="WGS 84, if new")
+    sign.add_argument(
+        "--sigma-m", type=_positive, default=1.0, metavar="M", help="of that (default: 1)"
+    )
+    trust = sign.add_mutually_exclusive_group()
+    trust.add_argument("--fingerprint", metavar="WORDS", help="as read at the node (default: asks)")
+    trust.add_argument("--yes", action="store_true", help="do not compare: for simulations only")
+    sign.set_defaults(new_key="refused")
+    for new_key, told in (
+        ("rotated", "its evidence key was rotated by command"),
+        ("replaced", "node or evidence key are lost: revoke what the old key got"),
+    ):
+        sign.add_argument(
+            f"--{new_key}", dest="new_key", action="store_const", const=new_key, help=told
+        )
+    sign.add_argument("--out", type=Path, metavar="FILE", help="(default: REQUEST.response)")
+    verbs.add_parser("list", help="who holds a certificate, and until when")
+    revoke = verbs.add_parser("revoke", help="what somebody has got counts no more")
+    revoke.add_argument("name", metavar="SITE/CELL/NODE|ROLE")
+    show = verbs.add_parser("show", help="the words of its key, or the history of a node")
+    show.add_argument("name", nargs="?", metavar="SITE/CELL/NODE")
+    for verb in verbs.choices.values():
+        verb.add_argument(
+            "--dir", type=Path, default=Path("registrar"), help="(default: registrar)"
+        )
+    parser.set_defaults(module="registrar")
 
 
 def _add_clocks(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +195,18 @@ def _positive(text: str) -> float:
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
     return value
+
+
+def _point(text: str) -> tuple[float, float, float]:
+    place, _, height = text.rpartition(",")
+    latitude, longitude = _place(place)
+    try:
+        height_m = float(height)
+    except ValueError:
+        height_m = float("nan")
+    if not -500.0 <= height_m <= 9_000.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LON,HEIGHT_M")
+    return latitude, longitude, height_m
 
 
 def _place(text: str) -> tuple[float, float]:

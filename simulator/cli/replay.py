@@ -21,6 +21,7 @@ from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.node import Node, NodeSettings
 from agent.core.chain import Sealed, Sealer
+from agent.core.changes import KeyChange
 from agent.core.envelope import load_public_key, open_envelope
 from agent.core.places import Position
 from agent.core.records import Body, Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
@@ -128,6 +129,8 @@ def _said(data: Data) -> str:
             return f"{data.lost_samples} samples lost: {data.reason}"
         case Position():
             return f"{data.event}, sigma {data.sigma_m:g} m over {data.fixes} fixes"
+        case KeyChange():
+            return f"key {data.keyid} signs from here on"
         case _:
             return data.reason
 

@@ -3,7 +3,8 @@
 The file is a list of rows {site, cell, node, key, position, sigma_m}. `key` is the node's public
 key, PEM or base64 of its 32 bytes; `position` is {"enu_m": [e, n, u]} for all rows, or
 {"wgs84": [lat, lon, height_m]} for all. From WGS 84, metres are those on the plane that touches
-the Earth amid the nodes: right within a city, one origin for the whole file.
+the Earth amid the nodes: right within a city, one origin for the whole file. A row that also has
+`revoked_at` (RFC 3339) is of a node that is heard no more, kept to check what it said before.
 """
 
 import base64
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Meta
 
 from agent.core.envelope import load_public_key, raw_public_key
-from agent.core.fields import NodeId
+from agent.core.fields import NodeId, UtcText
 from agent.errors import EarshotError, KeyFileError
 from simulator.locator.geodesy import Wgs84, enu_m, middle
 from simulator.tables import faults_of
@@ -45,6 +46,7 @@ class Station:
     key: Ed25519PublicKey
     enu_m: tuple[float, float, float]
     sigma_m: float
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Row(_Table, frozen=True, kw_only=True):
     key: str
     position: _Position
     sigma_m: Annotated[float, Meta(gt=0)]
+    revoked_at: UtcText | None = None
 
     @property
     def source(self) -> str:
@@ -171,6 +174,7 @@ def _registry(rows: Sequence[_Row]) -> Registry:
             key=_key(row.key),
             enu_m=_metres(row.position, origin),
             sigma_m=row.sigma_m,
+            is_revoked=row.revoked_at is not None,
         )
         for row in rows
     )

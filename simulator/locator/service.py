@@ -70,6 +70,11 @@ class LocatorService:
         self._store = store
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._registry = registry
+        self._revoked = {
+            f"earshot/v1/{one.site}/{one.cell}/{one.node}"
+            for one in registry.stations.values()
+            if one.is_revoked
+        }
         stations: dict[tuple[str, str], dict[str, Station]] = {}
         for source, station in registry.stations.items():
             stations.setdefault((station.site, station.cell), {})[source] = station
@@ -127,6 +132,9 @@ class LocatorService:
         """Records that are new; the rest is counted."""
         admitted = []
         for message in messages:
+            if message.topic.rpartition("/event/")[0] in self._revoked:
+                self._reject(f"{message.topic}: this node was revoked")
+                continue
             try:
                 outcome = self._store.admit(message.topic, message.payload)
             except RecordError as error:

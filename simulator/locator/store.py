@@ -9,6 +9,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.adapters.outbox import open_database
 from agent.core.chain import Head, check_link, cross, shed_by
-from agent.core.envelope import Opened, SignsBytes, key_id, open_envelope, seal
+from agent.core.changes import KeyChange
+from agent.core.envelope import Opened, SignsBytes, open_envelope, seal
 from agent.core.records import (
     GENESIS_PREV,
     PAYLOAD_TYPE,
@@ -27,28 +29,12 @@ from agent.core.records import (
     kind_of,
     parse,
 )
+from agent.core.succession import KeyLine
 from agent.core.units import parse_rfc3339_ns
 from agent.errors import ForgedRecord, MalformedRecord, RecordError, StoreError
 from simulator.locator.ledger import ANY_PREV, Chain, Entry
+from simulator.locator.schema import STEPS
 
-_VERSION_1 = """
-CREATE TABLE chain (
-    id INTEGER PRIMARY KEY, source TEXT NOT NULL, chain TEXT NOT NULL,
-    upto_seq INTEGER NOT NULL, head TEXT NOT NULL, UNIQUE (source, chain)
-) STRICT;
-CREATE TABLE event (
-    chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
-    digest TEXT NOT NULL, envelope BLOB NOT NULL, PRIMARY KEY (chain_id, seq)
-) STRICT
-"""
-_VERSION_2 = f"""
-ALTER TABLE event ADD COLUMN prev TEXT NOT NULL DEFAULT '{ANY_PREV}';
-CREATE TABLE shed (
-    chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
-    digest TEXT NOT NULL, PRIMARY KEY (chain_id, seq)
-) STRICT
-"""
-_STEPS = (_VERSION_1, _VERSION_2)
 _NAME = "([A-Za-z0-9-]{1,32})"
 _EVENT_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/event/([a-z]+)")
 
@@ -82,12 +68,12 @@ class EventStore:
         self, path: Path, registry: Mapping[str, Ed25519PublicKey], signer: SignsBytes
     ) -> None:
         self._path = path
-        self._keys = {source: {key_id(key): key} for source, key in registry.items()}
+        self._registry = registry
         self._signer = signer
         self._batch: list[tuple[Chain, Entry]] = []
         self._asked_again: dict[int, Chain] = {}
         self._due: dict[int, Chain] = {}
-        self._db = open_database(path, _STEPS)
+        self._db = open_database(path, STEPS)
         self._load()
 
     def admit(self, topic: str, raw: bytes) -> Admitted | Duplicate:
@@ -188,10 +174,10 @@ class EventStore:
         return body
 
     def _verify(self, source: str, raw: bytes) -> tuple[Body, Opened]:
-        keys = self._keys.get(source)
-        if keys is None:
+        line = self._lines.get(source)
+        if line is None:
             raise ForgedRecord(f"{source} is not registered")
-        opened = open_envelope(raw, keys)
+        opened = open_envelope(raw, line.keys)
         if opened.payload_type != PAYLOAD_TYPE:
             raise MalformedRecord(f"{opened.payload_type} is no record")
         body = parse(opened.payload, Body)
@@ -208,6 +194,7 @@ class EventStore:
             _ = body.time is msgspec.UNSET or parse_rfc3339_ns(body.time)
         except ValueError as error:
             raise MalformedRecord(f"record {body.id} of {source}: {error}") from None
+        line.check(body)
         return body, opened
 
     def _insert(self, body: Body, opened: Opened, raw: bytes) -> Admitted | Duplicate:
@@ -231,6 +218,9 @@ class EventStore:
             [(chain.row_id, one.seq, one.digest) for one in shed],
         )
         self._batch += [(chain, one) for one in (entry, *shed)]
+        self._lines[body.source].follow(body)
+        if isinstance(body.data, KeyChange):
+            self._db.execute("INSERT INTO handover VALUES (?, ?)", (chain.row_id, body.seq))
         return Admitted(body)
 
     def _refuse_fork(self, chain: Chain, entry: Entry) -> None:
@@ -247,8 +237,8 @@ class EventStore:
 
     def _new_chain(self, body: Body) -> Chain:
         row_id = self._db.execute(
-            "INSERT INTO chain (source, chain, upto_seq, head) VALUES (?, ?, 0, ?)",
-            (body.source, body.chain, GENESIS_PREV),
+            "INSERT INTO chain (source, chain, upto_seq, head, began_with) VALUES (?, ?, 0, ?, ?)",
+            (body.source, body.chain, GENESIS_PREV, body.keyid),
         ).lastrowid
         assert row_id is not None  # noqa: S101 - an INSERT that did not raise has one
         chain = Chain(row_id, body.source, body.chain)
@@ -259,6 +249,7 @@ class EventStore:
         """Read where the chains stand; forget the open batch."""
         self._batch, self._asked_again, self._due = [], {}, {}
         try:
+            self._load_keys()
             rows = self._db.execute("SELECT id, source, chain, upto_seq, head FROM chain")
             chains = {row[0]: Chain(*row) for row in rows}
             above = self._db.execute(
@@ -273,6 +264,22 @@ class EventStore:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
         self._chains = {(chain.source, chain.name): chain for chain in chains.values()}
+
+    def _load_keys(self) -> None:
+        """Follow each node's keys from the registered one on."""
+        self._lines = {source: KeyLine(key) for source, key in self._registry.items()}
+        handovers = self._db.execute(
+            "SELECT source, envelope FROM handover JOIN event USING (chain_id, seq) "
+            "JOIN chain ON chain_id = id ORDER BY handover.rowid"
+        )
+        for source, raw in handovers:
+            with suppress(RecordError):  # of another registry: the node was enrolled again
+                self._lines[source].follow(self._verify(source, raw)[0])
+        began = self._db.execute("SELECT source, chain, began_with FROM chain")
+        for source, chain, keyid in began:
+            line = self._lines.get(source)
+            if line and keyid in line.keys:
+                line.begin(chain, keyid)
 
     def _shed(self) -> dict[tuple[str, str], dict[int, str]]:
         """Digests by seq of what each chain crosses without holding it."""

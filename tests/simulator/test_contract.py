@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
-from agent.core import chain, envelope, losses, records
+from agent.core import chain, changes, commands, envelope, losses, records, succession
 from agent.core.places import Position
 from simulator import contract
+from tests.support.drafts import signer_of
 
 SCHEMAS = contract.schemas()
 CLOCK = records.TimeQuality(
@@ -81,6 +82,13 @@ SAMPLES: dict[str, records.Data] = {
     "rollback": losses.Rollback(
         reason="a receipt covers more", chain="d" * 32, seq=4, digest="e" * 64, said_again=2
     ),
+    "command": changes.CommandOutcome(
+        id="1" * 32, verb="ping", outcome="done", reason="", keyid="2" * 16, count=1
+    ),
+    "config": changes.ConfigChange(
+        before="a" * 64, after="b" * 64, outcome="trying", reason="log.level"
+    ),
+    "key": succession.change_to(signer_of("heir"), "urn:earshot:s:c:n1", "2" * 16),
 }
 
 
@@ -176,8 +184,8 @@ def test_an_altered_envelope_does_not_validate() -> None:
         assert not valid("envelope", wrong), wrong
 
 
-def test_receipts_and_status_validate() -> None:
-    """What goes back to the node, and what is retained about it, fit their schemas."""
+def test_what_is_not_in_the_chain_validates() -> None:
+    """Receipts, status, commands and replies fit their schemas, and nothing altered does."""
     receipt = records.Receipt(
         source="urn:earshot:s:c:n1",
         chain="c" * 32,
@@ -189,7 +197,19 @@ def test_receipts_and_status_validate() -> None:
     status = records.Status(
         source=receipt.source, online=True, boot="b" * 32, backlog=0, connects=1, software="0.1.0"
     )
-    for name, struct in {"receipt": receipt, "status": status}.items():
+    order = commands.Command(
+        id="1" * 32,
+        source=receipt.source,
+        verb="set-config",
+        issued_utc_ns="1",
+        expires_utc_ns="2",
+        changes={"log.level": "debug"},
+    )
+    reply = commands.Reply(
+        id=order.id, source=receipt.source, outcome="done", reason="", keyid="2" * 16
+    )
+    messages = {"receipt": receipt, "status": status, "order": order, "reply": reply}
+    for name, struct in messages.items():
         fields = json.loads(msgspec.json.encode(struct))
         assert valid(name, fields)
         assert not any(valid(name, wrong) for wrong in altered(fields))
@@ -215,7 +235,7 @@ def test_the_topics_are_those_of_the_identity() -> None:
         site="{site}", cell="{cell}", node="{node}", keyid="0" * 16, boot="b" * 32
     )
     addresses = [channel["address"] for channel in contract.asyncapi()["channels"].values()]
-    tails = ("event/{kind}", "status", "receipt")
+    tails = ("event/{kind}", "status", "receipt", "command/{verb}", "reply/{id}")
     assert addresses == [f"{identity.topic}/{tail}" for tail in tails]
 
 

@@ -60,6 +60,11 @@ def add(db: sqlite3.Connection, sealed: Sealed) -> None:
     )
 
 
+def hand_over(db: sqlite3.Connection, keyid: str) -> None:
+    """The store is of another key from now on."""
+    db.execute("UPDATE node SET keyid = ?", (keyid,))
+
+
 def first(db: sqlite3.Connection, limit: int, skip: frozenset[int]) -> list[Sealed]:
     """Up to `limit` records in the order of the queue, without the seqs in `skip`."""
     chain = head(db).chain

@@ -20,6 +20,7 @@ from agent.adapters.outbox.database import FullStore, open_database
 from agent.adapters.outbox.room import Room, is_failing, is_full, prepare
 from agent.adapters.outbox.schema import STEPS
 from agent.core.chain import Head, Sealed, Sealer, draft_of
+from agent.core.changes import KeyChange
 from agent.core.losses import Rollback, Shed
 from agent.core.records import Draft, Receipt
 from agent.errors import ForgedRecord, StoreError
@@ -133,6 +134,8 @@ class SqliteOutbox:
                 sealed = self._add(db, draft)
                 self._in_doubt = draft, sealed
         self._in_doubt, self._last_kept = None, sealed.head
+        if isinstance(draft.data, KeyChange) and not self._sealer.turn_to(draft.data.keyid):
+            raise StoreError(f"{self._path}: key {draft.data.keyid}, which follows, is not there")
         return sealed
 
     def _kept_after_all(self, db: sqlite3.Connection, draft: Draft) -> Sealed | None:
@@ -144,6 +147,8 @@ class SqliteOutbox:
     def _add(self, db: sqlite3.Connection, draft: Draft) -> Sealed:
         sealed = self._sealer.seal(draft, rows.head(db))
         rows.add(db, sealed)
+        if isinstance(draft.data, KeyChange):
+            rows.hand_over(db, draft.data.keyid)
         self._backlog += 1
         return sealed
 
@@ -173,13 +178,16 @@ class SqliteOutbox:
             self._add(db, again)
 
     def _take_over(self, db: sqlite3.Connection) -> PreviousRun:
-        """Make the store ours, or begin it; tells how the last run ended. Raises StoreError."""
+        """Make the store ours, or begin it; tells how the last run ended. Raises StoreError.
+
+        Where a power cut came between a change of keys and its end, that is ended here.
+        """
         identity = self._sealer.identity
         owner = rows.take_over(db, identity, self._new_chain)
         if owner is None:
             return "new-store"
         source, keyid, was_running = owner
-        if (source, keyid) != (identity.source, identity.keyid):
+        if source != identity.source or not self._sealer.turn_to(keyid):
             raise StoreError(
                 f"{self._path}: store of {source} with key {keyid}, not of {identity.source} "
                 f"with key {identity.keyid}: give each node and key a directory of its own"

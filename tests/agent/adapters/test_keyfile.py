@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from agent.adapters.keyfile import Ed25519FileSigner, load_public_key_file
+from agent.adapters.keyfile import Ed25519FileSigner, TlsFileKey, load_public_key_file
 from agent.core.envelope import key_id
 from agent.errors import KeyFileError
 
@@ -104,6 +105,36 @@ def test_a_small_order_key_in_a_file_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "pub.pem", pem + b"\n-----END PUBLIC KEY-----\n")
     with pytest.raises(KeyFileError, match=f"^{path}: .*small order"):
         load_public_key_file(path)
+
+
+def test_a_tls_key_is_private_and_asks_for_a_certificate(tmp_path: Path) -> None:
+    """0600, never overwritten, the same after loading; its request is its own."""
+    path = tmp_path / "node.key"
+    made = TlsFileKey.create(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(KeyFileError, match="never overwritten"):
+        TlsFileKey.create(path)
+    loaded = TlsFileKey.load(path)
+    assert loaded.public_key() == made.public_key()
+    request = x509.load_pem_x509_csr(loaded.csr("town/north/n1").encode())
+    assert request.is_signature_valid
+    assert request.public_key() == made.public_key()
+    assert request.subject.rfc4514_string() == "CN=town/north/n1"
+
+
+def test_another_kind_of_tls_key_is_refused(tmp_path: Path) -> None:
+    """An evidence key, another curve, and a key that others may read."""
+    path = tmp_path / "key.pem"
+    Ed25519FileSigner.create(path)
+    with pytest.raises(KeyFileError, match=f"^{path}: private key is not P-256"):
+        TlsFileKey.load(path)
+    other = ec.generate_private_key(ec.SECP384R1())
+    write(path, other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(KeyFileError, match="is not P-256"):
+        TlsFileKey.load(path)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match="open to others"):
+        TlsFileKey.load(path)
 
 
 def test_a_seed_always_makes_the_same_key() -> None:

@@ -15,9 +15,11 @@ from agent.core.audit import Auditor
 from agent.core.chain import Head, Sealed
 from agent.core.envelope import pae
 from agent.core.losses import Link, Shed
+from agent.core.units import rfc3339
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,
+    UTC_NS,
     draft,
     heartbeat,
     identity_of,
@@ -52,8 +54,10 @@ def receipt_of(last: Sealed) -> bytes:
     return sealed_receipt(receipt("n1", last.head))
 
 
-def faults(lines: list[bytes], *receipts: bytes) -> list[str]:
-    auditor = Auditor(registry_of("n1", "n2"), LOCATOR_KEYS)
+def faults(
+    lines: list[bytes], *receipts: bytes, revoked_at: dict[str, str] | None = None
+) -> list[str]:
+    auditor = Auditor(registry_of("n1", "n2"), LOCATOR_KEYS, revoked_at)
     found = [f for raw in receipts for f in auditor.receipt("receipts", raw)]
     for number, raw in enumerate(lines, 1):
         found += auditor.record(f"line {number}", raw)
@@ -113,6 +117,18 @@ def test_what_was_shed_and_told_is_no_fault() -> None:
     assert faults([one.envelope for one in whole]) == []
     silent = [one.envelope for one in chain_of(8) if one.head.seq not in (3, 4)]
     assert faults(silent) == ["line 3: Records 3 to 4 of the chain are missing."]
+
+
+def test_what_a_revoked_node_says_later_is_a_fault() -> None:
+    """Up to its last moment its word counts; another node's always does."""
+    source, first = identity_of("n1").source, UTC_NS
+    lines = [one.envelope for one in chain_of(2)] + [one.envelope for one in chain_of(2, "n2")]
+    assert faults(lines, revoked_at={source: rfc3339(first + 1)}) == []
+    assert faults(lines, revoked_at={source: rfc3339(first)}) == [
+        f"line {number}: Record {number} was made after its node was revoked at "
+        f"{rfc3339(first)[:19]}Z."
+        for number in (1, 2)
+    ]
 
 
 def test_every_bit_of_an_envelope_counts() -> None:

@@ -41,6 +41,21 @@ def test_what_was_sealed_opens(payload_type: str, payload: bytes) -> None:
     )
 
 
+def test_a_limit_of_its_own_holds_at_either_end() -> None:
+    """Sealing, opening and peeking agree on what is too large."""
+    for limit in (len(RAW), len(RAW) - 1):
+        for act in (
+            lambda limit=limit: envelope.seal(PAYLOAD_TYPE, PAYLOAD, SIGNER, limit) == RAW,
+            lambda limit=limit: envelope.open_envelope(RAW, KEYS, limit).payload == PAYLOAD,
+            lambda limit=limit: envelope.peek(RAW, limit) == (PAYLOAD_TYPE, PAYLOAD),
+        ):
+            if limit == len(RAW):
+                assert act()
+            else:
+                with pytest.raises(MalformedRecord, match=f"of {len(RAW)} bytes is over {limit}"):
+                    act()
+
+
 def test_securesystemslib_agrees() -> None:
     """An implementation that nobody here wrote verifies our envelope and reads the same bytes."""
     theirs = Envelope.from_dict(json.loads(RAW))

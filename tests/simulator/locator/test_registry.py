@@ -151,6 +151,14 @@ def test_degrees_become_metres_around_the_middle():
     assert up == pytest.approx(-(east**2 + north**2) / 2 / 6.378e6, abs=1e-4)
 
 
+def test_a_revoked_node_keeps_its_row():
+    """So that what it said before can be checked; a moment that is none is refused."""
+    source = "urn:earshot:town:north:n1"
+    assert not parsed(row()).stations[source].is_revoked
+    assert parsed(row(revoked_at="2026-11-24T05:00:00.000000000Z")).stations[source].is_revoked
+    assert "rows[0].revoked_at: " in refusal(row(revoked_at="yesterday"))
+
+
 def test_distances_survive_the_change_of_frame():
     """Straight lines keep their length, whatever the origin: 1e-9 of 20 km."""
     places = [(60.17, 24.94, 12.0), (60.3, 25.1, 90.0), (60.0, 24.8, 0.0)]

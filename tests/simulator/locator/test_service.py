@@ -1,5 +1,6 @@
 """The locator as a whole over the virtual broker: receipts out, incidents out, nothing trusted."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -256,6 +257,24 @@ def test_a_broken_store_ends_the_service(centre):
     with pytest.raises(StoreError):
         centre.run(1)
     assert centre.said() == ([], [])
+
+
+def test_a_revoked_node_is_heard_no_more(tmp_path):
+    """Nothing of it is kept or receipted; the others are located without it."""
+    cell = Cell()
+    source = "urn:earshot:lab:a:n1"
+    cell.stations[source] = dataclasses.replace(cell.stations[source], is_revoked=True)
+    centre = Centre(tmp_path / "l.sqlite", cell)
+    centre.tell(cell.shot(0.0))
+    centre.run(1)
+    assert source not in {receipt.source for receipt in centre.said()[1]}
+    assert list(centre.service.counters.rejected) == [
+        "earshot/v1/lab/a/n1/event/impulse: this node was revoked"
+    ]
+    centre.run(6)
+    (incident,) = centre.service.incidents
+    assert (incident.status, source in incident.heard_by) == ("located", False)
+    centre.store.close()
 
 
 def test_cells_are_located_apart(tmp_path):

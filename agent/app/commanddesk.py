@@ -1,0 +1,166 @@
+"""Carries out commands, one after another, and tells the chain of each what came of it.
+
+Refused ones are told too, REFUSALS at once and then one each REFUSAL_NS: what comes faster is
+counted, for a flood must not fill the store. Whether to obey is `core.commands`' matter.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
+from agent.core.commands import Command, CommandJudge, Now, Obeyed, Order, Refused, Reply, Value
+from agent.core.records import REPLY_TYPE, Data, Heartbeat
+from agent.core.units import NS_PER_S
+from agent.errors import EarshotError, SettingsError
+
+REFUSALS = 10
+REFUSAL_NS = 6 * NS_PER_S
+TRIAL_NS = 60 * NS_PER_S
+_REASON_LETTERS = 240
+
+
+class SettingsTrial(Protocol):
+    """Settings changed from afar: tried by one run, kept if that lasts, else taken back."""
+
+    def propose(self, changes: dict[str, Value]) -> ConfigChange:
+        """Try these from the next run on. Raises SettingsError."""
+
+    def news(self) -> ConfigChange | None:
+        """What became of the trial of an earlier run, told once."""
+
+    def settle(self) -> ConfigChange | None:
+        """Keep what is on trial in this run, if anything is. Raises SettingsError."""
+
+
+class Voice(Protocol):
+    """What a desk needs of the node's `Sealer`."""
+
+    def seal_message(self, payload_type: str, payload: bytes) -> bytes: ...
+
+
+class CommandDesk:
+    """One node's desk. Nothing here waits, and what is yielded must be recorded at once.
+
+    `hand_over` makes the record that names the next key; `post` publishes a reply by the id of
+    its command; `restart` ends this run in order, so that the next one has the new settings.
+    """
+
+    def __init__(
+        self,
+        judge: CommandJudge,
+        voice: Voice,
+        source: str,
+        trial: SettingsTrial,
+        hand_over: Callable[[], KeyChange],
+        post: Callable[[str, bytes], None],
+        restart: Callable[[str], None],
+    ) -> None:
+        self._judge, self._voice, self._source = judge, voice, source
+        self._trial, self._hand_over = trial, hand_over
+        self._post, self._restart = post, restart
+        self._began_ns: int | None = None
+        self._settle_at_ns = 0
+        self._refusals_left, self._refilled_ns, self._untold = REFUSALS, 0, 0
+
+    def pass_time(self, host_ns: int) -> Iterator[Data]:
+        """What is to be said by now, unasked."""
+        if self._began_ns is None:
+            self._began_ns, self._settle_at_ns = host_ns, host_ns + TRIAL_NS
+            if news := self._trial.news():
+                yield news
+        if host_ns >= self._settle_at_ns:
+            self._settle_at_ns = host_ns + TRIAL_NS  # once more, for the disk may have failed
+            with suppress(SettingsError):
+                if kept := self._trial.settle():
+                    yield kept
+        if self._untold and self._may_tell(host_ns):
+            count, self._untold = self._untold, 0
+            yield _refusal(Refused("refused commands came too fast to tell apart"), count)
+
+    def take(
+        self,
+        order: Order,
+        utc_ns: int | None,
+        sigma_ns: int | None,
+        report: Callable[[], Heartbeat],
+    ) -> Iterator[Data]:
+        """All that is to be said about `order`; the reply goes out when that is recorded."""
+        age_ns = order.host_ns - (self._began_ns or 0)
+        now = Now(utc_ns, sigma_ns, None if utc_ns is None else utc_ns - age_ns)
+        judged = self._judge.judge(order.verb, order.payload, now)
+        if isinstance(judged, Refused):
+            if self._may_tell(order.host_ns):
+                yield _refusal(judged)
+            else:
+                self._untold += 1
+            if judged.command and judged.command.source == self._source:
+                self._reply(_refusal(judged))
+        else:
+            failure = ""
+            try:
+                yield from self._carry_out(judged.command, report)
+            except EarshotError as error:
+                failure = str(error)[:_REASON_LETTERS]
+            outcome = _outcome(judged, failure)
+            yield outcome
+            self._reply(outcome)
+
+    def _carry_out(self, command: Command, report: Callable[[], Heartbeat]) -> Iterator[Data]:
+        match command.verb:
+            case "ping":
+                pass
+            case "report-now":
+                yield report()
+            case "set-config":
+                yield self._trial.propose(command.changes)
+                self._restart("new settings on trial")
+            case "rotate-key":
+                yield self._hand_over()
+
+    def _reply(self, outcome: CommandOutcome) -> None:
+        assert outcome.id is not None  # noqa: S101 - an operator signed the command
+        assert outcome.keyid is not None  # noqa: S101
+        reply = Reply(
+            id=outcome.id,
+            source=self._source,
+            outcome=outcome.outcome,
+            reason=outcome.reason,
+            keyid=outcome.keyid,
+        )
+        self._post(outcome.id, self._voice.seal_message(REPLY_TYPE, msgspec.json.encode(reply)))
+
+    def _may_tell(self, host_ns: int) -> bool:
+        fresh = (host_ns - self._refilled_ns) // REFUSAL_NS
+        if fresh > 0:
+            self._refusals_left = min(REFUSALS, self._refusals_left + fresh)
+            self._refilled_ns += fresh * REFUSAL_NS
+        if self._refusals_left:
+            self._refusals_left -= 1
+            return True
+        return False
+
+
+def _outcome(obeyed: Obeyed, failure: str) -> CommandOutcome:
+    return CommandOutcome(
+        id=obeyed.command.id,
+        verb=obeyed.command.verb,
+        outcome="failed" if failure else "done",
+        reason=failure,
+        keyid=obeyed.keyid,
+        count=1,
+    )
+
+
+def _refusal(refused: Refused, count: int = 1) -> CommandOutcome:
+    command = refused.command
+    return CommandOutcome(
+        id=command.id if command else None,
+        verb=command.verb if command else None,
+        outcome="refused",
+        reason=refused.reason[:_REASON_LETTERS],
+        keyid=refused.keyid,
+        count=count,
+    )
