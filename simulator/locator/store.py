@@ -182,12 +182,8 @@ class EventStore:
             raise MalformedRecord(f"{opened.payload_type} is no record")
         body = parse(opened.payload, Body)
         claims = (body.source, body.keyid, body.id, body.type)
-        truth = (
-            source,
-            opened.keyid,
-            f"{body.chain}/{body.seq}",
-            f"earshot.{kind_of(body.data)}.v1",
-        )
+        kind, name = kind_of(body.data), f"{body.chain}/{body.seq}"
+        truth = (source, opened.keyid, name, f"earshot.{kind}.v1")
         if claims != truth:
             raise ForgedRecord(f"record {body.id} of {source} claims {claims}, but is {truth}")
         try:
@@ -275,11 +271,9 @@ class EventStore:
         for source, raw in handovers:
             with suppress(RecordError):  # of another registry: the node was enrolled again
                 self._lines[source].follow(self._verify(source, raw)[0])
-        began = self._db.execute("SELECT source, chain, began_with FROM chain")
-        for source, chain, keyid in began:
-            line = self._lines.get(source)
-            if line and keyid in line.keys:
-                line.begin(chain, keyid)
+        for source, chain, keyid in self._db.execute("SELECT source, chain, began_with FROM chain"):
+            if source in self._lines and keyid in self._lines[source].keys:
+                self._lines[source].begin(chain, keyid)
 
     def _shed(self) -> dict[tuple[str, str], dict[int, str]]:
         """Digests by seq of what each chain crosses without holding it."""

@@ -13,7 +13,8 @@ from agent.core.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from agent.core.records import PAYLOAD_TYPE, RECEIPT_TYPE, Identity, Receipt, parse
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
 from simulator.locator.ledger import MAX_EXTRA_RANGES
-from simulator.locator.store import _STEPS, Admitted, Duplicate, EventStore
+from simulator.locator.schema import STEPS
+from simulator.locator.store import Admitted, Duplicate, EventStore
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,
@@ -228,7 +229,7 @@ def test_records_of_a_rolled_back_store_do_not_extend_the_chain(store):
 def test_a_store_of_the_first_schema_is_taken_over(path):
     """Chains go on where they were, with what is above a gap."""
     links = chain_of("n1", 4)
-    with closing(open_database(path, _STEPS[:1])) as old:
+    with closing(open_database(path, STEPS[:1])) as old:
         values = (identity_of("n1").source, links[0].head.chain, links[0].head.digest)
         old.execute("INSERT INTO chain VALUES (1, ?, ?, 1, ?)", values)
         for link in (links[0], links[2], links[3]):
