@@ -12,6 +12,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from agent.core import linkadvice
 from agent.errors import LinkError
 
+_LIST_OF_REVOKED = b"-----BEGIN X509 CRL-----"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _PROTOCOLS = {
     "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
@@ -27,8 +28,9 @@ class MqttOptions:
     `session_expiry_s` 0 asks for a clean session; above 0 the broker keeps subscriptions and
     queued messages while we are away (MQTT 3.1.1: for as long as it likes). `will` is the topic
     and payload that the broker publishes, retained, when the connection dies. `ca`, `cert` and
-    `key` are PEM files for TLS; without `ca` the system's authorities count. A connection that is
-    silent for twice `keepalive_s` is given up.
+    `key` are PEM files for TLS; without `ca` the system's authorities count, and a list of revoked
+    certificates (CRL) in that file counts too. A connection that is silent for twice `keepalive_s`
+    is given up.
     """
 
     url: str
@@ -100,6 +102,8 @@ def _tls_context(options: MqttOptions) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=options.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if options.ca and _LIST_OF_REVOKED in options.ca.read_bytes():
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
         if options.cert:
             context.load_cert_chain(options.cert, options.key)
     except OSError as error:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from agent.ports import Connected, Lost
+from tests.support.pki import Authority
 from tests.support.tiny_broker import WELCOME
 
 
@@ -53,6 +54,23 @@ def test_tls_trusts_only_the_named_authority(serve, link_to, tmp_path: Path) -> 
     trusting.publisher.close()
     (lost,) = link_to(secure.port, "mqtts").wait(Lost)
     assert lost.reason.startswith(f"certificate of 127.0.0.1:{secure.port} is not to be trusted:")
+
+
+@PAHO_LEAKS_ON_FAILED_HANDSHAKE
+def test_a_broker_on_the_list_of_revoked_is_refused(serve, link_to, tmp_path: Path) -> None:
+    """The list stands in the authority's file, as enrolment leaves it there; others get on."""
+    authority = Authority(tmp_path)
+    stolen, good = authority.issue("broker", revoked=True), authority.issue("broker")
+    ports = []
+    for broker in (stolen, good):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(broker["cert"], broker["key"])
+        ports.append(serve(WELCOME, context).port)
+    listed = tmp_path / "ca.crt"
+    listed.write_bytes(authority.ca.read_bytes() + authority.crl.read_bytes())
+    (lost,) = link_to(ports[0], "mqtts", ca=listed).wait(Lost)
+    assert lost.reason.endswith("it was revoked: give the broker a new one")
+    link_to(ports[1], "mqtts", ca=listed).wait(Connected)
 
 
 @PAHO_LEAKS_ON_FAILED_HANDSHAKE

@@ -1,0 +1,183 @@
+"""The desk: what an operator signed is done once and told in the chain; nothing else has effect."""
+
+import secrets
+from dataclasses import dataclass, field
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.app.commanddesk import REFUSALS, CommandDesk
+from agent.core.changes import CommandOutcome, ConfigChange
+from agent.core.commands import FORGETFUL_NS, MAX_LIFE_NS, Command, CommandJudge, Order
+from agent.core.envelope import load_public_key, seal
+from agent.core.records import COMMAND_TYPE
+from agent.core.succession import change_to
+from agent.core.units import NS_PER_S
+from tests.support.drafts import heartbeat, identity_of, sealer_of, signer_of
+
+SOURCE = identity_of("n1").source
+OPERATOR = signer_of("operator")
+BEGAN_UTC_NS = 1_795_000_000 * NS_PER_S
+SIGMA_NS = 1000
+
+
+class Trial:
+    """Settings that take every change."""
+
+    def propose(self, changes):
+        return ConfigChange(before="a" * 64, after="b" * 64, outcome="trying", reason=str(changes))
+
+    def news(self):
+        return None
+
+    def settle(self):
+        return None
+
+
+@dataclass
+class Room:
+    """One desk, the records it told, the replies and restarts it asked for."""
+
+    said: list = field(default_factory=list)
+    replies: list = field(default_factory=list)
+    restarts: list = field(default_factory=list)
+    host_ns: int = 0
+
+    def __post_init__(self) -> None:
+        operators = {OPERATOR.keyid: load_public_key(OPERATOR.public_key())}
+        self.desk = CommandDesk(
+            CommandJudge(SOURCE, operators),
+            sealer_of("n1"),
+            SOURCE,
+            Trial(),
+            lambda: change_to(signer_of("heir"), SOURCE, identity_of("n1").keyid),
+            lambda *reply: self.replies.append(reply),
+            self.restarts.append,
+        )
+        self.wait(0)
+        self.wait(60 * NS_PER_S)
+
+    def wait(self, for_ns: int) -> None:
+        self.host_ns += for_ns
+        self.said += self.desk.pass_time(self.host_ns)
+
+    @property
+    def utc_ns(self) -> int:
+        return BEGAN_UTC_NS + self.host_ns
+
+    def take(self, raw: bytes, verb: str = "ping", sigma_ns: int | None = SIGMA_NS) -> list:
+        order = Order(self.host_ns, verb, raw)
+        utc_ns = None if sigma_ns is None else self.utc_ns
+        told = list(self.desk.take(order, utc_ns, sigma_ns, heartbeat))
+        self.said += told
+        return told
+
+    def command(self, verb: str = "ping", **changed) -> Command:
+        made = {
+            "id": secrets.token_hex(16),
+            "source": SOURCE,
+            "verb": verb,
+            "issued_utc_ns": str(self.utc_ns),
+            "expires_utc_ns": str(self.utc_ns + 60 * NS_PER_S),
+            "changes": {"log.level": "debug"} if verb == "set-config" else {},
+        }
+        return Command(**{**made, **changed})
+
+
+def sealed(command: Command, signer=OPERATOR, payload_type: str = COMMAND_TYPE) -> bytes:
+    return seal(payload_type, msgspec.json.encode(command), signer)
+
+
+def test_each_verb_does_its_one_thing_and_is_told() -> None:
+    """A command's effect is recorded first, then its outcome, and the operator gets a reply."""
+    kinds = {
+        "ping": [],
+        "report-now": ["heartbeat"],
+        "set-config": ["config"],
+        "rotate-key": ["key"],
+    }
+    for verb, before in kinds.items():
+        room = Room()
+        told = room.take(sealed(room.command(verb)), verb)
+        assert [one.__struct_config__.tag for one in told] == [*before, "command"]
+        assert told[-1].outcome == "done"
+        assert len(room.replies) == 1
+        assert bool(room.restarts) == (verb == "set-config")
+
+
+def test_a_command_is_obeyed_once() -> None:
+    """The same bytes again, however soon or late, are refused."""
+    room = Room()
+    raw = sealed(room.command())
+    assert room.take(raw)[0].outcome == "done"
+    assert room.take(raw)[0].reason == "obeyed before"
+    room.wait(MAX_LIFE_NS)
+    assert room.take(raw)[0].reason == "expired"
+
+
+def test_a_restart_does_not_make_an_old_command_new() -> None:
+    """What the run before may have obeyed, this run refuses, without any memory on disk."""
+    room = Room()
+    issued = BEGAN_UTC_NS + FORGETFUL_NS - 1
+    command = room.command(issued_utc_ns=str(issued), expires_utc_ns=str(issued + MAX_LIFE_NS))
+    assert "before this run" in room.take(sealed(command))[0].reason
+
+
+WRONG = {
+    "unsigned by an operator": lambda room: (sealed(room.command(), signer_of("thief")), "ping", 1),
+    "misaddressed": lambda room: (
+        sealed(room.command(source=identity_of("n2").source)), "ping", 1),
+    "wrong topic": lambda room: (sealed(room.command("rotate-key")), "ping", 1),
+    "wrong type": lambda room: (sealed(room.command(), OPERATOR, "text/plain"), "ping", 1),
+    "clock unknown": lambda room: (sealed(room.command()), "ping", None),
+    "clock bad": lambda room: (sealed(room.command()), "ping", 2 * NS_PER_S),
+    "oversized": lambda room: (sealed(room.command()) + b" " * 20_000, "ping", 1),
+    "expired": lambda room: (
+        sealed(room.command(expires_utc_ns=str(room.utc_ns))), "ping", 1),
+    "eternal": lambda room: (
+        sealed(room.command(expires_utc_ns=str(room.utc_ns + MAX_LIFE_NS + 1))), "ping", 1),
+    "from the future": lambda room: (
+        sealed(room.command(
+            issued_utc_ns=str(room.utc_ns + 11 * NS_PER_S),
+            expires_utc_ns=str(room.utc_ns + 60 * NS_PER_S))), "ping", 1),
+    "ping with changes": lambda room: (sealed(room.command(changes={"a": 1})), "ping", 1),
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(WRONG)))
+def test_what_is_wrong_is_refused_with_a_reason_and_has_no_effect(wrong: str) -> None:
+    """Each way of being wrong leaves one refused command in the chain and nothing else."""
+    room = Room()
+    (told,) = room.take(*WRONG[wrong](room))
+    assert isinstance(told, CommandOutcome)
+    assert told.outcome == "refused"
+    assert told.reason
+    assert not room.restarts
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.data())
+def test_no_mutilated_command_has_an_effect(data: st.DataObject) -> None:
+    """Bytes that nobody signed, and signed ones with any part altered, are refused; no crash."""
+    room = Room()
+    raw = bytearray(sealed(room.command("rotate-key")))
+    if data.draw(st.booleans()):
+        raw = bytearray(data.draw(st.binary(max_size=400)))
+    else:
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at] ^= 1 << data.draw(st.integers(0, 7))
+    told = room.take(bytes(raw), "rotate-key")
+    assert [(type(one), one.outcome) for one in told] == [(CommandOutcome, "refused")]
+    assert not room.replies
+
+
+def test_a_flood_is_counted_and_does_not_fill_the_store() -> None:
+    """Refusals beyond the allowance are told in one record with their number."""
+    room = Room()
+    for _ in range(500):
+        room.take(b"garbage")
+    told = [one for one in room.said if isinstance(one, CommandOutcome)]
+    assert len(told) == REFUSALS
+    room.wait(10 * NS_PER_S)
+    assert sum(one.count for one in room.said if isinstance(one, CommandOutcome)) == 500
