@@ -173,7 +173,11 @@ class KeysSection(Section, frozen=True, kw_only=True):
     """Whose word counts."""
 
     evidence: Annotated[
-        Text, Meta(description="file of the key that signs, made by `earshot key new`")
+        Text,
+        Meta(
+            description="file of the key that signs, made by `earshot enrol request` or "
+            "`earshot key new`"
+        ),
     ] = "/var/lib/earshot/evidence.pem"
     locator_public: Annotated[
         tuple[Text, ...],
