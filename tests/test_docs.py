@@ -1,6 +1,7 @@
 """The papers are true: names exist, commands parse and run, outputs are what is printed."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import soundfile
 
 from agent.cli import main as agent_main
 from simulator.cli import main as simulator_main
+from tests.support.enrolled import Hut
 from tests.support.sound import RATE_HZ, add_blast, as_int16, noise
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +22,8 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 PAPERS = {"README.md": README, "ARCHITECTURE.md": ARCHITECTURE}
 CODED = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"(agent|config|simulator|systemd|tests|docs)/[\w./-]*")
+WORDS = re.compile(r"\b[a-z]{5}(?:-[a-z]{5}){4}\b")
+CHANCE = re.compile(WORDS.pattern + r"|(?<=key )[0-9a-f]{16}|\d{4}-\d\d-\d\d|(?<=asks, on ).*")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -122,3 +126,26 @@ def test_openssl_checks_a_record_as_the_readme_says(tmp_path: Path) -> None:
     )
     assert (told.returncode, told.stderr) == (0, "")
     assert "Signature Verified Successfully" in told.stdout
+
+
+def test_a_node_is_enrolled_as_the_readme_says(tmp_path: Path) -> None:
+    """The four commands, with the words that were really told; all lines but for what chance,
+    host and calendar put into them."""
+    section = README.partition("## Enrol a node\n")[2]
+    shown, heard = blocks(section, "text")[0], iter(blocks(section, "sh")[0].splitlines())
+    Hut(tmp_path, url="mqtts://broker.town:8883").config.rename(tmp_path / "n1.toml")
+    told, spoken = "", dict[str, str]()
+    for line in heard:
+        program, *words = line.partition("#")[0].split()
+        module = "agent" if program == "earshot" else "simulator"
+        told += subprocess.run(
+            [sys.executable, "-m", f"{module}.cli.main", *(spoken.get(one, one) for one in words)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        spoken |= dict(zip(WORDS.findall(shown), WORDS.findall(told), strict=False))
+    assert CHANCE.sub("*", told) == CHANCE.sub("*", shown)
