@@ -4,10 +4,10 @@ A fault before the first rename leaves everything as it was. A power cut between
 leaves some files new and some old, which the same call repairs.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent import durable
 from agent.errors import EnrolmentError
 
 
@@ -26,8 +26,7 @@ def read_file(path: Path, limit: int) -> bytes:
 def write_new_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file that was not there, durably. Raises EnrolmentError."""
     try:
-        _write(path, content, mode)
-        _sync(path.parent)
+        durable.write_new(path, content, mode)
     except FileExistsError:
         raise EnrolmentError(f"{path}: exists already: move it away, or name another") from None
     except OSError as error:
@@ -37,24 +36,20 @@ def write_new_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 def replace_files(contents: Mapping[Path, bytes], mode: int = 0o644) -> bool:
     """Make each file hold its content, durably; False where all did. Raises EnrolmentError."""
     stale = {path: content for path, content in contents.items() if not _holds(path, content)}
+    fresh: dict[Path, Path] = {}
     path = Path()
     try:
         for path, content in stale.items():
-            _fresh(path).unlink(missing_ok=True)
-            _write(_fresh(path), content, mode)
+            fresh[path] = durable.write_beside(path, content, mode)
         for path in stale:
-            _fresh(path).replace(path)
+            fresh[path].replace(path)
         for folder in {path.parent for path in stale}:
-            _sync(folder)
+            durable.sync_directory(folder)
     except OSError as error:
-        for written in stale:
-            _fresh(written).unlink(missing_ok=True)
+        for written in fresh.values():
+            written.unlink(missing_ok=True)
         raise EnrolmentError(f"{path}: cannot be written: {error.strerror}") from None
     return bool(stale)
-
-
-def _fresh(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -62,20 +57,3 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except OSError:
         return False
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)  # whatever the umask took away
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

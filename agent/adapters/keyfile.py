@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from agent import durable
 from agent.core.envelope import key_id, load_public_key, raw_public_key
 from agent.errors import KeyFileError
 
@@ -109,7 +110,7 @@ class EvidenceKeyFile:
             return None
         try:
             self._heir_path.replace(self._path)
-            _sync_directory(self._path.parent)
+            durable.sync_directory(self._path.parent)
         except OSError as error:
             log.error("%s: not yet replaced by the key %s: %s", self._path, keyid, error.strerror)
         self.signer = heir
@@ -183,7 +184,7 @@ def _load_private(path: Path) -> PrivateKeyTypes:
 def _create_private(path: Path, key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        _write_new(path, pem)
+        durable.write_new(path, pem, 0o600)
     except FileExistsError:
         raise KeyFileError(f"{path}: exists already; a key is never overwritten") from None
     except OSError as error:
@@ -197,24 +198,3 @@ def _read(path: Path) -> tuple[bytes, int]:
             return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_directory(path.parent)
-    except OSError:
-        path.unlink()
-        raise
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -4,13 +4,13 @@ What is proposed is tried by one run. If that run lasts, it is kept; if the run 
 still on trial, it is taken back, so that no settings can keep a node from coming back.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from agent import durable
 from agent.core.changes import ConfigChange
 from agent.errors import SettingsError
 from agent.settings import Settings, load
@@ -106,14 +106,9 @@ class TrialSettings:
             return _Remote()
 
     def _write(self) -> None:
-        fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(self._remote))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            durable.replace(self._path, msgspec.json.encode(self._remote), 0o600)
         except OSError as error:
             told = f"cannot be written: {error.strerror}"
             raise SettingsError(str(self._path), [told]) from None
