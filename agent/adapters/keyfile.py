@@ -24,12 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
-    load_pem_public_key,
 )
 from cryptography.x509.oid import NameOID
 
 from agent import durable
-from agent.core.envelope import key_id, load_public_key, raw_public_key
+from agent.core.envelope import key_id, load_public_pem, raw_public_key
 from agent.errors import KeyFileError
 
 log = logging.getLogger("earshot")
@@ -158,13 +157,7 @@ def load_public_key_file(path: Path) -> Ed25519PublicKey:
     """The Ed25519 key in a SubjectPublicKeyInfo PEM file. Raises KeyFileError."""
     pem, _ = _read(path)
     try:
-        key = load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError(f"{path}: no public key in PEM format") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError(f"{path}: public key is not Ed25519")
-    try:
-        return load_public_key(raw_public_key(key))
+        return load_public_pem(pem)
     except KeyFileError as error:
         raise KeyFileError(f"{path}: {error}") from None
 

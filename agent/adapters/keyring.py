@@ -4,17 +4,13 @@ Only who speaks with which key, and until when, is taken; where the nodes hang i
 matter.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from agent.core.envelope import load_public_key, raw_public_key
+from agent.core.envelope import load_registered_key
 from agent.core.fields import NodeId, UtcText
 from agent.errors import KeyFileError
 
@@ -61,11 +57,6 @@ def load_keyring(path: Path) -> Keyring:
 
 def _key(path: Path, row: _Row) -> Ed25519PublicKey:
     try:
-        if row.key.lstrip().startswith("-----BEGIN"):
-            key = load_pem_public_key(row.key.encode())
-            if not isinstance(key, Ed25519PublicKey):
-                raise KeyFileError("is not Ed25519")
-            return load_public_key(raw_public_key(key))
-        return load_public_key(base64.b64decode(row.key, validate=True))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm, KeyFileError) as error:
+        return load_registered_key(row.key)
+    except KeyFileError as error:
         raise KeyFileError(f"{path}: key of node {row.node}: {error}") from None

@@ -18,11 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Meta
 
@@ -31,9 +27,9 @@ from agent.core.envelope import (
     SignsBytes,
     key_id,
     load_public_key,
+    load_public_pem,
     open_envelope,
     peek,
-    raw_public_key,
     seal,
 )
 from agent.core.fields import EpochNs, Frozen, Hex16, Hex32, NodeId
@@ -113,7 +109,7 @@ class EnrolmentResponse(_Addressed, frozen=True, kw_only=True):
 
     def registrar_key(self) -> Ed25519PublicKey:
         """Raises KeyFileError."""
-        return public_key(self.registrar)
+        return load_public_pem(self.registrar.encode())
 
     @property
     def until(self) -> datetime:
@@ -131,17 +127,6 @@ class Earliest(NamedTuple):
     def utc(self) -> datetime:
         """To the second."""
         return datetime.fromtimestamp(self.utc_ns // NS_PER_S, UTC)
-
-
-def public_key(pem: str) -> Ed25519PublicKey:
-    """An Ed25519 key in PEM, refused when it is a weak one. Raises KeyFileError."""
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError("holds no public key in PEM format") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError("holds a public key that is not Ed25519")
-    return load_public_key(raw_public_key(key))
 
 
 def digest_of(key: Ed25519PublicKey) -> str:
@@ -247,7 +232,7 @@ def check_response(
     if response.keyid != key_id(request.evidence_key()):
         raise EnrolmentError("registers another evidence key than this node's: do not use it")
     for key in (*response.locators, *response.operators):
-        public_key(key)
+        load_public_pem(key.encode())
     try:
         _check_certificates(response, tls, earliest)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:

@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 from agent.errors import ForgedRecord, KeyFileError, MalformedRecord
 
@@ -112,6 +116,27 @@ def load_public_key(raw: bytes) -> Ed25519PublicKey:
     if y >= _P or _has_small_order(y):
         raise KeyFileError("Ed25519 public key is non-canonical or of small order: refuse it")
     return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def load_public_pem(pem: bytes, wanted: str = "the key that signs") -> Ed25519PublicKey:
+    """The key in a SubjectPublicKeyInfo PEM, strong enough. Raises KeyFileError, told `wanted`."""
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError("holds no public key in PEM format") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError(f"is not an Ed25519 key: give {wanted}")
+    return load_public_key(raw_public_key(key))
+
+
+def load_registered_key(text: str) -> Ed25519PublicKey:
+    """A node's key as registries hold it: PEM, or base64 of its 32 bytes. Raises KeyFileError."""
+    if text.lstrip().startswith("-----"):
+        return load_public_pem(text.encode(), "the node's evidence key")
+    try:
+        return load_public_key(base64.b64decode(text.strip(), validate=True))
+    except (binascii.Error, ValueError):
+        raise KeyFileError("is neither PEM nor base64 of an Ed25519 public key") from None
 
 
 def raw_public_key(key: Ed25519PublicKey) -> bytes:

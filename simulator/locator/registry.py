@@ -7,8 +7,6 @@ the Earth amid the nodes: right within a city, one origin for the whole file. A 
 `revoked_at` (RFC 3339) is of a node that is heard no more, kept to check what it said before.
 """
 
-import base64
-import binascii
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,12 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Meta
 
-from agent.core.envelope import load_public_key, raw_public_key
+from agent.core.envelope import load_registered_key
 from agent.core.fields import NodeId, UtcText
 from agent.errors import EarshotError, KeyFileError
 from simulator.locator.geodesy import Wgs84, enu_m, middle
@@ -131,7 +127,7 @@ def _contradictions(rows: Sequence[_Row]) -> Iterator[str]:
             yield f"{times} rows are for {source}"
     for index, row in enumerate(rows):
         try:
-            _key(row.key)
+            load_registered_key(row.key)
         except KeyFileError as error:
             yield f"rows[{index}].key: {error}"
         if (row.position.enu_m is None) == (row.position.wgs84 is None):
@@ -146,22 +142,6 @@ def _contradictions(rows: Sequence[_Row]) -> Iterator[str]:
         yield f"{in_enu_m} positions are enu_m and {in_wgs84} are wgs84: use one of them throughout"
 
 
-def _key(text: str) -> Ed25519PublicKey:
-    """The key in PEM or base64. Raises KeyFileError."""
-    if not text.lstrip().startswith("-----"):
-        try:
-            return load_public_key(base64.b64decode(text.strip(), validate=True))
-        except (binascii.Error, ValueError):
-            raise KeyFileError("is neither PEM nor base64 of an Ed25519 public key") from None
-    try:
-        key = load_pem_public_key(text.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError("holds no public key in PEM format") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError("is not an Ed25519 key: give the node's evidence key")
-    return load_public_key(raw_public_key(key))
-
-
 def _registry(rows: Sequence[_Row]) -> Registry:
     places = [row.position.wgs84 for row in rows if row.position.wgs84]
     origin = middle(places) if places else None
@@ -171,7 +151,7 @@ def _registry(rows: Sequence[_Row]) -> Registry:
             site=row.site,
             cell=row.cell,
             node=row.node,
-            key=_key(row.key),
+            key=load_registered_key(row.key),
             enu_m=_metres(row.position, origin),
             sigma_m=row.sigma_m,
             is_revoked=row.revoked_at is not None,

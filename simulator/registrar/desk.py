@@ -19,17 +19,21 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agent.adapters.filing import read_file, replace_files
-from agent.adapters.keyfile import Ed25519FileSigner, TlsFileKey, load_p256_key
+from agent.adapters.keyfile import (
+    Ed25519FileSigner,
+    TlsFileKey,
+    load_p256_key,
+    load_public_key_file,
+)
 from agent.core.enrolment import (
     EnrolmentRequest,
     EnrolmentResponse,
     digest_of,
     open_request,
-    public_key,
     seal_response,
     tls_key,
 )
-from agent.core.envelope import key_id
+from agent.core.envelope import key_id, load_public_pem
 from agent.core.proquint import fingerprint
 from agent.core.units import NS_PER_S
 from agent.errors import EnrolmentError, KeyFileError
@@ -76,7 +80,7 @@ class Registrar:
     @property
     def words(self) -> str:
         """Those of the key that nodes pin."""
-        return fingerprint(digest_of(public_key(self.public_pem)))
+        return fingerprint(digest_of(load_public_pem(self.public_pem.encode())))
 
     def sign(
         self,
@@ -180,13 +184,12 @@ class Registrar:
     def _public_keys(self, user: str) -> tuple[str, ...]:
         """Those of every file LOCATOR*.pub.pem: more of them than one may be in force."""
         files = sorted(self.directory.glob(f"{user}*.pub.pem"))
-        pems = tuple(read_file(path, 4096).decode("ascii", "replace") for path in files)
-        for path, pem in zip(files, pems, strict=True):
-            try:
-                public_key(pem)
-            except KeyFileError as error:
-                raise EnrolmentError(f"{path}: {error}") from None
-        return pems
+        try:
+            for path in files:
+                load_public_key_file(path)
+        except KeyFileError as error:
+            raise EnrolmentError(str(error)) from None
+        return tuple(read_file(path, 4096).decode("ascii", "replace") for path in files)
 
     def _issue_role(self, name: str, utc_ns: int) -> None:
         """A new key and certificate for a role; what it had counts no more."""
