@@ -20,12 +20,13 @@ from agent.app.uplink import Uplink
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.chain import Sealer
 from agent.core.envelope import load_public_key
+from agent.core.fields import source_of
 from agent.core.records import Identity
 from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_US
 from agent.ports import Signer
 from simulator.hardware import Hardware, items
-from simulator.locator.registry import Registry, Station, source_of
+from simulator.locator.registry import Registry, Station
 from simulator.randomness import stream
 from simulator.wires import LinkTo
 

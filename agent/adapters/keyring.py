@@ -11,7 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.envelope import load_registered_key
-from agent.core.fields import NodeId, UtcText
+from agent.core.fields import NodeId, UtcText, source_of
 from agent.errors import KeyFileError
 
 
@@ -26,7 +26,7 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source(self) -> str:
-        return f"urn:earshot:{self.site}:{self.cell}:{self.node}"
+        return source_of(self.site, self.cell, self.node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
@@ -32,9 +32,9 @@ from agent.core.envelope import (
     peek,
     seal,
 )
-from agent.core.fields import EpochNs, Frozen, Hex16, Hex32, NodeId
+from agent.core.fields import EpochNs, Frozen, Hex16, Hex32, Named
 from agent.core.records import parse
-from agent.core.units import NS_PER_S
+from agent.core.units import moment_of
 from agent.errors import EnrolmentError, KeyFileError, MalformedRecord
 
 REQUEST_TYPE = "application/vnd.earshot.enrolment-request.v1+json"
@@ -54,23 +54,10 @@ class Hardware(Frozen, frozen=True, kw_only=True):
     serial: _Short | None
 
 
-class _Addressed(Frozen, frozen=True, kw_only=True):
+class _Addressed(Named, frozen=True, kw_only=True):
     """Which node it is about; `nonce` binds an answer to one request."""
 
-    site: NodeId
-    cell: NodeId
-    node: NodeId
     nonce: Hex32
-
-    @property
-    def common_name(self) -> str:
-        """Name on the node's certificate, SITE/CELL/NODE: its topics begin with it."""
-        return f"{self.site}/{self.cell}/{self.node}"
-
-    @property
-    def source(self) -> str:
-        """How records name the node."""
-        return f"urn:earshot:{self.site}:{self.cell}:{self.node}"
 
 
 class EnrolmentRequest(_Addressed, frozen=True, kw_only=True):
@@ -126,7 +113,7 @@ class Earliest(NamedTuple):
     @property
     def utc(self) -> datetime:
         """To the second."""
-        return datetime.fromtimestamp(self.utc_ns // NS_PER_S, UTC)
+        return moment_of(self.utc_ns)
 
 
 def digest_of(key: Ed25519PublicKey) -> str:

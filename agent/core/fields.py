@@ -27,3 +27,26 @@ Seq = Annotated[int, Meta(ge=1)]
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Immutable, keyword-only, and strict about what it is given."""
+
+
+def source_of(site: str, cell: str, node: str) -> str:
+    """How records name the node that made them (CloudEvents `source`)."""
+    return f"urn:earshot:{site}:{cell}:{node}"
+
+
+class Named(Frozen, frozen=True, kw_only=True):
+    """Something of one node: where it belongs and which it is."""
+
+    site: NodeId
+    cell: NodeId
+    node: NodeId
+
+    @property
+    def source(self) -> str:
+        """How records name the node."""
+        return source_of(self.site, self.cell, self.node)
+
+    @property
+    def common_name(self) -> str:
+        """SITE/CELL/NODE: the name on its certificate, and how its topics begin."""
+        return f"{self.site}/{self.cell}/{self.node}"

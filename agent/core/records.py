@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
-from agent.core.fields import Count, EpochNs, Frozen, Hex16, Hex32, Hex64, HostNs, NodeId, Seq
+from agent.core.fields import Count, EpochNs, Frozen, Hex16, Hex32, Hex64, HostNs, Named, Seq
 from agent.core.losses import Rollback, Shed
 from agent.core.places import Position
 from agent.core.timesigns import Doubt, Leap
@@ -221,24 +221,16 @@ class Body(Frozen, frozen=True, kw_only=True, omit_defaults=False):
     data: Data
 
 
-class Identity(Frozen, frozen=True, kw_only=True):
+class Identity(Named, frozen=True, kw_only=True):
     """Who speaks: the place in the city, the key, and this run of the agent."""
 
-    site: NodeId
-    cell: NodeId
-    node: NodeId
     keyid: Hex16
     boot: Hex32
 
     @property
-    def source(self) -> str:
-        """CloudEvents `source`."""
-        return f"urn:earshot:{self.site}:{self.cell}:{self.node}"
-
-    @property
     def topic(self) -> str:
         """Root of this node's topics."""
-        return f"earshot/v1/{self.site}/{self.cell}/{self.node}"
+        return f"earshot/v1/{self.common_name}"
 
 
 class Receipt(Frozen, frozen=True, kw_only=True):

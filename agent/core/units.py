@@ -29,11 +29,14 @@ def dbfs(amplitude: float) -> float:
     return 20.0 * math.log10(amplitude) if amplitude > 1e-10 else -200.0
 
 
+def moment_of(utc_ns: int) -> datetime:
+    """UTC nanoseconds since 1970 as a date, down to the whole second."""
+    return datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC)
+
+
 def rfc3339(utc_ns: int) -> str:
     """UTC nanoseconds since 1970 as RFC 3339 with nine decimals."""
-    seconds, nanos = divmod(utc_ns, NS_PER_S)
-    day_clock = datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{day_clock}.{nanos:09d}Z"
+    return f"{moment_of(utc_ns):%Y-%m-%dT%H:%M:%S}.{utc_ns % NS_PER_S:09d}Z"
 
 
 def parse_rfc3339_ns(text: str) -> int:

@@ -9,11 +9,11 @@ from statistics import median
 
 import numpy as np
 
+from agent.core.fields import source_of
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.livefire.dataset import RATE_HZ, Test
 from simulator.livefire.neutralise import excerpt_span
 from simulator.livefire.sites import Site, valid_name
-from simulator.locator.registry import source_of
 from simulator.score import Span, TruthRound
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from agent.core.envelope import load_registered_key
-from agent.core.fields import NodeId, UtcText
+from agent.core.fields import NodeId, UtcText, source_of
 from agent.errors import EarshotError, KeyFileError
 from simulator.locator.geodesy import Wgs84, enu_m, middle
 from simulator.tables import faults_of
@@ -79,11 +79,6 @@ class _Row(_Table, frozen=True, kw_only=True):
     @property
     def source(self) -> str:
         return source_of(self.site, self.cell, self.node)
-
-
-def source_of(site: str, cell: str, node: str) -> str:
-    """How records name the node that made them."""
-    return f"urn:earshot:{site}:{cell}:{node}"
 
 
 def load(path: Path) -> Registry:

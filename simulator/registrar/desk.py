@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -35,7 +34,7 @@ from agent.core.enrolment import (
 )
 from agent.core.envelope import key_id, load_public_pem
 from agent.core.proquint import fingerprint
-from agent.core.units import NS_PER_S
+from agent.core.units import moment_of
 from agent.errors import EnrolmentError, KeyFileError
 from simulator.registrar.authority import NODE_LASTS, ROLE_LASTS, Authority, Issued
 from simulator.registrar.ledger import Enrolled, Ledger, Place
@@ -111,7 +110,7 @@ class Registrar:
             ledger = ledger.without(before.name, utc_ns)
             former = {self._former(before): _pretty([ledger.known()[before.name].row])}
         issued = self._authority.for_client(
-            request.common_name, tls_key(request), _utc(utc_ns), NODE_LASTS
+            request.common_name, tls_key(request), moment_of(utc_ns), NODE_LASTS
         )
         ledger = ledger.with_node(request, registered, issued, place, utc_ns)
         sealed = self._response(request, issued, ledger, utc_ns)
@@ -172,7 +171,7 @@ class Registrar:
             keyid=key_id(request.evidence_key()),
             certificate=issued.pem,
             authority=self._authority.pem,
-            revoked=self._authority.revocations(ledger.revoked(), _utc(utc_ns)),
+            revoked=self._authority.revocations(ledger.revoked(), moment_of(utc_ns)),
             locators=self._public_keys("locator"),
             operators=self._public_keys("operator"),
             broker_url=ledger.broker_url,
@@ -195,7 +194,7 @@ class Registrar:
         """A new key and certificate for a role; what it had counts no more."""
         path = self.directory / f"{name}.key"
         path.unlink(missing_ok=True)
-        key, now = TlsFileKey.create(path).public_key(), _utc(utc_ns)
+        key, now = TlsFileKey.create(path).public_key(), moment_of(utc_ns)
         if name == "broker":
             issued = self._authority.for_server(self.ledger.hosts, key, now)
         else:
@@ -205,7 +204,7 @@ class Registrar:
 
     def _write(self, ledger: Ledger, utc_ns: int, others: dict[Path, bytes] | None = None) -> None:
         rows = [node.row for node in ledger.known().values()]
-        revoked = self._authority.revocations(ledger.revoked(), _utc(utc_ns))
+        revoked = self._authority.revocations(ledger.revoked(), moment_of(utc_ns))
         replace_files(
             {
                 self.directory / "ledger.json": _pretty(ledger),
@@ -240,7 +239,7 @@ def found(directory: Path, broker_url: str, hosts: tuple[str, ...], utc_ns: int)
     Ed25519FileSigner.create(growing / "registrar.pem")
     TlsFileKey.create(growing / "ca.key")
     authority = Authority.found(
-        load_p256_key(growing / "ca.key"), f"earshot {secrets.token_hex(4)}", _utc(utc_ns)
+        load_p256_key(growing / "ca.key"), f"earshot {secrets.token_hex(4)}", moment_of(utc_ns)
     )
     names = tuple(dict.fromkeys((url.hostname, *ALWAYS_HOSTS, *hosts)))
     contents = {"ca.crt": authority.pem.encode()}
@@ -283,7 +282,3 @@ def _read_ledger(path: Path) -> Ledger:
 
 def _pretty(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
-def _utc(utc_ns: int) -> datetime:
-    return datetime.fromtimestamp(utc_ns // NS_PER_S, UTC)

@@ -6,7 +6,7 @@ A later enrolment of a node stands after an earlier one. The registry that the l
 
 import base64
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from agent.core.enrolment import EnrolmentRequest, Hardware
 from agent.core.envelope import key_id, load_public_key
 from agent.core.fields import Frozen, Hex32, NodeId
-from agent.core.units import NS_PER_S, rfc3339
+from agent.core.units import NS_PER_S, moment_of, rfc3339
 from simulator.registrar.authority import Issued, Revoked
 
 Wgs84 = tuple[float, float, float]
@@ -31,16 +31,16 @@ class _Certified(Frozen, frozen=True, kw_only=True):
 
     @property
     def issued(self) -> datetime:
-        return _utc(self.issued_utc_ns)
+        return moment_of(self.issued_utc_ns)
 
     @property
     def until(self) -> datetime:
-        return _utc(self.until_utc_s * NS_PER_S)
+        return moment_of(self.until_utc_s * NS_PER_S)
 
     @property
     def revoked(self) -> datetime | None:
         """Since when it counts no more."""
-        return None if self.revoked_utc_ns is None else _utc(self.revoked_utc_ns)
+        return None if self.revoked_utc_ns is None else moment_of(self.revoked_utc_ns)
 
 
 class Role(_Certified, frozen=True, kw_only=True):
@@ -167,7 +167,3 @@ def _certified(issued: Issued, utc_ns: int) -> dict[str, Any]:
         "issued_utc_ns": utc_ns,
         "until_utc_s": int(issued.until.timestamp()),
     }
-
-
-def _utc(utc_ns: int) -> datetime:
-    return datetime.fromtimestamp(utc_ns // NS_PER_S, UTC)
