@@ -4,6 +4,7 @@ What is proposed is tried by one run. If that run lasts, it is kept; if the run 
 still on trial, it is taken back, so that no settings can keep a node from coming back.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from agent import durable
-from agent.core.changes import ConfigChange
+from agent.core.changes import MAX_REASON_LETTERS, ConfigChange
 from agent.errors import SettingsError
 from agent.settings import Settings, load
 
@@ -47,6 +48,8 @@ class TrialSettings:
         elif self._remote.trial is not None:
             self._remote.is_begun = True
             self._write()
+        if not self._remote.wanted:
+            return
         try:
             self.settings = load(base, self._remote.wanted)
         except SettingsError as error:
@@ -69,7 +72,7 @@ class TrialSettings:
             raise SettingsError("set-config", ["changes nothing: these settings are in effect"])
         self._remote.trial, self._remote.is_begun = {**changes}, False
         self._write()
-        return _change(self.settings, proposed, "trying", ", ".join(sorted(changes)))
+        return _change(self.settings, proposed, "trying", _names(changes))
 
     def news(self) -> ConfigChange | None:
         """What became of the trial of an earlier run, told once."""
@@ -80,13 +83,10 @@ class TrialSettings:
         """Keep what is on trial in this run, if anything is. Raises SettingsError."""
         if not self.is_on_trial:
             return None
-        told, before = (
-            ", ".join(sorted(self._remote.trial or {})),
-            load(self._base, self._remote.kept),
-        )
-        self._remote = _Remote(kept=self._remote.wanted)
+        tried, before = self._remote, load(self._base, self._remote.kept)
+        self._remote = _Remote(kept=tried.wanted)
         self._write()
-        return _change(before, self.settings, "kept", told)
+        return _change(before, self.settings, "kept", _names(tried.trial))
 
     def _take_back(self, reason: str, kept: dict[str, Any]) -> None:
         before = self.settings
@@ -114,7 +114,14 @@ class TrialSettings:
             raise SettingsError(str(self._path), [told]) from None
 
 
+def _names(changes: Mapping[str, Any] | None) -> str:
+    return ", ".join(sorted(changes or ()))
+
+
 def _change(before: Settings, after: Settings, outcome: Any, reason: str) -> ConfigChange:
     return ConfigChange(
-        before=before.digest(), after=after.digest(), outcome=outcome, reason=reason[:240]
+        before=before.digest(),
+        after=after.digest(),
+        outcome=outcome,
+        reason=reason[:MAX_REASON_LETTERS],
     )

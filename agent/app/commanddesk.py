@@ -10,16 +10,17 @@ from typing import Protocol
 
 import msgspec
 
-from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
+from agent.core.chain import Sealer
+from agent.core.changes import MAX_REASON_LETTERS, CommandOutcome, ConfigChange, KeyChange
 from agent.core.commands import Command, CommandJudge, Now, Obeyed, Order, Refused, Reply, Value
 from agent.core.records import REPLY_TYPE, Data, Heartbeat
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError, SettingsError
 
+RESTART = "restart: new settings on trial"
 REFUSALS = 10
 REFUSAL_NS = 6 * NS_PER_S
 TRIAL_NS = 60 * NS_PER_S
-_REASON_LETTERS = 240
 
 
 class SettingsTrial(Protocol):
@@ -35,30 +36,24 @@ class SettingsTrial(Protocol):
         """Keep what is on trial in this run, if anything is. Raises SettingsError."""
 
 
-class Voice(Protocol):
-    """What a desk needs of the node's `Sealer`."""
-
-    def seal_message(self, payload_type: str, payload: bytes) -> bytes: ...
-
-
 class CommandDesk:
     """One node's desk. Nothing here waits, and what is yielded must be recorded at once.
 
     `hand_over` makes the record that names the next key; `post` publishes a reply by the id of
-    its command; `restart` ends this run in order, so that the next one has the new settings.
+    its command; `restart` ends this run in order, for the reason RESTART: the next one has the new
+    settings.
     """
 
     def __init__(
         self,
         judge: CommandJudge,
-        voice: Voice,
-        source: str,
+        sealer: Sealer,
         trial: SettingsTrial,
         hand_over: Callable[[], KeyChange],
         post: Callable[[str, bytes], None],
         restart: Callable[[str], None],
     ) -> None:
-        self._judge, self._voice, self._source = judge, voice, source
+        self._judge, self._sealer = judge, sealer
         self._trial, self._hand_over = trial, hand_over
         self._post, self._restart = post, restart
         self._began_ns: int | None = None
@@ -96,14 +91,14 @@ class CommandDesk:
                 yield _refusal(judged)
             else:
                 self._untold += 1
-            if judged.command and judged.command.source == self._source:
+            if judged.command and judged.command.source == self._sealer.identity.source:
                 self._reply(_refusal(judged))
         else:
             failure = ""
             try:
                 yield from self._carry_out(judged.command, report)
             except EarshotError as error:
-                failure = str(error)[:_REASON_LETTERS]
+                failure = str(error)[:MAX_REASON_LETTERS]
             outcome = _outcome(judged, failure)
             yield outcome
             self._reply(outcome)
@@ -116,7 +111,7 @@ class CommandDesk:
                 yield report()
             case "set-config":
                 yield self._trial.propose(command.changes)
-                self._restart("new settings on trial")
+                self._restart(RESTART)
             case "rotate-key":
                 yield self._hand_over()
 
@@ -125,12 +120,12 @@ class CommandDesk:
         assert outcome.keyid is not None  # noqa: S101
         reply = Reply(
             id=outcome.id,
-            source=self._source,
+            source=self._sealer.identity.source,
             outcome=outcome.outcome,
             reason=outcome.reason,
             keyid=outcome.keyid,
         )
-        self._post(outcome.id, self._voice.seal_message(REPLY_TYPE, msgspec.json.encode(reply)))
+        self._post(outcome.id, self._sealer.seal_message(REPLY_TYPE, msgspec.json.encode(reply)))
 
     def _may_tell(self, host_ns: int) -> bool:
         fresh = (host_ns - self._refilled_ns) // REFUSAL_NS
@@ -160,7 +155,7 @@ def _refusal(refused: Refused, count: int = 1) -> CommandOutcome:
         id=command.id if command else None,
         verb=command.verb if command else None,
         outcome="refused",
-        reason=refused.reason[:_REASON_LETTERS],
+        reason=refused.reason,
         keyid=refused.keyid,
         count=count,
     )

@@ -52,7 +52,6 @@ from agent.ports import AudioSource, HostClock, TimeReference
 from agent.settings import AudioSection, Settings, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
-RESTART = "restart"
 BYTES_PER_MB = 1024 * 1024
 
 
@@ -101,11 +100,10 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     desk = CommandDesk(
         CommandJudge(identity.source, operators),
         sealer,
-        identity.source,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
-        restart=lambda reason: daemon.request_stop(f"{RESTART}: {reason}"),
+        restart=lambda reason: daemon.request_stop(reason),
     )
     chrony_socket = settings.time.chrony_socket
     chrony = ChronyFeed(Path(chrony_socket), clock) if chrony_socket else None

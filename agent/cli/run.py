@@ -31,9 +31,8 @@ def add_commands(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Runs until stopped; where a command asks for other settings, run after run."""
-    load(arguments.config)
     from agent.adapters.trialsettings import TrialSettings
-    from agent.app.wiring import RESTART  # paho and sqlite, for a good file only
+    from agent.app.commanddesk import RESTART
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     stop = _Stop()
@@ -48,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
             log.error("new settings are taken back: %s", error)
             continue
         log.info("stopped: %s", reason)
-        if not reason.startswith(RESTART):
+        if reason != RESTART:
             return 128 + signal.SIGINT if reason == "SIGINT" else 0
 
 
@@ -73,7 +72,7 @@ class _Stop:
 
 
 def _one_run(trial: "TrialSettings", stop: _Stop) -> str:
-    from agent.app.wiring import assemble
+    from agent.app.wiring import assemble  # paho and sqlite, for a good file only
 
     settings = trial.settings
     with assemble(trial) as daemon:

@@ -10,7 +10,8 @@ from msgspec import Meta
 from agent.core.fields import Frozen, Hex16, Hex32, Hex64, Seq
 
 Verb = Literal["ping", "report-now", "set-config", "rotate-key"]
-Reason = Annotated[str, Meta(max_length=240)]
+MAX_REASON_LETTERS = 240
+Reason = Annotated[str, Meta(max_length=MAX_REASON_LETTERS)]
 Base64Key = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]{43}=$")]
 Base64Signature = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]{86}==$")]
 

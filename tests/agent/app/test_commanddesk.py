@@ -49,7 +49,6 @@ class Room:
         self.desk = CommandDesk(
             CommandJudge(SOURCE, operators),
             sealer_of("n1"),
-            SOURCE,
             Trial(),
             lambda: change_to(signer_of("heir"), SOURCE, identity_of("n1").keyid),
             lambda *reply: self.replies.append(reply),
