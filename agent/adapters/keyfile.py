@@ -101,11 +101,15 @@ class EvidenceKeyFile:
     def turn_to(self, keyid: str) -> Ed25519FileSigner | None:
         """The key of that id, from now on the only one; None if there is no such key.
 
-        Where the disk fails the heir signs all the same, and this is called again at the start.
+        Raises KeyFileError for a file beside that cannot be read: it may be this very key. Where
+        the disk fails the heir signs all the same, and this is called again at the start.
         """
         if keyid == self.signer.keyid:
             return self.signer
-        if not self._heir_path.exists() or (heir := self.heir()).keyid != keyid:
+        if not self._heir_path.exists():
+            return None
+        heir = Ed25519FileSigner.load(self._heir_path)
+        if heir.keyid != keyid:
             return None
         try:
             self._heir_path.replace(self._path)

@@ -77,9 +77,9 @@ class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
     `status` seals the status message for (backlog, connects); `on_command` is told the verb and
-    payload of what comes on a command topic. At most `window` records are
-    without the broker's answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not
-    count there: a receipt tells of so many gaps only, and what fills them must not wait for it.
+    payload of what comes on a command topic. At most `window` records are without the broker's
+    answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not count there: a receipt
+    tells of so many gaps only, and what fills them must not wait for it.
 
     A broker may lose what it acknowledged, above all while no locator listens yet. So until a
     receipt comes on a connection, one record, the scout, is repeated from HASTY_NS on; and a

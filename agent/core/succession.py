@@ -83,8 +83,8 @@ class KeyLine:
                 expected = max(expected, number + 1)
         if signed_by != expected:
             raise ForgedRecord(f"key {body.keyid} was not the one in force at record {body.id}")
-        if isinstance(body.data, KeyChange):
-            heir_of(body.source, body.keyid, body.data)
+        if change := self._names_heir(body):
+            heir_of(body.source, body.keyid, change)
 
     def begin(self, chain: str, keyid: str) -> None:
         """The first record that was kept of `chain` is signed by `keyid`."""
@@ -93,7 +93,12 @@ class KeyLine:
     def follow(self, body: Body) -> None:
         """Take in a record that was checked and is kept."""
         self.begin(body.chain, body.keyid)
-        if isinstance(body.data, KeyChange) and body.data.keyid not in self.keys:
+        if change := self._names_heir(body):
             time = body.time if isinstance(body.time, str) else ""
-            self.keys[body.data.keyid] = heir_of(body.source, body.keyid, body.data)
+            self.keys[change.keyid] = heir_of(body.source, body.keyid, change)
             self._handovers.append((body.chain, body.seq, time))
+
+    def _names_heir(self, body: Body) -> KeyChange | None:
+        """The change of keys that `body` makes; one that is said again makes none."""
+        change = body.data
+        return change if isinstance(change, KeyChange) and change.keyid not in self.keys else None

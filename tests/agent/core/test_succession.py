@@ -3,23 +3,23 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent.adapters.keyfile import Ed25519FileSigner, EvidenceKeyFile
 from agent.adapters.outbox import SqliteOutbox
 from agent.core.audit import Auditor
-from agent.core.chain import Sealer
+from agent.core.chain import Sealer, draft_of
+from agent.core.envelope import load_public_key
 from agent.core.succession import change_to
+from agent.errors import KeyFileError
 from simulator.locator.store import EventStore
 from tests.support.drafts import LOCATOR, NOW, draft, identity_of, registry_of
 
 
 def pole(directory: Path) -> tuple[EvidenceKeyFile, Sealer]:
     keys = EvidenceKeyFile(directory / "evidence.pem")
-    identity = identity_of("n1")
-    named = type(identity)(
-        site=identity.site, cell=identity.cell, node="n1", keyid=keys.signer.keyid, boot="b" * 32
-    )
-    return keys, Sealer(named, keys.signer, keys)
+    identity = replace(identity_of("n1"), keyid=keys.signer.keyid)
+    return keys, Sealer(identity, keys.signer, keys)
 
 
 def rotate(keys: EvidenceKeyFile, sealer: Sealer, outbox: SqliteOutbox) -> None:
@@ -44,8 +44,6 @@ def rotated(tmp_path: Path):
 
 
 def known(first: Ed25519FileSigner) -> dict[str, object]:
-    from agent.core.envelope import load_public_key
-
     return {next(iter(registry_of("n1"))): load_public_key(first.public_key())}
 
 
@@ -109,3 +107,34 @@ def test_half_an_heir_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "evidence.pem.next").write_bytes(b"-----BEG")
     keys, _ = pole(tmp_path)
     assert keys.heir().keyid == keys.heir().keyid != keys.signer.keyid
+
+
+def test_a_change_that_is_said_again_changes_nothing(rotated) -> None:
+    """A chain that is begun anew repeats it, signed by the new key: nobody stumbles over it."""
+    first, records, directory = rotated
+    keys, sealer = pole(directory)
+    change = next(one for one in records if one.kind == "key")
+    again = sealer.seal(draft_of(change.envelope), records[-1].head)
+    auditor = Auditor(known(first), {})
+    faults = [f for one in (*records, again) for f in auditor.record("here", one.envelope)]
+    assert faults == []
+    store = EventStore(directory / "locator", known(first), LOCATOR)
+    for one in (*records, again):
+        store.admit(f"{identity_of('n1').topic}/event/{one.kind}", one.envelope)
+    store.commit()
+    assert store.chain_faults() == []
+    store.close()
+    assert keys.signer.keyid == sealer.identity.keyid
+
+
+def test_a_key_that_may_be_the_heir_is_never_thrown_away(tmp_path: Path) -> None:
+    """At the start, the store may name a key whose file cannot be read now: it stays as it is."""
+    Ed25519FileSigner.create(tmp_path / "evidence.pem")
+    keys, _ = pole(tmp_path)
+    heir = keys.heir()
+    beside = tmp_path / "evidence.pem.next"
+    beside.chmod(0o644)
+    before = beside.read_bytes()
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        keys.turn_to(heir.keyid)
+    assert beside.read_bytes() == before
