@@ -16,16 +16,6 @@ from tests.support.drafts import signer_of
 from tests.support.enrolled import BROKER_URL, DAY_NS, NOW_NS, Hut, Office, StoppedClock
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "registrar")
-
-
-@pytest.fixture
-def hut(tmp_path: Path) -> Hut:
-    return Hut(tmp_path / "n1")
-
-
 def test_keys_are_made_once_and_kept_private(hut: Hut) -> None:
     """0600; a second request has the same keys, another nonce and other words."""
     first, first_raw = hut.ask()

@@ -15,16 +15,6 @@ from tests.support.terminal import at_terminal
 PROGRAM = "agent.cli.main"
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "registrar")
-
-
-@pytest.fixture
-def hut(tmp_path: Path) -> Hut:
-    return Hut(tmp_path / "n1")
-
-
 def answer_for(hut: Hut, office: Office) -> Path:
     path = hut.folder / "n1.response"
     path.write_bytes(office.sign(hut.ask()[1], time.time_ns()).sealed)

@@ -12,16 +12,6 @@ from tests.support.terminal import at_terminal
 PLACE = ("--at", "40.4406,-79.9959,251")
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "registrar")
-
-
-@pytest.fixture
-def hut(tmp_path: Path) -> Hut:
-    return Hut(tmp_path / "n1")
-
-
 def run(office: Office, *words: object) -> int:
     return cli.main(["registrar", *map(str, words), "--dir", str(office.directory)])
 

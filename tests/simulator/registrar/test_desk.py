@@ -18,16 +18,6 @@ from simulator.registrar.desk import Registrar, found, opened
 from tests.support.enrolled import DAY_NS, NOW_NS, PLACE, Hut, Office
 
 
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "registrar")
-
-
-@pytest.fixture
-def hut(tmp_path: Path) -> Hut:
-    return Hut(tmp_path / "n1")
-
-
 def revoked(office: Office) -> set[int]:
     """Serial numbers on the published list."""
     crl = x509.load_pem_x509_crl((office.directory / "ca.crl").read_bytes())
