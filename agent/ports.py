@@ -4,6 +4,7 @@ Every contract is run over the real and the virtual adapter (`tests/contract`). 
 only errors from `agent.errors`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,12 +135,17 @@ class Message:
 
 LinkEvent = Connected | Lost | Sent | Refused | Message
 
+# Topic and payload of the last will, asked for at each connection: the key in force signs it.
+Will = Callable[[], tuple[str, bytes]]
+
 
 class Publisher(Protocol):
     """One broker, one disposable connection at a time. Never waits, except in `close`."""
 
     def connect(self) -> None:
-        """Drop any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
+        """Leave any connection with a good-bye, as far as it still carries one, and start a new
+        one; `Connected` or `Lost` follows in `poll`.
+        """
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Hand over one QoS 1 message; its token returns in `Sent` or `Refused`, if ever."""

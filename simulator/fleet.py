@@ -99,7 +99,7 @@ class VirtualNode:
         self._link = link_to(
             identity.source,
             f"{identity.topic}/receipt",
-            will=(f"{identity.topic}/status", seal_status(sealer, online=False)),
+            will=lambda: (f"{identity.topic}/status", seal_status(sealer, online=False)),
         )
         self._uplink = Uplink(
             identity,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from paho.mqtt.client import topic_matches_sub
 
-from agent.ports import Connected, LinkEvent, Lost, Message, Refused, Sent
+from agent.ports import Connected, LinkEvent, Lost, Message, Refused, Sent, Will
 
 
 @dataclass(slots=True)
@@ -48,8 +48,8 @@ class VirtualBroker:
         session = self._sessions.get(client_id)
         if session and (link := session.link):
             self._end(link)
-            if link.will:
-                self.route(*link.will, retain=True)
+            if link.last_words:
+                self.route(*link.last_words, retain=True)
             link.lose("connection to the virtual broker lost")
 
     def refuse(self, reason: str = "") -> None:
@@ -141,21 +141,22 @@ class VirtualPublisher:
         broker: VirtualBroker,
         client_id: str,
         subscriptions: tuple[str, ...] = (),
-        will: tuple[str, bytes] | None = None,
+        will: Will | None = None,
         *,
         persistent: bool = False,
     ) -> None:
         self.client_id, self.subscriptions = client_id, subscriptions
-        self.will, self.persistent = will, persistent
+        self._will, self.persistent = will, persistent
+        self.last_words: tuple[str, bytes] | None = None
         self._broker = broker
         self._events: list[LinkEvent] = []
         self._is_up = False
         self._token = 0
 
     def connect(self) -> None:
-        """Drop any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
+        """Leave any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
         self.close()
-        self._is_up = True
+        self._is_up, self.last_words = True, self._will() if self._will else None
         if reason := self._broker.accept(self):
             self.lose(reason)
 

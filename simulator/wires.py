@@ -6,12 +6,10 @@ from functools import partial
 from typing import Literal, Protocol
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.ports import Publisher
+from agent.ports import Publisher, Will
 from simulator.broker import start_broker
 from simulator.locator.service import SESSION_EXPIRY_S
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
-
-Will = tuple[str, bytes]
 
 
 class LinkTo(Protocol):

@@ -56,6 +56,7 @@ class CommandDesk:
         self._judge, self._sealer = judge, sealer
         self._trial, self._hand_over = trial, hand_over
         self._post, self._restart = post, restart
+        self._promised_key = ""
         self._began_ns: int | None = None
         self._settle_at_ns = 0
         self._refusals_left, self._refilled_ns, self._untold = REFUSALS, 0, 0
@@ -113,7 +114,17 @@ class CommandDesk:
                 yield self._trial.propose(command.changes)
                 self._restart(RESTART)
             case "rotate-key":
-                yield self._hand_over()
+                yield self._next_key()
+
+    def _next_key(self) -> KeyChange:
+        """The next key; while a failing disk keeps the last change waiting, it is the same one."""
+        change = self._hand_over()
+        if change.keyid == self._promised_key:
+            raise EarshotError(
+                f"key {change.keyid} is to follow already, once the disk can keep it"
+            )
+        self._promised_key = change.keyid
+        return change
 
     def _reply(self, outcome: CommandOutcome) -> None:
         assert outcome.id is not None  # noqa: S101 - an operator signed the command

@@ -77,7 +77,9 @@ class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
     `status` seals the status message for (backlog, connects); `on_command` is told the verb and
-    payload of what comes on a command topic. At most `window` records are without the broker's
+    payload of what comes on a command topic. When `keyid` tells another key than when the
+    connection began, it is made afresh, once all replies are gone: its last will was signed by
+    the key before. At most `window` records are without the broker's
     answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not count there: a receipt
     tells of so many gaps only, and what fills them must not wait for it.
 
@@ -96,6 +98,7 @@ class Uplink:
         rng: random.Random,
         window: int = 16,
         on_command: Callable[[str, bytes], None] = lambda verb, payload: None,
+        keyid: Callable[[], str] = lambda: "",
     ) -> None:
         self.counters = UplinkCounters()
         self._topic = identity.topic
@@ -103,6 +106,7 @@ class Uplink:
         self._locator_keys = locator_keys
         self._seal_status = status
         self._window, self._on_command = window, on_command
+        self._keyid, self._keyid_of_will = keyid, ""
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=MAX_REPLIES)
         self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
         self._link: Literal["down", "connecting", "up"] = "down"
@@ -128,8 +132,7 @@ class Uplink:
     def step(self, now_ns: int) -> None:
         """One turn at monotonic time `now_ns`, 0 or later; never waits. Raises StoreError."""
         if self._link == "down" and now_ns >= self._connect_at_ns:
-            self._link, self._answered_ns = "connecting", now_ns
-            self._publisher.connect()
+            self._connect(now_ns)
         for event in self._publisher.poll():
             self._take(event, now_ns)
         if self._is_stalled(now_ns):
@@ -137,9 +140,17 @@ class Uplink:
             self._lose(f"{waited}: check antenna, cable and modem, then the broker", now_ns)
         if self._link == "up":
             while self._replies:
-                self._publisher.publish(*self._replies.popleft())
-            self._feed(now_ns)
-            self._tell_status(now_ns)
+                self._replying.add(self._publisher.publish(*self._replies.popleft()))
+            if self._keyid() != self._keyid_of_will and not self._replying:
+                self.counters.last_reason = "connecting afresh, for the new key"
+                self._connect(now_ns)
+            else:
+                self._feed(now_ns)
+                self._tell_status(now_ns)
+
+    def _connect(self, now_ns: int) -> None:
+        self._link, self._answered_ns, self._keyid_of_will = "connecting", now_ns, self._keyid()
+        self._publisher.connect()
 
     def _take(self, event: LinkEvent, now_ns: int) -> None:
         match event:
@@ -151,8 +162,10 @@ class Uplink:
                 self._lose(reason, now_ns)
             case Sent(token):
                 self._reconnects.reset()
+                self._replying.discard(token)
                 self._on_sent(token, now_ns)
             case Refused(token, reason):
+                self._replying.discard(token)
                 self._on_refused(token, reason, now_ns)
             case Message(topic, payload):
                 if topic == f"{self._topic}/receipt":
@@ -163,6 +176,7 @@ class Uplink:
     def _forget_connection(self) -> None:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
         self._in_flight: dict[int, int] = {}
+        self._replying: set[int] = set()
         self._attempts: dict[int, _Attempt] = {}
         self._is_receipted, self._scout_seq = False, 0
         self._handed_over = 0

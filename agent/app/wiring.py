@@ -84,7 +84,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
             cert=_path(settings.broker.certificate),
             key=_path(settings.broker.certificate_key),
             subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
-            will=(status_topic, seal_status(sealer, online=False)),
+            will=lambda: (status_topic, seal_status(sealer, online=False)),
         ),
         wakeup=wake.set,
     )
@@ -96,6 +96,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
         partial(seal_status, sealer, True),
         random.Random(),  # noqa: S311 - jitter, not a secret
         on_command=lambda verb, payload: daemon.order(verb, payload),
+        keyid=lambda: sealer.identity.keyid,
     )
     desk = CommandDesk(
         CommandJudge(identity.source, operators),

@@ -87,12 +87,26 @@ def until_answered(sender: Collector, count: int) -> None:
 def test_the_last_will_is_spoken_for_the_dead_only(shared: World) -> None:
     """A clean good-bye is silent; a broken connection is told to whoever asks, also later."""
     listener = connected(shared, "mourner", "will/#")
-    connected(shared, "polite", will=("will/polite", b"offline")).publisher.close()
-    victim = connected(shared, "victim", will=("will/victim", b"offline"))
+    connected(shared, "polite", will=lambda: ("will/polite", b"offline")).publisher.close()
+    victim = connected(shared, "victim", will=lambda: ("will/victim", b"offline"))
     shared.cut(victim.publisher)
     assert victim.wait(Lost)
     assert listener.wait(Message) == [Message("will/victim", b"offline")]
     assert connected(shared, "heir", "will/#").wait(Message) == listener.events[-1:]
+
+
+def test_whoever_connects_again_says_good_bye_first_and_has_a_fresh_will(shared: World) -> None:
+    """Nobody is told that the client died, and after its death its latest words are."""
+    listener = connected(shared, "doctor", "fresh/#")
+    words = [b"first"]
+    client = connected(shared, "patient", will=lambda: ("fresh/patient", words[-1]))
+    words.append(b"second")
+    client.events.clear()
+    client.publisher.connect()
+    client.wait(Connected)
+    assert client.seen(Lost) == []
+    shared.cut(client.publisher)
+    assert listener.wait(Message) == [Message("fresh/patient", b"second")]
 
 
 def test_a_lasting_session_is_kept_and_a_clean_one_is_not(shared: World) -> None:

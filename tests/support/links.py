@@ -9,14 +9,12 @@ import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.errors import LinkError
-from agent.ports import LinkEvent, Publisher
+from agent.ports import LinkEvent, Publisher, Will
 from simulator.broker import Broker, start_broker
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
 
 KINDS = ["virtual", "mosquitto", "nats"]
 PATIENCE_S = 20.0
-
-Will = tuple[str, bytes]
 
 
 def until(condition: Callable[[], bool], what: str = "it") -> None:

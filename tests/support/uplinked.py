@@ -1,6 +1,6 @@
 """One node's outbox and uplink at the virtual broker, in virtual time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.adapters.outbox import SqliteOutbox
 from agent.app import uplink as module
@@ -26,12 +26,16 @@ RECEIPTS = f"{IDENTITY.topic}/receipt"
 
 @dataclass
 class Pole:
-    """One node's outbox and uplink, the broker, and someone who reads at the other end."""
+    """One node's outbox and uplink, the broker, and someone who reads at the other end.
+
+    The last of `voices` stands for the key in force, and is what the last will says.
+    """
 
     broker: VirtualBroker
     outbox: SqliteOutbox
     uplink: Uplink
     listener: VirtualPublisher
+    voices: list[str] = field(default_factory=list)
     now_ns: int = 5 * NS_PER_S
 
     def run(self, seconds: float, step_ms: int = 100) -> None:

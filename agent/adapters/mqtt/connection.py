@@ -24,22 +24,27 @@ _UNSUPPORTED_PROTOCOL_VERSION = 0x84
 _KEEP_ALIVE_TIMEOUT = 0x8D
 _TLS_ALERT = re.compile(r"\[SSL: (\w+)\]")
 _LOOP_S = 1.0
+_GOOD_BYE_S = 3.0
 
 
 class Connection(threading.Thread):
-    """Tells `report` all that happens, from any thread; `Lost` comes last, and once."""
+    """Tells `report` all that happens, from any thread; `Lost` comes last, and once.
+
+    It lets `former` say its good-bye first, so that the broker does not take it for dead.
+    """
 
     def __init__(
         self,
         route: Route,
         generation: int,
         report: Callable[["Connection", LinkEvent], None],
+        former: "Connection | None" = None,
     ) -> None:
         super().__init__(name=f"mqtt-{generation}", daemon=True)
         self.client: Client | None = None
         self._route = route
         self._generation = generation
-        self._emit = report
+        self._emit, self._former = report, former
         self._ending = threading.Event()
         self._version_refused = self._is_answered = False
         self._reason = ""
@@ -47,6 +52,9 @@ class Connection(threading.Thread):
     def run(self) -> None:
         """Whatever ends this thread, a bug in a callback too, is told as `Lost`."""
         protocols = self._route.protocols
+        if self._former:
+            self._former.join(_GOOD_BYE_S)
+            self._former = None
         try:
             self._converse(protocols[0])
             if self._version_refused and len(protocols) > 1:
@@ -99,7 +107,7 @@ class Connection(threading.Thread):
             reconnect_on_failure=False,
         )
         if options.will:
-            client.will_set(*options.will, qos=1, retain=True)
+            client.will_set(*options.will(), qos=1, retain=True)
         if self._route.tls:
             client.tls_set_context(self._route.tls)
             client.on_log = self._on_log

@@ -30,11 +30,12 @@ class MqttLink:
         self._running: list[Connection] = []
 
     def connect(self) -> None:
-        """Drop any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
+        """Leave any connection and start a new one; `Connected` or `Lost` follows in `poll`."""
         with self._lock:
+            former = self._current
             self._drop_current()
             self._generation += 1
-            fresh = Connection(self._route, self._generation, self._report)
+            fresh = Connection(self._route, self._generation, self._report, former)
             self._running = [one for one in self._running if one.is_alive()] + [fresh]
             self._current = fresh
         fresh.start()

@@ -11,6 +11,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from agent.core import linkadvice
 from agent.errors import LinkError
+from agent.ports import Will
 
 _LIST_OF_REVOKED = b"-----BEGIN X509 CRL-----"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -26,18 +27,17 @@ class MqttOptions:
     """How to reach a broker. `url` is mqtt://HOST[:PORT], or mqtts://HOST[:PORT] for TLS.
 
     `session_expiry_s` 0 asks for a clean session; above 0 the broker keeps subscriptions and
-    queued messages while we are away (MQTT 3.1.1: for as long as it likes). `will` is the topic
-    and payload that the broker publishes, retained, when the connection dies. `ca`, `cert` and
-    `key` are PEM files for TLS; without `ca` the system's authorities count, and a list of revoked
-    certificates (CRL) in that file counts too. A connection that is silent for twice `keepalive_s`
-    is given up.
+    queued messages while we are away (MQTT 3.1.1: for as long as it likes). `will` tells, at each
+    connection, what the broker publishes, retained, when that dies. `ca`, `cert` and `key` are PEM
+    files for TLS; without `ca` the system's authorities count, and a list of revoked certificates
+    (CRL) in that file counts too. A connection that is silent for twice `keepalive_s` is given up.
     """
 
     url: str
     client_id: str
     protocol: Literal["auto", "3.1.1", "5"] = "auto"
     subscriptions: tuple[str, ...] = ()
-    will: tuple[str, bytes] | None = None
+    will: Will | None = None
     session_expiry_s: int = 0
     keepalive_s: int = 12
     ca: Path | None = None

@@ -16,7 +16,12 @@ from tests.support.uplinked import IDENTITY, RECEIPTS, Pole
 def pole(tmp_path: Path) -> Iterator[Pole]:
     broker = VirtualBroker()
     outbox = outbox_of("n1", tmp_path / "o.db")
-    link = VirtualPublisher(broker, "n1", (RECEIPTS,))
+    voices = ["first key"]
+
+    def will() -> tuple[str, bytes]:
+        return f"{IDENTITY.topic}/status", voices[-1].encode()
+
+    link = VirtualPublisher(broker, IDENTITY.source, (RECEIPTS,), will)
     uplink = Uplink(
         IDENTITY,
         outbox,
@@ -24,8 +29,9 @@ def pole(tmp_path: Path) -> Iterator[Pole]:
         LOCATOR_KEYS,
         lambda backlog, connects: sealed_status("n1", backlog, connects),
         random.Random(1),
+        keyid=lambda: voices[-1],
     )
     listener = VirtualPublisher(broker, "locator", ("earshot/v1/#",), persistent=True)
     listener.connect()
-    yield Pole(broker, outbox, uplink, listener)
+    yield Pole(broker, outbox, uplink, listener, voices)
     outbox.close()

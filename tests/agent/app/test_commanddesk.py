@@ -37,12 +37,17 @@ class Trial:
 
 @dataclass
 class Room:
-    """One desk, the records it told, the replies and restarts it asked for."""
+    """One desk, the records it told, the replies and restarts it asked for.
+
+    The disk keeps each change of keys at once, unless `is_failing`.
+    """
 
     said: list = field(default_factory=list)
     replies: list = field(default_factory=list)
     restarts: list = field(default_factory=list)
     host_ns: int = 0
+    heirs: int = 0
+    is_failing: bool = False
 
     def __post_init__(self) -> None:
         operators = {OPERATOR.keyid: load_public_key(OPERATOR.public_key())}
@@ -50,12 +55,16 @@ class Room:
             CommandJudge(SOURCE, operators),
             sealer_of("n1"),
             Trial(),
-            lambda: change_to(signer_of("heir"), SOURCE, identity_of("n1").keyid),
+            self.hand_over,
             lambda *reply: self.replies.append(reply),
             self.restarts.append,
         )
         self.wait(0)
         self.wait(60 * NS_PER_S)
+
+    def hand_over(self):
+        self.heirs += not self.is_failing
+        return change_to(signer_of(f"heir {self.heirs}"), SOURCE, identity_of("n1").keyid)
 
     def wait(self, for_ns: int) -> None:
         self.host_ns += for_ns
@@ -103,6 +112,17 @@ def test_each_verb_does_its_one_thing_and_is_told() -> None:
         assert told[-1].outcome == "done"
         assert len(room.replies) == 1
         assert bool(room.restarts) == (verb == "set-config")
+
+
+def test_a_key_that_waits_for_the_disk_is_not_named_twice() -> None:
+    """Until the change of keys is kept, a second command of the kind fails and changes nothing."""
+    room = Room(is_failing=True)
+    assert room.take(sealed(room.command("rotate-key")), "rotate-key")[-1].outcome == "done"
+    (told,) = room.take(sealed(room.command("rotate-key")), "rotate-key")
+    assert told.outcome == "failed"
+    assert "once the disk can keep it" in told.reason
+    room.is_failing = False
+    assert room.take(sealed(room.command("rotate-key")), "rotate-key")[-1].outcome == "done"
 
 
 def test_a_command_is_obeyed_once() -> None:

@@ -60,6 +60,36 @@ def test_a_lost_connection_starts_all_over(pole: Pole) -> None:
     assert pole.counters.connects == 2
 
 
+def test_a_new_key_gets_a_connection_of_its_own(pole: Pole) -> None:
+    """After the replies are out it is made afresh, so that the last will is signed by the key in
+    force; nobody hears that the node is gone, and no record and no reply is lost."""
+    pole.append(40)
+    pole.run(0.3)
+    pole.uplink.reply("1" * 32, b"obeyed")
+    pole.voices.append("second key")
+    pole.run(2)
+    assert pole.counters.connects == 2
+    assert not pole.uplink.trouble
+    told = [event for event in pole.listener.poll() if isinstance(event, Message)]
+    assert [one.payload for one in told if "/reply/" in one.topic] == [b"obeyed"]
+    assert len({one.payload for one in told if "/event/" in one.topic}) == 40
+    assert b"second key" not in [one.payload for one in told]
+    pole.run(60)
+    assert pole.counters.connects == 2
+    pole.broker.cut(IDENTITY.source)
+    assert b"second key" in pole.heard("/status")
+
+
+def test_a_reply_that_the_broker_has_not_answered_keeps_the_connection(pole: Pole) -> None:
+    """A new key waits for it, and so does the fresh connection."""
+    pole.run(1)
+    pole.broker.drop_pubacks()
+    pole.uplink.reply("1" * 32, b"obeyed")
+    pole.voices.append("second key")
+    pole.run(5)
+    assert (pole.counters.connects, pole.heard("/reply/")) == (1, [b"obeyed"])
+
+
 def test_the_window_bounds_what_is_unanswered(pole: Pole) -> None:
     """Without PUBACKs no more than the window goes out, and the silence ends the connection."""
     pole.run(1)
