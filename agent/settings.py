@@ -38,6 +38,7 @@ __all__ = [
     "StoreSection",
     "TimeSection",
     "describe",
+    "faults_of_changes",
     "load",
     "parse",
 ]
@@ -95,7 +96,7 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(where, [f"is not TOML: {error}"]) from None
-    sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    sections = _sections()
     faults = list(_change(tables, changes or {}))
     faults += [
         _unknown(f"[{name}]", name, list(sections)) for name in tables if name not in sections
@@ -115,6 +116,15 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
     return Settings(**{name: sections[name](**values) for name, values in good.items()})
 
 
+def faults_of_changes(changes: Mapping[str, Any]) -> list[str]:
+    """One sentence for each of an operator's `changes` that no node takes, whatever its file."""
+    tables: dict[str, Any] = {}
+    faults = list(_change(tables, changes))
+    for name, table in tables.items():
+        faults += _check(name, _sections()[name], table)[1]
+    return faults
+
+
 def describe(field_type: Any) -> str:
     """The description in a setting's type: what a correct value is."""
     for part in get_args(field_type):
@@ -130,9 +140,24 @@ def _change(tables: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[str]
     for name, value in changes.items():
         section, _, key = name.partition(".")
         if name not in REMOTE:
-            yield f"{name[:80]} cannot be changed from afar, only {', '.join(sorted(REMOTE))}"
+            close = [] if _is_known(name) else get_close_matches(name, REMOTE, n=1)
+            hint = (
+                f": did you mean {close[0]!r}?" if close else f", only {', '.join(sorted(REMOTE))}"
+            )
+            yield f"{name[:80]} cannot be changed from afar{hint}"
         elif isinstance(table := tables.setdefault(section, {}), dict):
             table[key] = value
+
+
+def _sections() -> dict[str, Any]:
+    """The tables of a file, by name."""
+    return {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _is_known(name: str) -> bool:
+    table, _, key = name.partition(".")
+    section = _sections().get(table)
+    return section is not None and key in {field.name for field in msgspec.structs.fields(section)}
 
 
 def _check(

@@ -1,116 +1,16 @@
 """A node's whole way in, and out: with the commands of the README and the broker of config/."""
 
-import shutil
-import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
-from agent.adapters.keyfile import Ed25519FileSigner
-from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.records import Start, Stop
-from agent.core.units import rfc3339
-from simulator.locator import registry
-from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
-from simulator.locator.store import EventStore
-from tests.support.enrolled import Hut
 from tests.support.links import until
-from tests.support.mosquitto import PROGRAM, ShippedBroker, free_port
+from tests.support.mosquitto import PROGRAM
+from tests.support.town import Town, ended_of, told
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
-
-BROKER_FILES = ("ca.crt", "ca.crl", "broker.crt", "broker.key")
-RATE_HZ = 16_000
-
-
-def told(program: str, *words: str | Path) -> str:
-    """What a command prints when all goes well."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"{program}.cli.main", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-class Town:
-    """A registrar, a broker with its files, and one node that is not enrolled yet."""
-
-    def __init__(self, folder: Path) -> None:
-        self.office, self.broker_folder = folder / "registrar", folder / "broker"
-        self.broker_folder.mkdir()
-        port = free_port()
-        self.url = f"mqtts://127.0.0.1:{port}"
-        words = told("simulator", "registrar", "init", "--broker", self.url, "--dir", self.office)
-        self.registrar_words = words.split()[-1]
-        self.deliver_to_broker()
-        self.broker = ShippedBroker(self.broker_folder, port)
-        self.hut = Hut(folder / "n1", url=self.url)
-        sound = np.random.default_rng(7).normal(0, 300, RATE_HZ).astype(np.int16)
-        soundfile.write(self.hut.folder / "street.wav", sound, RATE_HZ)
-        lines = (
-            f'audio.source = "file:{self.hut.folder}/street.wav"',
-            'time.source = "sim"',
-            f'runtime.directory = "{self.hut.folder}/run"',
-            self.hut.config.read_text(),
-        )
-        self.hut.config.write_text("\n".join(lines))
-
-    def deliver_to_broker(self) -> None:
-        for name in BROKER_FILES:
-            shutil.copy(self.office / name, self.broker_folder)
-
-    def enrol(self) -> None:
-        """What technician and registrar do, and say to each other."""
-        request, config = self.hut.folder / "n1.request", ("--config", self.hut.config)
-        words = told("agent", "enrol", "request", "--out", request, *config).split()[-1]
-        heard = ("--fingerprint", words.replace("-", " "))
-        place = ("--at", "40.4406,-79.9959,251")
-        told("simulator", "registrar", "sign", request, *heard, *place, "--dir", self.office)
-        answer, trust = request.with_suffix(".response"), ("--registrar", self.registrar_words)
-        told("agent", "enrol", "install", answer, *trust, *config)
-
-    def node(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "agent.cli.main", "run", "--config", str(self.hut.config)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    @contextmanager
-    def locator(self) -> Iterator[tuple[EventStore, LocatorService]]:
-        """The locator as the user of that name, with what the registrar made for it."""
-        known = registry.load(self.office / "nodes.json")
-        signer = Ed25519FileSigner.load(self.office / "locator.pem")
-        options = MqttOptions(
-            url=self.url,
-            client_id="locator",
-            subscriptions=(EVENTS,),
-            session_expiry_s=SESSION_EXPIRY_S,
-            ca=self.office / "ca.crt",
-            cert=self.office / "locator.crt",
-            key=self.office / "locator.key",
-        )
-        with (
-            closing(EventStore(self.broker_folder / "locator.sqlite", known.keys, signer)) as store,
-            closing(MqttLink(options)) as link,
-        ):
-            yield store, LocatorService(store, link, known)
-
-    def unreceipted(self) -> int:
-        """How many records still wait in the node's store."""
-        with closing(sqlite3.connect(self.hut.folder / "store" / "outbox.sqlite")) as outbox:
-            return int(outbox.execute("SELECT count(*) FROM record").fetchone()[0])
 
 
 @pytest.fixture
@@ -118,16 +18,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
     one = Town(tmp_path)
     yield one
     one.broker.stop()
-
-
-def ended_of(node: subprocess.Popen[str], service: LocatorService) -> Callable[[], bool]:
-    """Whether `node` has ended; each time it is asked, the locator takes a step."""
-
-    def has_ended() -> bool:
-        service.step(time.monotonic_ns(), lambda: rfc3339(time.time_ns()))
-        return node.poll() is not None
-
-    return has_ended
 
 
 def test_an_enrolled_node_delivers_until_it_is_revoked(town: Town) -> None:

@@ -13,6 +13,7 @@ import agent
 from agent.errors import EarshotError
 
 INTERRUPTED = 130
+VERBS = ("ping", "report-now", "set-config", "rotate-key")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
+    _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
@@ -98,6 +100,43 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the envelopes, one a line")
     parser.set_defaults(module="replay")
+
+
+def _add_command(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", metavar="SITE/CELL/NODE")
+    parser.add_argument("verb", nargs="?", choices=VERBS, metavar="VERB", help=", ".join(VERBS))
+    parser.add_argument("changes", nargs="*", metavar="NAME=VALUE", help="for set-config")
+    parser.add_argument("--broker", metavar="URL", help="mqtts://HOST[:PORT] or mqtt://...")
+    parser.add_argument(
+        "--registry", required=True, type=Path, metavar="FILE", help="nodes.json of the registrar"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="operator.pem, which signs")
+    for name, told in (
+        ("ca", "the broker's authority"),
+        ("certificate", "ours, for a broker that asks for one"),
+        ("certificate-key", "the private key of that"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=told)
+    parser.add_argument(
+        "--handovers", type=Path, default=Path("earshot-handovers.jsonl"), metavar="FILE",
+        help="records by which nodes changed their keys; what is heard of them is added, and an "
+        "export may be (default: earshot-handovers.jsonl)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--expires", type=_positive, metavar="SECONDS",
+        help="how long it may be obeyed, at most 600 (default: 60, of a written one 600)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=_positive, default=10.0, metavar="SECONDS", help="(default: 10)"
+    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--dry-run", action="store_true", help="print the signed command, send nothing"
+    )
+    way.add_argument("--out", type=Path, metavar="FILE", help="write it, send nothing")
+    way.add_argument("--envelope", type=Path, metavar="FILE", help="send one that was written")
+    parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
+    parser.set_defaults(module="command")
 
 
 def _add_registrar(parser: argparse.ArgumentParser) -> None:
