@@ -1,12 +1,13 @@
 """A town as its people set it up: registrar, broker of config/, locator, and a node to enrol."""
 
+import io
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +15,27 @@ import soundfile
 
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.cli import main as agent_cli
 from agent.core.units import rfc3339
+from simulator.cli import main as simulator_cli
 from simulator.locator import registry
 from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
 from simulator.locator.store import EventStore
 from tests.support.enrolled import Hut
 from tests.support.mosquitto import ShippedBroker, free_port
 
+MAINS = {"agent": agent_cli.main, "simulator": simulator_cli.main}
 BROKER_FILES = ("ca.crt", "ca.crl", "broker.crt", "broker.key")
 RATE_HZ = 16_000
 
 
 def told(program: str, *words: str | Path) -> str:
     """What a command prints when all goes well."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"{program}.cli.main", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = MAINS[program](list(map(str, words)))
+    assert (code, err.getvalue()) == (0, "")
+    return out.getvalue()
 
 
 class Town:

@@ -1,0 +1,194 @@
+"""Orders to a node that hangs: the operator's tool, the broker of config/, the real daemon.
+
+In the quick form the daemon's patience is short (`tests.support.hasty`); the long one runs
+`earshot` as it is.
+"""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.cli import main as agent_cli
+from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
+from agent.core.commands import Command, seal_command
+from agent.core.envelope import load_registered_key, seal
+from agent.core.records import COMMAND_TYPE, Start, Status, parse
+from agent.core.units import NS_PER_S
+from agent.ports import Message, Sent
+from simulator.operating.voice import Voice, lines_of
+from tests.support.drafts import signer_of
+from tests.support.links import Collector
+from tests.support.mosquitto import PROGRAM
+from tests.support.street import NODE, TOPIC, Street
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
+
+SOURCE = "urn:earshot:town:north:n1"
+LONG = pytest.param(("agent.cli.main", 300.0), marks=pytest.mark.torture, id="as it is")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(("tests.support.hasty", 90.0), id="hasty"), LONG]
+)
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Street]:
+    """One street for all tests: each finds the node at work."""
+    program, seconds = request.param
+    one = Street(tmp_path_factory.mktemp("street"), program, seconds)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def street(shared: Street) -> Street:
+    shared.work()
+    return shared
+
+
+def voice_of(street: Street) -> Voice:
+    (row,) = json.loads((street.town.office / "nodes.json").read_bytes())
+    voice = Voice(SOURCE, load_registered_key(row["key"]))
+    voice.follow_all(lines_of(street.handovers))
+    return voice
+
+
+def command_for(source: str = SOURCE, life_s: int = 60, age_s: int = 0) -> Command:
+    issued_ns = time.time_ns() - age_s * NS_PER_S
+    return Command(
+        id=secrets.token_hex(16),
+        source=source,
+        verb="ping",
+        issued_utc_ns=str(issued_ns),
+        expires_utc_ns=str(issued_ns + life_s * NS_PER_S),
+        changes={},
+    )
+
+
+def test_ping_and_report_are_answered(street: Street) -> None:
+    """One line each, or JSON; and the node asked for a report tells its heartbeat."""
+    code, told = street.order("ping")
+    assert (code, bool(re.fullmatch(rf"{NODE} obeyed ping \(\d+\.\d s\)\n", told))) == (0, True), (
+        told
+    )
+    code, told = street.order("report-now", "--json")
+    answer = json.loads(told)
+    assert (code, answer["outcome"], answer["keyid"]) == (0, "done", voice_of(street).keyid)
+    street.until(
+        lambda: answer["id"] in [body.data.id for body in street.bodies(CommandOutcome)],
+        "the record of the report",
+    )
+
+
+def test_settings_are_tried_by_a_new_run_and_kept(street: Street) -> None:
+    """The run ends, the next one tries them, and when that has lasted they are kept."""
+    level = "debug" if not street.bodies(ConfigChange) else "info"
+    before = len(street.bodies(Start))
+    code, told = street.order("set-config", f"log.level={level}")
+    assert code == 0, told
+    assert f"it restarts to try log.level = {level}, and keeps that" in told
+    street.until(
+        lambda: (
+            [body.data.outcome for body in street.bodies(ConfigChange)][-2:] == ["trying", "kept"]
+        ),
+        "settings that are kept",
+    )
+    trying, kept = (body.data for body in street.bodies(ConfigChange)[-2:])
+    starts = street.bodies(Start)
+    assert (trying.after, kept.after) == (starts[-1].data.settings_sha256,) * 2
+    assert (starts[-1].data.reason, len(starts)) == ("clean", before + 1)
+
+
+def test_a_new_key_is_followed_by_all_and_signs_the_last_will(street: Street) -> None:
+    """By the tool, also later; by the locator; and what the broker says when the node dies."""
+    before = voice_of(street).keyid
+    code, told = street.order("rotate-key")
+    after = voice_of(street).keyid
+    assert (code, after in told, after != before) == (0, True, True), told
+    street.until(
+        lambda: after in [body.keyid for body in street.bodies(CommandOutcome)], "its records"
+    )
+    assert [body.data.keyid for body in street.bodies(KeyChange)][-1] == after
+    assert street.order("ping")[0] == 0
+
+    def is_strange_elsewhere() -> bool:
+        """To a tool that has not heard of the change, which is said again until receipted."""
+        nothing = street.folder / secrets.token_hex(4)
+        code, told = street.order("ping", "--handovers", nothing, "--timeout", "1")
+        return (code, f"not signed by its key {before}" in told) == (1, True)
+
+    street.until(is_strange_elsewhere, "an unknown key")
+    street.kill()
+    with street.link(f"{TOPIC}/status") as operator:
+        street.until(lambda: not _last_status(operator, street).online, "the last will")
+    assert street.store.chain_faults() == []
+
+
+def _last_status(operator: Collector, street: Street) -> Status:
+    """The latest one, which must be signed by the key in force."""
+    operator.wait(Message)
+    raw = operator.seen(Message)[-1].payload
+    return parse(voice_of(street).open(raw).payload, Status)
+
+
+def test_what_must_not_be_obeyed_is_refused_and_told_in_the_chain(
+    street: Street, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Late, misaddressed, unsigned, foreign and repeated ones: each leaves its reason in a record,
+    and the locator's export still verifies."""
+    raw = {
+        "expired": seal_command(command_for(age_s=120), street.operator),
+        "addressed to another node": seal_command(
+            command_for("urn:earshot:town:north:n2"), street.operator
+        ),
+        "signed by an operator, but malformed": seal(COMMAND_TYPE, b"{}", street.operator),
+        "not signed by an operator of this node": seal_command(command_for(), signer_of("thief")),
+    }
+    with street.link() as operator:
+        for envelope in (*raw.values(), b"ping"):
+            operator.publisher.publish(f"{TOPIC}/command/ping", envelope)
+        operator.wait(Sent, len(raw) + 1)
+    paper = street.folder / f"{secrets.token_hex(4)}.json"
+    code, told = street.order("ping", "--out", paper, sent=False)
+    assert (code, told.startswith(f"{paper}: ping for {NODE}, to be sent before ")) == (0, True)
+    assert street.order("--envelope", paper)[0] == 0
+    code, told = street.order("--envelope", paper)
+    assert (code, told) == (1, f"{NODE} refused ping: obeyed before\n")
+
+    expected = sorted([*raw, "not signed by an operator of this node", "obeyed before"])
+    street.until(lambda: sorted(reasons_of(street)[-len(expected) :]) == expected, "their reasons")
+    export = street.folder / "export.jsonl"
+    export.write_bytes(b"".join(raw + b"\n" for raw in street.store.envelopes()))
+    capsys.readouterr()
+    assert (
+        agent_cli.main(["verify", str(export), "--keys", f"{street.town.office}/nodes.json"]) == 0
+    )
+    assert "all of it holds" in capsys.readouterr().out
+
+
+def reasons_of(street: Street) -> list[str]:
+    told = (body.data for body in street.bodies(CommandOutcome))
+    return [one.reason for one in told if one.outcome == "refused" and "this run" not in one.reason]
+
+
+def test_only_the_operators_certificate_gives_orders(street: Street) -> None:
+    """The locator's gets one line and exit code 2, and the node hears nothing of it."""
+    code, told = street.order("ping", role="locator")
+    assert (code, told.count("\n")) == (2, 1)
+    assert told.startswith(f"earshot-sim: {street.town.url}: refused to take the command: Not auth")
+    assert "is it the operator's certificate?" in told
+
+
+def test_a_node_that_is_away_gives_no_reply(street: Street) -> None:
+    """Within the time that was given, with what is known of it, and exit code 1."""
+    street.kill()
+    code, told = street.order("ping", "--timeout", "2")
+    assert code == 1
+    assert told == (
+        f"no reply from {NODE} within 2 s: nobody listens for it at this broker: "
+        "it said last that it is offline\n"
+    )
