@@ -30,6 +30,13 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def filled_in(block: str) -> str:
+    """A block of shell with its variables put where they are used."""
+    for name, value in re.findall(r'^([A-Z]+)="([^"]*)"$', block, re.MULTILINE):
+        block = block.replace(f"${name}", " ".join(value.split()))
+    return block
+
+
 def defined_names() -> set[str]:
     """Every class, function, constant, field and method of the code."""
     names: set[str] = set()
@@ -79,11 +86,11 @@ def test_every_make_target_named_exists() -> None:
 
 def test_every_command_named_is_understood() -> None:
     """Each `earshot` and `earshot-sim` line parses with the real parsers."""
-    lines = [line for line in CODED.findall(README) if line.startswith("earshot")]
+    lines = [line for line in CODED.findall(README) if re.match("earshot(-sim)? ", line)]
     lines += [
         line.split("#")[0].split(">")[0].removesuffix(" 2")
         for block in blocks(README, "sh")
-        for line in block.splitlines()
+        for line in filled_in(block).splitlines()
         if line.startswith("earshot")
     ]
     assert len(lines) > 8

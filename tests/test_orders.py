@@ -19,15 +19,20 @@ from agent.core.envelope import load_registered_key, seal
 from agent.core.records import COMMAND_TYPE, Start, Status, parse
 from agent.core.units import NS_PER_S
 from agent.ports import Message, Sent
+from simulator.cli import main as cli
 from simulator.operating.voice import Voice, lines_of
 from tests.support.drafts import signer_of
 from tests.support.links import Collector
 from tests.support.mosquitto import PROGRAM
 from tests.support.street import NODE, TOPIC, Street
+from tests.test_docs import CHANCE as CHANCE_IN_WORDS
+from tests.test_docs import README, blocks, filled_in
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
 
+BROKER = "mqtts://broker.town:8883"
 SOURCE = "urn:earshot:town:north:n1"
+CHANCE = re.compile(CHANCE_IN_WORDS.pattern + r"|\d+\.\d s|[\d:]{8} UTC")
 LONG = pytest.param(("agent.cli.main", 300.0), marks=pytest.mark.torture, id="as it is")
 
 
@@ -84,55 +89,27 @@ def test_ping_and_report_are_answered(street: Street) -> None:
     )
 
 
-def test_settings_are_tried_by_a_new_run_and_kept(street: Street) -> None:
-    """The run ends, the next one tries them, and when that has lasted they are kept."""
-    level = "debug" if not street.bodies(ConfigChange) else "info"
+def test_orders_are_given_as_the_readme_says(
+    street: Street, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands, word for word but for the broker's address, and all lines that they print;
+    then the new settings are tried by a new run, and kept when that has lasted."""
+    monkeypatch.chdir(street.folder)
+    section = README.partition("## Give orders\n")[2]
+    shell, shown = blocks(section, "sh")[0], blocks(section, "text")[0]
     before = len(street.bodies(Start))
-    code, told = street.order("set-config", f"log.level={level}")
-    assert code == 0, told
-    assert f"it restarts to try log.level = {level}, and keeps that" in told
-    street.until(
-        lambda: (
-            [body.data.outcome for body in street.bodies(ConfigChange)][-2:] == ["trying", "kept"]
-        ),
-        "settings that are kept",
-    )
-    trying, kept = (body.data for body in street.bodies(ConfigChange)[-2:])
+    for line in filled_in(shell).splitlines():
+        if line.startswith("earshot-sim "):
+            _, *words = line.partition("#")[0].split()
+            cli.main([street.town.url if word == BROKER else word for word in words])
+    told = capsys.readouterr()
+    assert (CHANCE.sub("*", told.out), told.err) == (CHANCE.sub("*", shown), "")
+    street.until(lambda: len(street.bodies(ConfigChange)) == 2, "settings that are kept")
+    trying, kept = (body.data for body in street.bodies(ConfigChange))
     starts = street.bodies(Start)
+    assert (trying.outcome, kept.outcome) == ("trying", "kept")
     assert (trying.after, kept.after) == (starts[-1].data.settings_sha256,) * 2
     assert (starts[-1].data.reason, len(starts)) == ("clean", before + 1)
-
-
-def test_a_new_key_is_followed_by_all_and_signs_the_last_will(street: Street) -> None:
-    """By the tool, also later; by the locator; and what the broker says when the node dies."""
-    before = voice_of(street).keyid
-    code, told = street.order("rotate-key")
-    after = voice_of(street).keyid
-    assert (code, after in told, after != before) == (0, True, True), told
-    street.until(
-        lambda: after in [body.keyid for body in street.bodies(CommandOutcome)], "its records"
-    )
-    assert [body.data.keyid for body in street.bodies(KeyChange)][-1] == after
-    assert street.order("ping")[0] == 0
-
-    def is_strange_elsewhere() -> bool:
-        """To a tool that has not heard of the change, which is said again until receipted."""
-        nothing = street.folder / secrets.token_hex(4)
-        code, told = street.order("ping", "--handovers", nothing, "--timeout", "1")
-        return (code, f"not signed by its key {before}" in told) == (1, True)
-
-    street.until(is_strange_elsewhere, "an unknown key")
-    street.kill()
-    with street.link(f"{TOPIC}/status") as operator:
-        street.until(lambda: not _last_status(operator, street).online, "the last will")
-    assert street.store.chain_faults() == []
-
-
-def _last_status(operator: Collector, street: Street) -> Status:
-    """The latest one, which must be signed by the key in force."""
-    operator.wait(Message)
-    raw = operator.seen(Message)[-1].payload
-    return parse(voice_of(street).open(raw).payload, Status)
 
 
 def test_what_must_not_be_obeyed_is_refused_and_told_in_the_chain(
@@ -183,12 +160,36 @@ def test_only_the_operators_certificate_gives_orders(street: Street) -> None:
     assert "is it the operator's certificate?" in told
 
 
-def test_a_node_that_is_away_gives_no_reply(street: Street) -> None:
-    """Within the time that was given, with what is known of it, and exit code 1."""
+def test_a_new_key_is_followed_by_all_and_signs_the_last_will(street: Street) -> None:
+    """By the tool, also later; by the locator; and what the broker says when the node dies."""
+    before = voice_of(street).keyid
+    code, told = street.order("rotate-key")
+    after = voice_of(street).keyid
+    assert (code, after in told, after != before) == (0, True, True), told
+    street.until(
+        lambda: after in [body.keyid for body in street.bodies(CommandOutcome)], "its records"
+    )
+    assert [body.data.keyid for body in street.bodies(KeyChange)][-1] == after
+    assert street.order("ping")[0] == 0
     street.kill()
-    code, told = street.order("ping", "--timeout", "2")
+    with street.link(f"{TOPIC}/status") as operator:
+        street.until(lambda: not _last_status(operator, street).online, "the last will")
+    assert street.store.chain_faults() == []
+
+
+def _last_status(operator: Collector, street: Street) -> Status:
+    """The latest one, which must be signed by the key in force."""
+    operator.wait(Message)
+    raw = operator.seen(Message)[-1].payload
+    return parse(voice_of(street).open(raw).payload, Status)
+
+
+def test_a_node_that_is_away_gives_no_reply(shared: Street) -> None:
+    """That is told soon, with what is known of it, and exit code 1."""
+    shared.kill()
+    code, told = shared.order("ping", "--timeout", "60")
     assert code == 1
     assert told == (
-        f"no reply from {NODE} within 2 s: nobody listens for it at this broker: "
-        "it said last that it is offline\n"
+        f"no reply from {NODE}: nobody listens for it at this broker: the node is offline, by its "
+        "last word\n"
     )

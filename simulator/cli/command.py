@@ -127,7 +127,7 @@ def _as_text(
 ) -> None:
     node, answer = arguments.node, courier.answer
     if answer is None:
-        within = f" within {arguments.timeout:g} s" if not courier.lost else ""
+        within = "" if courier.is_over else f" within {arguments.timeout:g} s"
         told = f"no reply from {node}{within}: {_silence(courier)}"
     elif answer.reply.outcome == "done":
         told = f"{node} obeyed {order.verb} ({waited_s:.1f} s){_effect(order, answer, before)}"

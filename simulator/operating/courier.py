@@ -15,6 +15,7 @@ from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused,
 from simulator.operating.voice import Voice
 
 AGAIN_NS = 500 * NS_PER_MS
+MAX_REFUSALS = 2  # by a broker where nobody listens, of a node that is offline by its own word
 MAX_HELD = 16
 _NOBODY = "No matching subscribers"
 
@@ -50,7 +51,7 @@ class Courier:
         self._reply_topic, self._key_topic, self._status_topic = subscriptions(command)
         self.is_up = self._is_taken = False
         self._send_at_ns: int | None = None
-        self._token = 0
+        self._token = self._refusals = 0
         self._held: list[bytes] = []
         self._status: bytes | None = None
         self.lost = ""
@@ -60,7 +61,8 @@ class Courier:
     @property
     def is_over(self) -> bool:
         """True when nothing more is to come."""
-        return self.answer is not None or bool(self.lost)
+        is_away = self._refusals > MAX_REFUSALS and self._is_online() is False
+        return self.answer is not None or bool(self.lost) or is_away
 
     def step(self, now_ns: int) -> None:
         """One turn at monotonic time `now_ns`. Raises LinkError where the broker is of no use."""
@@ -101,7 +103,7 @@ class Courier:
             case Refused(token, reason) if token == self._token:
                 if not reason.startswith(_NOBODY):
                     raise LinkError(f"refused to take the command: {reason}")
-                self._send_at_ns = now_ns + AGAIN_NS
+                self._send_at_ns, self._refusals = now_ns + AGAIN_NS, self._refusals + 1
             case Message(topic, payload) if topic == self._status_topic:
                 self._status = payload
             case Message(topic, payload) if topic == self._key_topic:
@@ -133,14 +135,18 @@ class Courier:
                 return
 
     def _presence(self) -> str:
-        """What its last status says, if it signed that with the key we know."""
         if self._status is None:
             return "the node has never been at this broker"
+        is_online = self._is_online()
+        if is_online is None:
+            return "the node's status is not signed by the key we know"
+        return f"the node is {'online' if is_online else 'offline'}, by its last word"
+
+    def _is_online(self) -> bool | None:
+        """What its last status says; None if there is none, signed by the key we know."""
         try:
-            opened = self._voice.open(self._status)
-            if opened.payload_type != STATUS_TYPE:
-                return "its status is none"
-            is_online = parse(opened.payload, Status).online
+            opened = self._voice.open(self._status or b"")
+            is_status = opened.payload_type == STATUS_TYPE
+            return parse(opened.payload, Status).online if is_status else None
         except RecordError:
-            return "its status is not signed by the key we know"
-        return f"it said last that it is {'online' if is_online else 'offline'}"
+            return None

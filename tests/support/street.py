@@ -29,10 +29,11 @@ class Street:
         folder.mkdir(exist_ok=True)
         self.town, self.folder, self._program = Town(folder, seconds), folder, program
         self.town.enrol()
-        self.handovers = folder / "handovers.jsonl"
+        self.handovers = folder / "earshot-handovers.jsonl"
         self._open = ExitStack()
         self.store, self._locator = self._open.enter_context(self.town.locator())
         self.process: subprocess.Popen[str] | None = None
+        self.until(lambda: self._locator.is_listening, "the locator")
 
     def close(self) -> None:
         self.kill()
