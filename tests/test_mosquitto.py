@@ -127,6 +127,24 @@ def test_nobody_speaks_or_hears_in_anothers_place(city: City) -> None:
     assert heard(spy) == []
 
 
+def test_an_operator_commands_and_hears_who_replies_and_by_which_key(city: City) -> None:
+    """Of what nodes say only replies, changes of keys and status come; nothing is said for them."""
+    node = city.member("town/north/n7", "earshot/v1/town/north/n7/command/+")
+    operator = city.member("operator", "earshot/v1/+/+/+/#")
+    for tail in ("event/impulse", "event/heartbeat", "clip/1", "event/key", "reply/1", "status"):
+        node.publisher.publish(f"earshot/v1/town/north/n7/{tail}", tail.encode())
+    until(lambda: len(heard(operator)) == 3, "what an operator may hear")
+    operator.publisher.publish("earshot/v1/town/north/n7/command/ping", b"do")
+    until(lambda: heard(node), "the command")
+    time.sleep(0.3)
+    assert [payload for _, payload in heard(operator)] == [b"event/key", b"reply/1", b"status"]
+    for tail in ("receipt", "event/key", "status", "reply/1"):
+        liar = city.member("operator")  # afresh: Mosquitto hangs up after a refusal
+        liar.publisher.publish(f"earshot/v1/town/north/n7/{tail}", b"forged")
+        liar.wait(Refused)
+    assert [payload for _, payload in heard(node)] == [b"do"]
+
+
 def test_a_stolen_client_id_is_of_no_use(city: City) -> None:
     """The certificate names the session: the victim stays connected."""
     cert = city.authority.issue("town/north/n4")

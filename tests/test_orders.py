@@ -152,14 +152,6 @@ def reasons_of(street: Street) -> list[str]:
     return [one.reason for one in told if one.outcome == "refused" and "this run" not in one.reason]
 
 
-def test_only_the_operators_certificate_gives_orders(street: Street) -> None:
-    """The locator's gets one line and exit code 2, and the node hears nothing of it."""
-    code, told = street.order("ping", role="locator")
-    assert (code, told.count("\n")) == (2, 1)
-    assert told.startswith(f"earshot-sim: {street.town.url}: refused to take the command: Not auth")
-    assert "is it the operator's certificate?" in told
-
-
 def test_a_new_key_is_followed_by_all_and_signs_the_last_will(street: Street) -> None:
     """By the tool, also later; by the locator; and what the broker says when the node dies."""
     before = voice_of(street).keyid
@@ -193,3 +185,11 @@ def test_a_node_that_is_away_gives_no_reply(shared: Street) -> None:
         f"no reply from {NODE}: nobody listens for it at this broker: the node is offline, by its "
         "last word\n"
     )
+
+
+def test_only_the_operators_certificate_gives_orders(shared: Street) -> None:
+    """The locator's gets one line and exit code 2. (It also takes the locator's place.)"""
+    code, told = shared.order("ping", role="locator")
+    assert (code, told.count("\n")) == (2, 1)
+    assert told.startswith(f"earshot-sim: {shared.town.url}: refused to take the command: Not auth")
+    assert "is it the operator's certificate?" in told
