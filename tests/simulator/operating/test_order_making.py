@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.commands import CommandJudge, Now, Obeyed, seal_command
@@ -75,6 +75,7 @@ def test_settings_that_no_node_takes_are_told_before_anything_is_sent(pairs, tol
     assert told in str(refused.value)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=4))
 def test_no_words_make_it_stumble(pairs) -> None:
     """Whatever is typed is a change of settings or an error for a person."""
