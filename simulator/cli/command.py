@@ -17,6 +17,7 @@ from agent.core.commands import Command, seal_command
 from agent.core.envelope import MAX_ENVELOPE_BYTES
 from agent.core.units import rfc3339
 from agent.errors import LinkError
+from simulator.cli.arguments import tls_files
 from simulator.locator import registry
 from simulator.locator.registry import Station
 from simulator.operating.courier import Answer, Courier, subscriptions
@@ -98,15 +99,11 @@ def _send(arguments: argparse.Namespace, station: Station, order: Command, envel
 def _options(arguments: argparse.Namespace, order: Command) -> MqttOptions:
     if not arguments.broker:
         raise OrderError("--broker URL is missing: where the node's messages go")
-    if bool(arguments.certificate) != bool(arguments.certificate_key):
-        raise OrderError("--certificate and --certificate-key belong together: give both")
     return MqttOptions(
         url=arguments.broker,
         client_id=f"earshot-operator-{order.id}",
         subscriptions=subscriptions(order),
-        ca=arguments.ca,
-        cert=arguments.certificate,
-        key=arguments.certificate_key,
+        **tls_files(arguments),
     )
 
 

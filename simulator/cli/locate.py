@@ -16,6 +16,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.units import rfc3339
 from agent.errors import LinkError
 from agent.ports import Connected, Lost
+from simulator.cli.arguments import TlsFiles, tls_files
 from simulator.cli.screen import printed
 from simulator.locator import registry
 from simulator.locator.incident import Incident
@@ -32,7 +33,8 @@ def command(arguments: argparse.Namespace) -> int:
     """Locate until stopped, or for so many seconds."""
     known = registry.load(arguments.registry)
     signer = _signer(arguments.key)
-    _check_broker(arguments.broker)
+    tls = tls_files(arguments)
+    _check_broker(arguments.broker, tls)
     with closing(EventStore(arguments.store, known.keys, signer)) as store:
         _introduce(signer, known, arguments.broker)
         wake = threading.Event()
@@ -41,6 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
             client_id=f"earshot-locator-{signer.keyid}",
             subscriptions=(EVENTS,),
             session_expiry_s=SESSION_EXPIRY_S,
+            **tls,
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
             service = LocatorService(store, link, known)
@@ -86,10 +89,11 @@ def _signer(path: Path) -> Ed25519FileSigner:
     return Ed25519FileSigner.load(path) if path.exists() else Ed25519FileSigner.create(path)
 
 
-def _check_broker(url: str) -> None:
+def _check_broker(url: str, tls: TlsFiles) -> None:
     """Connect once and leave. Raises LinkError if there is no broker to speak to."""
     answered = threading.Event()
-    options = MqttOptions(url=url, client_id=f"earshot-probe-{time.time_ns() % 10**9}")
+    client_id = f"earshot-probe-{time.time_ns() % 10**9}"
+    options = MqttOptions(url=url, client_id=client_id, **tls)
     with closing(MqttLink(options, wakeup=answered.set)) as link:
         link.connect()
         deadline_s = time.monotonic() + _FIRST_ANSWER_S

@@ -11,6 +11,17 @@ from pathlib import Path
 
 import agent
 from agent.errors import EarshotError
+from simulator.cli.arguments import (
+    add_broker,
+    add_outputs,
+    add_tls,
+    count,
+    names,
+    place,
+    point,
+    positive,
+    seed,
+)
 
 INTERRUPTED = 130
 VERBS = ("ping", "report-now", "set-config", "rotate-key")
@@ -58,28 +69,31 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="virtual: no broker, deterministic; fast: a real broker, sound as fast as it can be "
         "heard; live: everything in real time (default: fast)",
     )
-    _add_broker(parser)
-    _add_outputs(parser)
+    add_broker(parser)
+    add_outputs(parser)
     parser.set_defaults(module="run")
 
 
 def _add_livefire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DATASET_DIR")
     parser.add_argument(
-        "--positions", type=_names, metavar="FP1,FP2", help="only these firing positions"
+        "--positions", type=names, metavar="FP1,FP2", help="only these firing positions"
     )
-    parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--seed", type=seed, default=1, metavar="N", help="(default: 1)")
     parser.add_argument(
         "--blank", action="store_true", help="null control: every excerpt becomes background"
     )
     parser.add_argument("--mode", choices=("virtual", "fast"), default="fast")
-    _add_broker(parser)
-    _add_outputs(parser)
+    add_broker(parser)
+    add_outputs(parser)
     parser.set_defaults(module="livefire")
 
 
 def _add_locate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
+    )
+    add_tls(parser)
     parser.add_argument("--registry", required=True, type=Path, metavar="FILE")
     for name, default in (("store", "earshot-locator.sqlite"), ("key", "earshot-locator.pem")):
         parser.add_argument(
@@ -87,14 +101,14 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
             help=f"made if absent (default: {default})",
         )  # fmt: skip
     parser.add_argument(
-        "--for", type=_positive, dest="for_s", metavar="SECONDS", help="(default: until stopped)"
+        "--for", type=positive, dest="for_s", metavar="SECONDS", help="(default: until stopped)"
     )
     parser.set_defaults(module="locate")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="one channel, WAV or FLAC")
-    parser.add_argument("--at", required=True, type=_place, metavar="LAT,LON", help="WGS 84")
+    parser.add_argument("--at", required=True, type=place, metavar="LAT,LON", help="WGS 84")
     parser.add_argument(
         "--start", metavar="UTC", help="of its first sample, 2026-03-14T21:00:00Z (default: now)"
     )
@@ -111,23 +125,18 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
         "--registry", required=True, type=Path, metavar="FILE", help="nodes.json of the registrar"
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="operator.pem, which signs")
-    for name, told in (
-        ("ca", "the broker's authority"),
-        ("certificate", "ours, for a broker that asks for one"),
-        ("certificate-key", "the private key of that"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=told)
+    add_tls(parser)
     parser.add_argument(
         "--handovers", type=Path, default=Path("earshot-handovers.jsonl"), metavar="FILE",
         help="records by which nodes changed their keys; what is heard of them is added, and an "
         "export may be (default: earshot-handovers.jsonl)",
     )  # fmt: skip
     parser.add_argument(
-        "--expires", type=_positive, metavar="SECONDS",
+        "--expires", type=positive, metavar="SECONDS",
         help="how long it may be obeyed, at most 600 (default: 60, of a written one 600)",
     )  # fmt: skip
     parser.add_argument(
-        "--timeout", type=_positive, default=10.0, metavar="SECONDS", help="(default: 10)"
+        "--timeout", type=positive, default=10.0, metavar="SECONDS", help="(default: 10)"
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
@@ -148,9 +157,9 @@ def _add_registrar(parser: argparse.ArgumentParser) -> None:
     )
     sign = verbs.add_parser("sign", help="answer a node's request")
     sign.add_argument("request", type=Path, metavar="REQUEST")
-    sign.add_argument("--at", type=_point, metavar="LAT,LON,HEIGHT_M", help="WGS 84, if new")
+    sign.add_argument("--at", type=point, metavar="LAT,LON,HEIGHT_M", help="WGS 84, if new")
     sign.add_argument(
-        "--sigma-m", type=_positive, default=1.0, metavar="M", help="of that (default: 1)"
+        "--sigma-m", type=positive, default=1.0, metavar="M", help="of that (default: 1)"
     )
     trust = sign.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="WORDS", help="as read at the node (default: asks)")
@@ -179,7 +188,7 @@ def _add_registrar(parser: argparse.ArgumentParser) -> None:
 def _add_clocks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="SCENARIO", help="(default: all quick ones)")
     parser.add_argument(
-        "--seeds", type=_seed, default=100, metavar="N", help="pooled seeds (default: 100)"
+        "--seeds", type=seed, default=100, metavar="N", help="pooled seeds (default: 100)"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
     parser.set_defaults(module="clocks")
@@ -187,75 +196,13 @@ def _add_clocks(parser: argparse.ArgumentParser) -> None:
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="holds a manifest.csv")
-    parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--seed", type=seed, default=1, metavar="N", help="(default: 1)")
     parser.add_argument(
-        "--embeddings", type=_count, default=5, metavar="N",
+        "--embeddings", type=count, default=5, metavar="N",
         help="streets that each clip is heard in (default: 5)",
     )  # fmt: skip
-    _add_outputs(parser)
+    add_outputs(parser)
     parser.set_defaults(module="corpus")
-
-
-def _add_broker(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--broker", choices=("auto", "mosquitto", "nats"), default="auto", help="(default: auto)"
-    )
-
-
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
-    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with a map")
-
-
-def _names(text: str) -> frozenset[str]:
-    names = frozenset(filter(None, text.split(",")))
-    if not names:
-        raise argparse.ArgumentTypeError("names nothing")
-    return names
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-    return value
-
-
-def _point(text: str) -> tuple[float, float, float]:
-    place, _, height = text.rpartition(",")
-    latitude, longitude = _place(place)
-    try:
-        height_m = float(height)
-    except ValueError:
-        height_m = float("nan")
-    if not -500.0 <= height_m <= 9_000.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LON,HEIGHT_M")
-    return latitude, longitude, height_m
-
-
-def _place(text: str) -> tuple[float, float]:
-    try:
-        latitude, longitude = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LON in degrees") from None
-    if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not on Earth")
-    return latitude, longitude
 
 
 if __name__ == "__main__":

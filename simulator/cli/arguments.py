@@ -1,0 +1,105 @@
+"""Arguments that several commands of `earshot-sim` share, and what their values must be.
+
+A value that cannot be is told in one line by argparse; what a file holds is not looked at here.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TypedDict
+
+from agent.errors import LinkError
+
+
+class TlsFiles(TypedDict):
+    """The files of `add_tls`, by the names that MqttOptions has for them."""
+
+    ca: Path | None
+    cert: Path | None
+    key: Path | None
+
+
+def add_broker(parser: argparse.ArgumentParser) -> None:
+    """Which broker to start for a run."""
+    parser.add_argument(
+        "--broker", choices=("auto", "mosquitto", "nats"), default="auto", help="(default: auto)"
+    )
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Where the figures and the page go."""
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with a map")
+
+
+def names(text: str) -> frozenset[str]:
+    """Names with commas between."""
+    found = frozenset(filter(None, text.split(",")))
+    if not found:
+        raise argparse.ArgumentTypeError("names nothing")
+    return found
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
+
+
+def point(text: str) -> tuple[float, float, float]:
+    """WGS 84 latitude and longitude in degrees, height in metres."""
+    where, _, height = text.rpartition(",")
+    latitude, longitude = place(where)
+    try:
+        height_m = float(height)
+    except ValueError:
+        height_m = float("nan")
+    if not -500.0 <= height_m <= 9_000.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LON,HEIGHT_M")
+    return latitude, longitude, height_m
+
+
+def place(text: str) -> tuple[float, float]:
+    """WGS 84 latitude and longitude in degrees."""
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LON in degrees") from None
+    if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not on Earth")
+    return latitude, longitude
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """What a broker with mutual TLS asks for."""
+    for name, told in (
+        ("ca", "the broker's authority"),
+        ("certificate", "ours, for a broker that asks for one"),
+        ("certificate-key", "the private key of that"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=told)
+
+
+def tls_files(arguments: argparse.Namespace) -> TlsFiles:
+    """What `add_tls` was given. Raises LinkError for half a pair."""
+    if bool(arguments.certificate) != bool(arguments.certificate_key):
+        raise LinkError("--certificate and --certificate-key belong together: give both")
+    return TlsFiles(ca=arguments.ca, cert=arguments.certificate, key=arguments.certificate_key)
