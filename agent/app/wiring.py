@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from agent.adapters.host import (
     SystemVitals,
     kernel_discipline,
 )
-from agent.adapters.keyfile import EvidenceKeyFile, load_public_key_file
+from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
@@ -36,6 +36,7 @@ from agent.adapters.statefile import StateFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
+from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import seal_status
@@ -47,7 +48,7 @@ from agent.core.records import Identity
 from agent.core.succession import change_to
 from agent.core.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from agent.errors import StoreError
+from agent.errors import StoreError, TokenError
 from agent.ports import AudioSource, HostClock, TimeReference
 from agent.settings import AudioSection, Settings, StoreSection, TimeSection
 
@@ -58,8 +59,16 @@ BYTES_PER_MB = 1024 * 1024
 @contextmanager
 def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     """The daemon of one run; leaving the context frees all it holds. Raises EarshotError."""
+    with (
+        evidence_key(trial.settings.keys.evidence) as evidence,
+        _assemble(trial, evidence) as daemon,
+    ):
+        yield daemon
+
+
+@contextmanager
+def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
     clock, settings = SystemClock(), trial.settings
-    evidence = EvidenceKeyFile(Path(settings.keys.evidence))
     locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
         site=settings.node.site,
@@ -70,6 +79,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     )
     sealer = Sealer(identity, evidence.signer, evidence)
     status_topic, wake = f"{identity.topic}/status", threading.Event()
+    will = seal_status(sealer, online=False)
     source = _microphone(settings.audio, clock)
     references = _references(settings.time, clock)
     outbox = _outbox(settings.store, sealer)
@@ -84,7 +94,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
             cert=_path(settings.broker.certificate),
             key=_path(settings.broker.certificate_key),
             subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
-            will=(status_topic, seal_status(sealer, online=False)),
+            will=(status_topic, will),
         ),
         wakeup=wake.set,
     )
@@ -135,7 +145,9 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
             try:
                 yield daemon
             finally:  # a clean good-bye silences the last will, so its words are said here
-                link.publish(status_topic, seal_status(sealer, online=False), retain=True)
+                with suppress(TokenError):
+                    will = seal_status(sealer, online=False)
+                link.publish(status_topic, will, retain=True)
     finally:
         if daemon.stop_recorded:  # else the next start must read 'unclean'
             outbox.close()

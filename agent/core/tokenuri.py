@@ -61,7 +61,9 @@ def parse_token_uri(text: str) -> TokenUri:
     )
 
 
-def _parts(parts: list[str], known: frozenset[str], plain: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+def _parts(
+    parts: list[str], known: frozenset[str], plain: re.Pattern[str]
+) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
     for part in parts:
         name, _, value = part.partition("=")
@@ -75,7 +77,7 @@ def _parts(parts: list[str], known: frozenset[str], plain: re.Pattern[str]) -> I
         if name in seen:
             raise TokenError(f"pkcs11: URI says {name}= twice: once will do")
         if not plain.fullmatch(value):
-            raise TokenError(f"pkcs11: URI has an empty {name}=, or letters in it to be written %XX")
+            raise TokenError(f"pkcs11: URI has an empty {name}=, or letters to be written %XX")
         seen.add(name)
         yield name, _decoded(name, value)
 

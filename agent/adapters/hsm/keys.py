@@ -1,26 +1,22 @@
-"""Which key of a token signs, and which one follows: labels, key pairs and their change.
+"""Which key of a token signs, and which one follows.
 
-The private key labelled LABEL signs; the one labelled LABEL.next will. Its public half is the
-object with the same CKA_ID. A pair is made as LABEL.new and gets its name when it is whole, so
-that a power cut leaves nothing that could be taken for a key. Private halves are made in the
-token, sensitive and not extractable. Reaching the token is `session`'s matter.
+The private key labelled LABEL signs; the one labelled LABEL.next will, once the store says so.
+How pairs are made and renamed is `pairs`' matter, and reaching the token is `session`'s.
 """
 
 import logging
-import os
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from agent.adapters.hsm import pairs
+from agent.adapters.hsm.pairs import Pair
 from agent.adapters.hsm.session import Token
-from agent.core.envelope import key_id, load_public_key, raw_public_key
+from agent.core.envelope import key_id, raw_public_key
 from agent.core.tokenuri import TokenUri
-from agent.errors import KeyFileError, TokenError
+from agent.errors import TokenError
 
 if TYPE_CHECKING:
     from pkcs11 import Session
@@ -28,17 +24,6 @@ if TYPE_CHECKING:
 Which = Literal["there", "new", "either"]
 
 log = logging.getLogger("earshot")
-
-_CURVE = b"\x13\x0cedwards25519"  # EC_PARAMS: PrintableString, as PKCS#11 3.0 names it
-_POINT_HEADS = (b"", b"\x04\x20", b"\x03\x21\x00")  # bare, OCTET STRING, BIT STRING
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A key pair of the token, by its CKA_ID and its public half."""
-
-    id: bytes
-    public: Ed25519PublicKey
 
 
 class TokenSigner:
@@ -64,9 +49,9 @@ class TokenSigner:
         return self.pair.public.public_bytes(Encoding.PEM, spki).decode()
 
     def sign(self, message: bytes) -> bytes:
-        """64-byte Ed25519 signature over `message`, which has been verified. Raises TokenError.
+        """64-byte Ed25519 signature over `message`, verified. Raises TokenError.
 
-        A token that was changed for another, or is broken, must not put into the chain what
+        A token that is broken, or another one of the same name, must not put into the chain what
         nobody can verify.
         """
         signature = self._token.use(partial(self._sign, message))
@@ -74,7 +59,7 @@ class TokenSigner:
             self.pair.public.verify(signature, message)
         except InvalidSignature:
             raise TokenError(
-                f"{self._token} signs wrongly for key {self._keyid}: put the node's own token back"
+                f"{self._token} signs wrongly for key {self._keyid}: put the node's own back"
             ) from None
         return signature
 
@@ -82,7 +67,7 @@ class TokenSigner:
         from pkcs11 import Mechanism
 
         if self._held is None or self._held[0] is not session:
-            self._held = session, _private_of(session, self.pair.id, self._token)
+            self._held = session, pairs.private_of(session, self.pair)
         signature: bytes = self._held[1].sign(message, mechanism=Mechanism.EDDSA)
         return signature
 
@@ -95,14 +80,13 @@ class EvidenceToken:
     """
 
     def __init__(self, uri: TokenUri, which: Which = "there") -> None:
-        self._token, self._label = Token(uri), uri.object
+        self._token, self._label, self._next = Token(uri), uri.object, f"{uri.object}.next"
         self._heir: TokenSigner | None = None
         try:
-            pair = self._token.use(partial(self._take, which))
+            self.signer = TokenSigner(self._token, self._token.use(partial(self._take, which)))
         except BaseException:
             self._token.close()
             raise
-        self.signer = TokenSigner(self._token, pair)
 
     def close(self) -> None:
         """Log out of the token."""
@@ -121,153 +105,36 @@ class EvidenceToken:
         """
         if keyid == self.signer.keyid:
             return self.signer
-        heir = self._heir
-        if heir is None:
-            pair = self._token.use(lambda session: self._find(session, self._next))
-            heir = TokenSigner(self._token, pair) if pair else None
+        heir = self._heir or self._found_heir()
         if heir is None or heir.keyid != keyid:
             return None
         self.signer, self._heir = heir, None
         try:
             self._token.use(self._settle)
         except TokenError as error:
-            log.error("%s: old key not yet replaced by the key %s: %s", self._token, keyid, error)
+            log.error("not yet replaced by the key %s: %s", keyid, error)
         return heir
 
-    @property
-    def _next(self) -> str:
-        return f"{self._label}.next"
+    def _found_heir(self) -> TokenSigner | None:
+        pair = self._token.use(lambda session: pairs.find(session, self._next))
+        return TokenSigner(self._token, pair) if pair else None
 
     def _take(self, which: Which, session: "Session") -> Pair:
-        pair = self._find(session, self._label)
-        if pair is None and (pair := self._find(session, self._next)):
-            _name(session, pair, self._label, self._token)  # a change that a power cut left
+        pair = pairs.find(session, self._label)
+        if pair is None and (pair := pairs.find(session, self._next)):
+            pairs.name(session, pair, self._label)  # a power cut came while it took over
         if pair and which == "new":
-            raise TokenError(
-                f"{self._token} holds a key {self._label} already; a key is never overwritten"
-            )
+            raise TokenError(f"holds a key {self._label} already; a key is never overwritten")
         if pair is None and which == "there":
             raise TokenError(
-                f"{self._token} holds no key {self._label}: make it with `earshot enrol request` "
-                "or `earshot key new`"
+                f"holds no key {self._label}: make it with `earshot enrol request` or "
+                "`earshot key new`"
             )
-        return pair or self._make(session, self._label)
+        return pair or pairs.make(session, self._label)
 
     def _take_heir(self, session: "Session") -> Pair:
         self._settle(session)
-        return self._find(session, self._next) or self._make(session, self._next)
+        return pairs.find(session, self._next) or pairs.make(session, self._next)
 
     def _settle(self, session: "Session") -> None:
-        """The key that signs has LABEL to itself; whatever had it before is destroyed."""
-        from pkcs11 import Attribute
-
-        pair = self.signer.pair
-        if _private_of(session, pair.id, self._token)[Attribute.LABEL] == self._label:
-            return
-        for old in _privates(session, {Attribute.LABEL: self._label}):
-            old_id = old[Attribute.ID]
-            old.destroy()
-            for half in _publics(session, old_id):
-                half.destroy()
-        _name(session, pair, self._label, self._token)
-
-    def _find(self, session: "Session", label: str) -> Pair | None:
-        from pkcs11 import Attribute
-
-        found = _privates(session, {Attribute.LABEL: label})
-        if len(found) > 1:
-            raise TokenError(f"{self._token} holds {len(found)} keys {label}: rename all but one")
-        if not found:
-            return None
-        key_id_in_token = found[0][Attribute.ID]
-        halves = _publics(session, key_id_in_token) if key_id_in_token else []
-        if len(halves) != 1:
-            raise TokenError(
-                f"{self._token}: key {label} has {len(halves)} public halves with its CKA_ID: "
-                "give it one, and an id of its own"
-            )
-        return Pair(key_id_in_token, self._public(halves[0], label))
-
-    def _make(self, session: "Session", label: str) -> Pair:
-        """A fresh pair of that label, in the token on return."""
-        from pkcs11 import Attribute, KeyType, Mechanism
-
-        fresh = f"{self._label}.new"
-        _sweep(session, fresh)
-        curve = {Attribute.EC_PARAMS: _CURVE}
-        parameters = session.create_domain_parameters(KeyType.EC_EDWARDS, curve, local=True)
-        public, _ = parameters.generate_keypair(
-            id=os.urandom(8),
-            label=fresh,
-            store=True,
-            mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
-            public_template={Attribute.PRIVATE: False},
-            private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
-        )
-        pair = Pair(public[Attribute.ID], self._public(public, fresh))
-        _name(session, pair, label, self._token)
-        os.sync()  # a token in software keeps its keys in files, and leaves syncing to others
-        return pair
-
-    def _public(self, half: Any, label: str) -> Ed25519PublicKey:
-        from pkcs11 import Attribute, KeyType
-
-        if half.key_type is KeyType.EC_EDWARDS:
-            point: bytes = half[Attribute.EC_POINT]
-            for head in _POINT_HEADS:
-                if point.startswith(head) and len(point) == len(head) + 32:
-                    with suppress(KeyFileError):
-                        return load_public_key(point[len(head) :])
-        raise TokenError(f"{self._token}: key {label} is not Ed25519: make one for evidence")
-
-
-def _name(session: "Session", pair: Pair, label: str, token: Token) -> None:
-    """Both halves get `label`; the private one, which counts, last and in one step."""
-    from pkcs11 import Attribute
-
-    private = _private_of(session, pair.id, token)
-    for half in _publics(session, pair.id):
-        half[Attribute.LABEL] = label
-    private[Attribute.LABEL] = label
-
-
-def _sweep(session: "Session", fresh: str) -> None:
-    """Destroy what a power cut left of pairs that were never whole."""
-    from pkcs11 import Attribute
-
-    for private in _privates(session, {Attribute.LABEL: fresh}):
-        for half in _publics(session, private[Attribute.ID]):
-            half.destroy()
-        private.destroy()
-    for half in _objects(session, "PUBLIC_KEY", {Attribute.LABEL: fresh}):
-        if not _privates(session, {Attribute.ID: half[Attribute.ID]}):
-            half.destroy()
-
-
-def _private_of(session: "Session", id_in_token: bytes, token: Token) -> Any:
-    from pkcs11 import Attribute
-
-    found = _privates(session, {Attribute.ID: id_in_token})
-    if len(found) != 1:
-        raise TokenError(
-            f"{token} holds {len(found)} keys of id {id_in_token.hex()}, which signs: "
-            "put the node's own token back"
-        )
-    return found[0]
-
-
-def _privates(session: "Session", wanted: dict[Any, Any]) -> list[Any]:
-    return _objects(session, "PRIVATE_KEY", wanted)
-
-
-def _publics(session: "Session", id_in_token: bytes) -> list[Any]:
-    from pkcs11 import Attribute
-
-    return _objects(session, "PUBLIC_KEY", {Attribute.ID: id_in_token})
-
-
-def _objects(session: "Session", kind: str, wanted: dict[Any, Any]) -> list[Any]:
-    """All of that class, read to the end: a search left open would block the session."""
-    from pkcs11 import Attribute, ObjectClass
-
-    return list(session.get_objects({Attribute.CLASS: ObjectClass[kind], **wanted}))
+        pairs.take_over(session, self.signer.pair, self._label)

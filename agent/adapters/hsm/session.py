@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agent.core.tokenuri import TokenUri
 from agent.errors import TokenError
@@ -43,31 +43,36 @@ class Token:
         return f"token {self._uri.token}"
 
     def use(self, work: Callable[["pkcs11.Session"], _Made]) -> _Made:
-        """What `work` makes of a session; it runs again where the session turns out to be dead.
+        """What `work` makes of a session; it runs again where an open one turns out to be dead.
 
-        Raises TokenError.
+        Raises TokenError: where `work` does, with the token's name before it.
         """
         with _ONE_AT_A_TIME:
-            pkcs11 = _binding()
             if self._session is not None:
-                try:
+                with suppress(_binding().PKCS11Error, TokenError):
                     return work(self._session)
-                except pkcs11.PKCS11Error:  # unplugged meanwhile, or logged out by another
-                    self._drop()
-            try:
-                self._session = self._open()
-                return work(self._session)
-            except pkcs11.PKCS11Error as error:
-                self._drop()
-                detail = " ".join(f"{type(error).__name__} {error}".split())
-                raise TokenError(
-                    f"{self} fails ({detail}): see that it is plugged in and what serves it runs"
-                ) from None
+                self._drop()  # unplugged meanwhile, or logged out by another
+            return self._use_fresh(work)
 
     def close(self) -> None:
         """Log out. The next use would log in again."""
         with _ONE_AT_A_TIME:
             self._drop()
+
+    def _use_fresh(self, work: Callable[["pkcs11.Session"], _Made]) -> _Made:
+        binding = _binding()
+        try:
+            self._session = self._open()
+            try:
+                return work(self._session)
+            except TokenError as error:
+                raise TokenError(f"{self} {error}") from None
+        except binding.PKCS11Error as error:
+            self._drop()
+            detail = " ".join(f"{type(error).__name__} {error}".split())
+            raise TokenError(
+                f"{self} fails ({detail}): see that it is plugged in and what serves it runs"
+            ) from None
 
     def _drop(self) -> None:
         if self._session is not None:
@@ -119,7 +124,7 @@ class Token:
             raise TokenError(f"{self}: {len(found)} have that name: add serial= to the URI")
         return found[0]
 
-    def _seen(self, library: "pkcs11.lib") -> list["pkcs11.Token"]:
+    def _seen(self, library: Any) -> list["pkcs11.Token"]:
         serial = self._uri.serial
         return [
             token
@@ -129,6 +134,7 @@ class Token:
 
 
 def _binding() -> ModuleType:
+    """python-pkcs11, which most nodes do without."""
     try:
         import pkcs11
     except ImportError:
@@ -138,7 +144,7 @@ def _binding() -> ModuleType:
     return pkcs11
 
 
-def _module(path: str) -> "pkcs11.lib":
+def _module(path: str) -> Any:
     import pkcs11
 
     try:
