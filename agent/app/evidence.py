@@ -10,14 +10,14 @@ from typing import Literal, Protocol
 
 from agent.adapters.hsm import EvidenceToken
 from agent.adapters.keyfile import Ed25519FileSigner, EvidenceKeyFile
+from agent.core.succession import Heir
 from agent.core.tokenuri import is_token_uri, parse_token_uri
-from agent.ports import Signer
 
 Which = Literal["there", "new", "either"]
 
 
-class EvidenceSigner(Signer, Protocol):
-    """A signer that shows its public half to people."""
+class EvidenceSigner(Heir, Protocol):
+    """A Signer that shows its public half to people."""
 
     def public_pem(self) -> str:
         """The public key as SubjectPublicKeyInfo in PEM."""

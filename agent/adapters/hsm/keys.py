@@ -122,7 +122,7 @@ class EvidenceToken:
     def _take(self, which: Which, session: "Session") -> Pair:
         pair = pairs.find(session, self._label)
         if pair is None and (pair := pairs.find(session, self._next)):
-            pairs.name(session, pair, self._label)  # a power cut came while it took over
+            pairs.take_over(session, pair, self._label)  # a power cut came into that
         if pair and which == "new":
             raise TokenError(f"holds a key {self._label} already; a key is never overwritten")
         if pair is None and which == "there":

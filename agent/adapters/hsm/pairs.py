@@ -53,7 +53,7 @@ def make(session: "Session", label: str) -> Pair:
     from pkcs11 import Attribute, KeyType, Mechanism
 
     fresh = f"{label}.new"
-    _sweep(session, fresh)
+    _destroy(session, fresh)
     curve = {Attribute.EC_PARAMS: _CURVE}
     parameters = session.create_domain_parameters(KeyType.EC_EDWARDS, curve, local=True)
     public, private = parameters.generate_keypair(
@@ -65,11 +65,11 @@ def make(session: "Session", label: str) -> Pair:
         private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
     )
     if not private[Attribute.SENSITIVE] or private[Attribute.EXTRACTABLE]:
-        _sweep(session, fresh)
+        _destroy(session, fresh)
         raise TokenError("makes keys that can be taken out of it: use another")
     pair = Pair(public.id, _public_key(public, fresh))
     name(session, pair, label)
-    os.sync()  # a token in software keeps its keys in files, and leaves syncing to others
+    _sync()
     return pair
 
 
@@ -90,7 +90,9 @@ def take_over(session: "Session", pair: Pair, label: str) -> None:
     if private_of(session, pair)[Attribute.LABEL] == label:
         return
     _destroy(session, label)
+    _sync()  # never two of one name, not even after a power cut
     name(session, pair, label)
+    _sync()
 
 
 def private_of(session: "Session", pair: Pair) -> Any:
@@ -105,6 +107,11 @@ def private_of(session: "Session", pair: Pair) -> Any:
     return found[0]
 
 
+def _sync() -> None:
+    """A token in software keeps its keys in files, and leaves syncing to others."""
+    os.sync()
+
+
 def _public_key(half: Any, label: str) -> Ed25519PublicKey:
     from pkcs11 import Attribute, KeyType
 
@@ -117,24 +124,17 @@ def _public_key(half: Any, label: str) -> Ed25519PublicKey:
     raise TokenError(f"holds a key {label} that is not Ed25519: make one for evidence")
 
 
-def _sweep(session: "Session", fresh: str) -> None:
-    """Destroy what a power cut left of pairs that were never whole."""
-    from pkcs11 import Attribute
-
-    _destroy(session, fresh)
-    for half in _objects(session, "PUBLIC_KEY", {Attribute.LABEL: fresh}):
-        if not _objects(session, "PRIVATE_KEY", {Attribute.ID: half.id}):
-            half.destroy()
-
-
 def _destroy(session: "Session", label: str) -> None:
-    """All private keys of that label, and their public halves."""
+    """All pairs of that label, and the public halves of it that a power cut left alone."""
     from pkcs11 import Attribute
 
     for private in _objects(session, "PRIVATE_KEY", {Attribute.LABEL: label}):
         halves = _publics(session, private.id)
         private.destroy()
         for half in halves:
+            half.destroy()
+    for half in _objects(session, "PUBLIC_KEY", {Attribute.LABEL: label}):
+        if not _objects(session, "PRIVATE_KEY", {Attribute.ID: half.id}):
             half.destroy()
 
 

@@ -111,11 +111,11 @@ class Token:
     def _find(self) -> "pkcs11.Token":
         """The token in its slot. A module may have to begin anew to see what was plugged in."""
         library = _module(self._uri.module_path)
-        is_fresh = not self._was_lost
-        if self._was_lost:
-            library.reinitialize()
-        found = self._seen(library)
-        if not found and is_fresh:
+        found: list[pkcs11.Token] = []
+        if not self._was_lost:
+            with suppress(_binding().PKCS11Error):
+                found = self._seen(library)
+        if not found:
             library.reinitialize()
             found = self._seen(library)
         if not found:
