@@ -148,4 +148,15 @@ def _objects(session: "Session", kind: str, wanted: dict[Any, Any]) -> list[Any]
     """All of that class, read to the end: a search left open would block the session."""
     from pkcs11 import Attribute, ObjectClass
 
+    _check_alive(session)
     return list(session.get_objects({Attribute.CLASS: ObjectClass[kind], **wanted}))
+
+
+def _check_alive(session: "Session") -> None:
+    """PKCS11Error where token or session have gone: harmless here, while in a search the binding
+    would complain a second time, from a destructor."""
+    from pkcs11 import FunctionNotSupported, RandomNoRNG
+
+    session.token.slot.get_token()
+    with suppress(FunctionNotSupported, RandomNoRNG):
+        session.generate_random(64)

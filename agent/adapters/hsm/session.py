@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agent.core.tokenuri import TokenUri
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     import pkcs11
 
 MAX_PIN_BYTES = 256
+
+# PKCS11Error, or plainly this where a module was not begun: each a return value of the module.
+Failure = RuntimeError
 
 _Made = TypeVar("_Made")
 _Version = tuple[int, int]
@@ -49,7 +51,7 @@ class Token:
         """
         with _ONE_AT_A_TIME:
             if self._session is not None:
-                with suppress(_binding().PKCS11Error, TokenError):
+                with suppress(Failure, TokenError):
                     return work(self._session)
                 self._drop()  # unplugged meanwhile, or logged out by another
             return self._use_fresh(work)
@@ -60,14 +62,13 @@ class Token:
             self._drop()
 
     def _use_fresh(self, work: Callable[["pkcs11.Session"], _Made]) -> _Made:
-        binding = _binding()
         try:
             self._session = self._open()
             try:
                 return work(self._session)
             except TokenError as error:
                 raise TokenError(f"{self} {error}") from None
-        except binding.PKCS11Error as error:
+        except Failure as error:
             self._drop()
             detail = " ".join(f"{type(error).__name__} {error}".split())
             raise TokenError(
@@ -76,16 +77,17 @@ class Token:
 
     def _drop(self) -> None:
         if self._session is not None:
-            with suppress(RuntimeError):  # PKCS11Error: there may be nobody to say good-bye to
+            with suppress(Failure):  # there may be nobody to say good-bye to
                 self._session.close()
             self._session, self._was_lost = None, True
 
     def _open(self) -> "pkcs11.Session":
+        token = self._find()  # first: it tells a person where the binding is missing
         import pkcs11
 
-        token = self._find()
+        locked = TokenError(f"{self} is locked by wrong PINs: unlock it with its SO PIN")
         if token.flags & pkcs11.TokenFlag.USER_PIN_LOCKED:
-            raise TokenError(f"{self} is locked by wrong PINs: unlock it with its SO PIN")
+            raise locked
         if token.flags & pkcs11.TokenFlag.USER_PIN_FINAL_TRY:
             raise TokenError(
                 f"{self} takes one more PIN before it locks itself: log in by hand with the right "
@@ -98,6 +100,8 @@ class Token:
             return token.open(rw=True, user_pin=pin)
         except pkcs11.UserAlreadyLoggedIn:  # by this process
             return token.open(rw=True)
+        except pkcs11.PinLocked:
+            raise locked from None
         except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
             self._refused = version
             self._refuse()
@@ -113,7 +117,7 @@ class Token:
         library = _module(self._uri.module_path)
         found: list[pkcs11.Token] = []
         if not self._was_lost:
-            with suppress(_binding().PKCS11Error):
+            with suppress(Failure):
                 found = self._seen(library)
         if not found:
             library.reinitialize()
@@ -133,23 +137,16 @@ class Token:
         ]
 
 
-def _binding() -> ModuleType:
-    """python-pkcs11, which most nodes do without."""
+def _module(path: str) -> Any:
     try:
         import pkcs11
     except ImportError:
         raise TokenError(
             "a key in a token needs python-pkcs11: install Earshot with the extra hsm"
         ) from None
-    return pkcs11
-
-
-def _module(path: str) -> Any:
-    import pkcs11
-
     try:
         return pkcs11.lib(path)
-    except pkcs11.PKCS11Error as error:
+    except Failure as error:
         detail = str(error).rpartition(f"{path}: ")[2] or type(error).__name__
         raise TokenError(
             f"{path}: no PKCS#11 module that works ({detail}): install and configure it, or "
