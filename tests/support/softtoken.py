@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+PLACES = ("/usr/lib/softhsm", "/usr/lib64/pkcs11", "/usr/lib/pkcs11", "/usr/local/lib/softhsm")
+FOUND = [module for place in PLACES if (module := Path(place) / "libsofthsm2.so").exists()]
+MODULE = FOUND[0] if FOUND else Path(PLACES[0]) / "libsofthsm2.so"
 SOURCE = Path(__file__).with_name("token.c")
 PIN = "493817"
 
@@ -21,7 +23,7 @@ def missing() -> str:
     """Why there can be no token here; empty where there can."""
     if importlib.util.find_spec("pkcs11") is None:
         return "python-pkcs11 is not installed"
-    if not MODULE.exists() or not shutil.which("softhsm2-util"):
+    if not FOUND or not shutil.which("softhsm2-util"):
         return "softhsm2 is not installed"
     return ""
 
@@ -73,19 +75,20 @@ class SoftToken:
         self._away.rename(self._tokens)
 
     def stand_in_front(self) -> None:
-        """From now on by `token.c`."""
+        """From now on by `token.c`, and a SoftHSM2 of its own: this process may have one open."""
         if not shutil.which("gcc"):
             pytest.skip("gcc is not installed")
         self.module = self.directory / "token.so"
         words = ["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", self.module, SOURCE]
         subprocess.run([*words, "-ldl"], check=True)
-        self.env |= {"TOKEN_MODULE": str(MODULE), "TOKEN_WORLD": str(self.directory)}
+        own = shutil.copy(MODULE, self.directory)
+        self.env |= {"TOKEN_MODULE": str(own), "TOKEN_WORLD": str(self.directory)}
 
     def begin_anew(self) -> Any:
         """SoftHSM2 looks what tokens there are when it begins; its library."""
         import pkcs11
 
-        library = pkcs11.lib(str(MODULE))
+        library = pkcs11.lib(str(self.module))
         library.reinitialize()
         return library
 

@@ -22,8 +22,7 @@ struct token_info { /* CK_TOKEN_INFO up to its flags */
     ulong_t flags;
 };
 
-enum { INITIALIZE = 0, FINALIZE = 1, TOKEN_INFO = 6, LOGIN = 18, DESTROY = 22, SET_VALUE = 25, SIGN = 43, MAKE_PAIR = 59 };
-enum { NOT_INITIALIZED = 0x190, ALREADY_INITIALIZED = 0x191 };
+enum { TOKEN_INFO = 6, LOGIN = 18, DESTROY = 22, SET_VALUE = 25, SIGN = 43, MAKE_PAIR = 59 };
 enum { PIN_INCORRECT = 0xa0, PIN_LOCKED = 0xa4, MOST_TRIES = 3 };
 enum { COUNT_LOW = 1 << 16, FINAL_TRY = 1 << 17, LOCKED = 1 << 18 };
 
@@ -57,17 +56,6 @@ static void change(void) {
     const char *dies_at = getenv("TOKEN_DIES_AT");
     if (dies_at && ++changes == atoi(dies_at))
         _exit(9);
-}
-
-/* The other module may be in use in this process without us. */
-static ulong_t initialize(void *arguments) {
-    ulong_t answer = real->at[INITIALIZE](arguments);
-    return answer == ALREADY_INITIALIZED ? 0 : answer;
-}
-
-static ulong_t finalize(void *reserved) {
-    ulong_t answer = real->at[FINALIZE](reserved);
-    return answer == NOT_INITIALIZED ? 0 : answer;
 }
 
 static ulong_t token_info(ulong_t slot, struct token_info *info) {
@@ -121,8 +109,6 @@ ulong_t C_GetFunctionList(struct functions **list) {
     if (!get || get(&real))
         return 5; /* CKR_GENERAL_ERROR */
     memcpy(&ours, real, sizeof ours);
-    ours.at[INITIALIZE] = initialize;
-    ours.at[FINALIZE] = finalize;
     ours.at[TOKEN_INFO] = token_info;
     ours.at[LOGIN] = login;
     ours.at[DESTROY] = destroy;
