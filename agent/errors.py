@@ -5,6 +5,7 @@
     ├── AudioError         the microphone or a sound file
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
+    ├── TokenError         a key in a security token
     ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
     ├── ExportError        a file of exported records
@@ -42,6 +43,10 @@ class TimeError(EarshotError):
 
 class KeyFileError(EarshotError):
     """A key file is missing, unreadable, of the wrong kind or open to others."""
+
+
+class TokenError(EarshotError):
+    """A security token, or the key in it, is missing, locked or fails; or its URI is wrong."""
 
 
 class StateError(EarshotError):

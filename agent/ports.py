@@ -62,7 +62,7 @@ class HostVitals(Protocol):
 
 
 class Signer(Protocol):
-    """The node's evidence key. The private half never leaves the adapter."""
+    """The node's evidence key, for any thread. The private half never leaves the adapter."""
 
     @property
     def keyid(self) -> str:
@@ -72,7 +72,7 @@ class Signer(Protocol):
         """The 32 raw bytes of the Ed25519 public key."""
 
     def sign(self, message: bytes) -> bytes:
-        """64-byte Ed25519 signature over `message`."""
+        """64-byte Ed25519 signature over `message`. TokenError where a token fails."""
 
 
 class Outbox(Protocol):

@@ -176,7 +176,7 @@ class KeysSection(Section, frozen=True, kw_only=True):
         Text,
         Meta(
             description="file of the key that signs, made by `earshot enrol request` or "
-            "`earshot key new`"
+            "`earshot key new`; or the pkcs11: URI of one in a security token"
         ),
     ] = "/var/lib/earshot/evidence.pem"
     locator_public: Annotated[

@@ -14,7 +14,8 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from agent.errors import SettingsError
+from agent.core.tokenuri import is_token_uri, parse_token_uri
+from agent.errors import SettingsError, TokenError
 from agent.sections import (
     MAX_RATE_HZ,
     MIN_RATE_HZ,
@@ -182,6 +183,11 @@ def _check(
 def _contradictions(tables: dict[str, dict[str, Any]]) -> Iterator[str]:
     """What no single value shows."""
     time, audio, broker = tables["time"], tables["audio"], tables["broker"]
+    if is_token_uri(key := tables["keys"].get("evidence", "")):
+        try:
+            parse_token_uri(key)
+        except TokenError as error:
+            yield f"keys.evidence: {error}"
     source = time.get("source")
     if source == "nmea" and not time.get("receiver"):
         yield 'time.source = "nmea" needs time.receiver: the serial device of the receiver'

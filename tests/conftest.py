@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.enrolled import Hut, Office
+from tests.support.softtoken import SoftToken
 
 
 @pytest.fixture
@@ -17,3 +18,21 @@ def office(tmp_path: Path) -> Office:
 def hut(tmp_path: Path) -> Hut:
     """A node that has not asked yet."""
     return Hut(tmp_path / "n1")
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SoftToken:
+    """A security token that this process, and those it starts, can use; or a skip."""
+    made = SoftToken(tmp_path / "token")
+    for name, value in made.env.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def stern_token(token: SoftToken, monkeypatch: pytest.MonkeyPatch) -> SoftToken:
+    """One that counts wrong PINs and then locks itself, and that can be told to lie or to die."""
+    token.stand_in_front()
+    for name, value in token.env.items():
+        monkeypatch.setenv(name, value)
+    return token

@@ -15,7 +15,7 @@ from agent.core.changes import MAX_REASON_LETTERS, CommandOutcome, ConfigChange,
 from agent.core.commands import Command, CommandJudge, Now, Obeyed, Order, Refused, Reply, Value
 from agent.core.records import REPLY_TYPE, Data, Heartbeat
 from agent.core.units import NS_PER_S
-from agent.errors import EarshotError, SettingsError
+from agent.errors import EarshotError, SettingsError, TokenError
 
 RESTART = "restart: new settings on trial"
 REFUSALS = 10
@@ -136,7 +136,9 @@ class CommandDesk:
             reason=outcome.reason,
             keyid=outcome.keyid,
         )
-        self._post(outcome.id, self._sealer.seal_message(REPLY_TYPE, msgspec.json.encode(reply)))
+        with suppress(TokenError):  # nothing can be signed now: the chain will tell
+            sealed = self._sealer.seal_message(REPLY_TYPE, msgspec.json.encode(reply))
+            self._post(outcome.id, sealed)
 
     def _may_tell(self, host_ns: int) -> bool:
         fresh = (host_ns - self._refilled_ns) // REFUSAL_NS

@@ -10,13 +10,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import agent
 from agent.adapters.filing import read_file, replace_files, write_new_file
 from agent.adapters.hardware import hardware
-from agent.adapters.keyfile import Ed25519FileSigner, TlsFileKey, load_public_key_file
+from agent.adapters.keyfile import TlsFileKey, load_public_key_file
 from agent.adapters.knowntime import KnownTime
+from agent.app.evidence import evidence_key
 from agent.core.enrolment import (
     MAX_BYTES,
     Earliest,
@@ -59,7 +59,7 @@ class Enrolment:
     def __init__(self, settings: Settings) -> None:
         self._node, self._keys = settings.node, settings.keys
         self._ca, self._certificate, self._tls_key = _tls_files(settings)
-        self._evidence = Path(settings.keys.evidence)
+        self._evidence = settings.keys.evidence
         store = Path(settings.store.directory)
         self._known_utc = store / "known-utc"
         self._request = store / "enrolment-request.json"
@@ -76,18 +76,18 @@ class Enrolment:
         if out.exists():
             raise EnrolmentError(f"{out}: exists already: move it away, or name another with --out")
         _make_directory(self._request.parent)
-        evidence = _own(self._evidence, Ed25519FileSigner)
-        request = EnrolmentRequest(
-            site=self._node.site,
-            cell=self._node.cell,
-            node=self._node.id,
-            nonce=secrets.token_hex(16),
-            key=base64.b64encode(evidence.public_key()).decode(),
-            csr=_own(self._tls_key, TlsFileKey).csr(common_name),
-            hardware=hardware(),
-            software=agent.__version__,
-        )
-        sealed = seal_request(request, evidence)
+        with evidence_key(self._evidence, "either") as evidence:
+            request = EnrolmentRequest(
+                site=self._node.site,
+                cell=self._node.cell,
+                node=self._node.id,
+                nonce=secrets.token_hex(16),
+                key=base64.b64encode(evidence.signer.public_key()).decode(),
+                csr=_own(self._tls_key).csr(common_name),
+                hardware=hardware(),
+                software=agent.__version__,
+            )
+            sealed = seal_request(request, evidence.signer)
         replace_files({self._request: sealed})
         write_new_file(out, sealed + b"\n")
         return Asked(request, fingerprint(open_request(sealed)[1]))
@@ -121,11 +121,11 @@ class Enrolment:
         if not self._request.exists():
             raise EnrolmentError("answers a request of another node: here none was made")
         request, _ = open_request(read_file(self._request, MAX_BYTES))
-        evidence = Ed25519FileSigner.load(self._evidence)
-        if evidence.public_key() != raw_public_key(request.evidence_key()):
-            raise EnrolmentError(
-                "registers an evidence key that is no longer this node's: make a new request"
-            )
+        with evidence_key(self._evidence) as evidence:
+            if evidence.signer.public_key() != raw_public_key(request.evidence_key()):
+                raise EnrolmentError(
+                    "registers an evidence key that is no longer this node's: make a new request"
+                )
         tls = TlsFileKey.load(self._tls_key).public_key()
         check_response(response, request, tls, self._earliest(clock))
         if self._response.exists():
@@ -177,8 +177,5 @@ def _make_directory(path: Path) -> None:
         raise EnrolmentError(f"{path}: cannot be made: {error.strerror}") from None
 
 
-_Key = TypeVar("_Key", Ed25519FileSigner, TlsFileKey)
-
-
-def _own(path: Path, kind: type[_Key]) -> _Key:
-    return kind.load(path) if path.exists() else kind.create(path)
+def _own(path: Path) -> TlsFileKey:
+    return TlsFileKey.load(path) if path.exists() else TlsFileKey.create(path)

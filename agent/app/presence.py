@@ -1,10 +1,13 @@
 """The signed word of whether a node is there, for the retained status and the last will."""
 
+from contextlib import suppress
+
 import msgspec
 
 import agent
 from agent.core.chain import Sealer
 from agent.core.records import STATUS_TYPE, Status
+from agent.errors import TokenError
 
 
 def seal_status(sealer: Sealer, online: bool, backlog: int = 0, connects: int = 0) -> bytes:
@@ -19,3 +22,20 @@ def seal_status(sealer: Sealer, online: bool, backlog: int = 0, connects: int = 
         software=agent.__version__,
     )
     return sealer.seal_message(STATUS_TYPE, msgspec.json.encode(status))
+
+
+class LastWill:
+    """What is said when the node goes, sealed afresh at each call with the key then in force.
+
+    While the key is away (a token pulled out) the words last sealed serve.
+    """
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._topic = f"{sealer.identity.topic}/status"
+        self._words = seal_status(sealer, online=False)
+
+    def __call__(self) -> tuple[str, bytes]:
+        with suppress(TokenError):
+            self._words = seal_status(self._sealer, online=False)
+        return self._topic, self._words

@@ -8,6 +8,7 @@ is, the publisher port does the talking. What commands say is for others; here t
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,7 +19,7 @@ from agent.core.envelope import open_envelope
 from agent.core.records import RECEIPT_TYPE, Identity, Receipt, parse
 from agent.core.retry import BackOff, doubling
 from agent.core.units import NS_PER_S
-from agent.errors import MalformedRecord, RecordError
+from agent.errors import MalformedRecord, RecordError, TokenError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 
 SILENCE_NS = 25 * NS_PER_S
@@ -183,7 +184,7 @@ class Uplink:
         self._refusal = ""
         self._open_window, self._feed_at_ns = self._window, 0
         self._told_backlog: int | None = None
-        self._told_ns = 0
+        self._tell_at_ns = 0
 
     def _lose(self, reason: str, now_ns: int) -> None:
         if self._link == "down":
@@ -285,11 +286,11 @@ class Uplink:
     def _tell_status(self, now_ns: int) -> None:
         """At once on a new connection, later only when the backlog has changed markedly."""
         backlog, told = self._outbox.backlog(), self._told_backlog
-        if told is not None and (
-            now_ns < self._told_ns + STATUS_PERIOD_NS
-            or abs(backlog - told) < max(self._window, told // 2)
-        ):
+        is_news = told is None or abs(backlog - told) >= max(self._window, told // 2)
+        if not is_news or now_ns < self._tell_at_ns:
             return
-        payload = self._seal_status(backlog, self.counters.connects)
-        self._publisher.publish(f"{self._topic}/status", payload, retain=True)
-        self._told_backlog, self._told_ns = backlog, now_ns
+        self._tell_at_ns = now_ns + STATUS_PERIOD_NS
+        with suppress(TokenError):  # nothing can be signed now: told again in a while
+            payload = self._seal_status(backlog, self.counters.connects)
+            self._publisher.publish(f"{self._topic}/status", payload, retain=True)
+            self._told_backlog = backlog

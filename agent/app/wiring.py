@@ -25,7 +25,7 @@ from agent.adapters.host import (
     SystemVitals,
     kernel_discipline,
 )
-from agent.adapters.keyfile import EvidenceKeyFile, load_public_key_file
+from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
@@ -36,9 +36,10 @@ from agent.adapters.statefile import StateFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
+from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
-from agent.app.presence import seal_status
+from agent.app.presence import LastWill, seal_status
 from agent.app.uplink import Uplink
 from agent.core.chain import Sealer
 from agent.core.commands import CommandJudge
@@ -58,8 +59,16 @@ BYTES_PER_MB = 1024 * 1024
 @contextmanager
 def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     """The daemon of one run; leaving the context frees all it holds. Raises EarshotError."""
+    with (
+        evidence_key(trial.settings.keys.evidence) as evidence,
+        _assemble(trial, evidence) as daemon,
+    ):
+        yield daemon
+
+
+@contextmanager
+def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
     clock, settings = SystemClock(), trial.settings
-    evidence = EvidenceKeyFile(Path(settings.keys.evidence))
     locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
         site=settings.node.site,
@@ -69,7 +78,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
         boot=secrets.token_hex(16),
     )
     sealer = Sealer(identity, evidence.signer, evidence)
-    status_topic, wake = f"{identity.topic}/status", threading.Event()
+    will, wake = LastWill(sealer), threading.Event()
     source = _microphone(settings.audio, clock)
     references = _references(settings.time, clock)
     outbox = _outbox(settings.store, sealer)
@@ -84,7 +93,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
             cert=_path(settings.broker.certificate),
             key=_path(settings.broker.certificate_key),
             subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
-            will=lambda: (status_topic, seal_status(sealer, online=False)),
+            will=will,
         ),
         wakeup=wake.set,
     )
@@ -136,7 +145,7 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
             try:
                 yield daemon
             finally:  # a clean good-bye silences the last will, so its words are said here
-                link.publish(status_topic, seal_status(sealer, online=False), retain=True)
+                link.publish(*will(), retain=True)
     finally:
         if daemon.stop_recorded:  # else the next start must read 'unclean'
             outbox.close()

@@ -1,7 +1,6 @@
 """`earshot key new` and `earshot key show`: the node's evidence key."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 
@@ -14,14 +13,13 @@ def add_commands(commands: Any) -> None:
         ("show", False, "show the public half of a private key"),
     ):
         parser = verbs.add_parser(verb, help=told)
-        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument("key", metavar="FILE", help="or the pkcs11: URI of a key in a token")
         parser.set_defaults(command=_key, make=make)
 
 
 def _key(arguments: argparse.Namespace) -> int:
-    from agent.adapters.keyfile import Ed25519FileSigner
+    from agent.app.evidence import evidence_key
 
-    open_key = Ed25519FileSigner.create if arguments.make else Ed25519FileSigner.load
-    signer = open_key(arguments.file)
-    print(f"keyid: {signer.keyid}\n{signer.public_pem().strip()}")
+    with evidence_key(arguments.key, "new" if arguments.make else "there") as key:
+        print(f"keyid: {key.signer.keyid}\n{key.signer.public_pem().strip()}")
     return 0

@@ -34,19 +34,22 @@ def earshot(*words: str | Path) -> subprocess.CompletedProcess[str]:
 class Pole:
     """One node's directory: key, settings, recording and store.
 
-    The recording is noise, with a blast every `blast_every_s`; none where that is 0.
+    The recording is noise, with a blast every `blast_every_s`; none where that is 0. `evidence`
+    is the setting of that name; a file of the directory where it is empty.
     """
 
     home: Path
     url: str
     seconds: float = 1.0
     blast_every_s: float = 0.0
+    evidence: str = ""
     config: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.config = self.home / "node.toml"
         self.public = self.home / "node.pub.pem"
-        self.public.write_text(earshot("key", "new", self.home / "node.pem").stdout)
+        self.evidence = self.evidence or str(self.home / "node.pem")
+        self.public.write_text(earshot("key", "new", self.evidence).stdout)
         noise = np.random.default_rng(7).normal(0, 300, round(self.seconds * RATE_HZ))
         sound = noise / 32_768
         for onset in self.blasts:
@@ -60,7 +63,7 @@ class Pole:
             broker.url = "{self.url}"
             store.directory = "{self.home / "store"}"
             [keys]
-            evidence = "{self.home / "node.pem"}"
+            evidence = "{self.evidence}"
             locator_public = ["{self.public}"]
             """
         )

@@ -23,7 +23,7 @@ from agent.core.chain import Head, Sealed, Sealer, draft_of
 from agent.core.changes import KeyChange
 from agent.core.losses import Rollback, Shed
 from agent.core.records import Draft, Receipt
-from agent.errors import ForgedRecord, StoreError
+from agent.errors import ForgedRecord, StoreError, TokenError
 
 PreviousRun = Literal["new-store", "clean", "unclean"]
 
@@ -145,7 +145,10 @@ class SqliteOutbox:
         return sealed if is_kept else None
 
     def _add(self, db: sqlite3.Connection, draft: Draft) -> Sealed:
-        sealed = self._sealer.seal(draft, rows.head(db))
+        try:
+            sealed = self._sealer.seal(draft, rows.head(db))
+        except TokenError as error:
+            raise StoreError(f"{self._path}: nothing can be signed: {error}") from None
         rows.add(db, sealed)
         if isinstance(draft.data, KeyChange):
             rows.hand_over(db, draft.data.keyid)

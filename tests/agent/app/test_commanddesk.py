@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.app.commanddesk import REFUSALS, CommandDesk
+from agent.core.chain import Sealer
 from agent.core.changes import CommandOutcome, ConfigChange
 from agent.core.commands import FORGETFUL_NS, MAX_LIFE_NS, Command, CommandJudge, Order
 from agent.core.envelope import load_public_key, seal
 from agent.core.records import COMMAND_TYPE
 from agent.core.succession import change_to
 from agent.core.units import NS_PER_S
+from agent.errors import TokenError
 from tests.support.drafts import heartbeat, identity_of, sealer_of, signer_of
 
 SOURCE = identity_of("n1").source
@@ -48,12 +50,13 @@ class Room:
     host_ns: int = 0
     heirs: int = 0
     is_failing: bool = False
+    sealer: Sealer = field(default_factory=lambda: sealer_of("n1"))
 
     def __post_init__(self) -> None:
         operators = {OPERATOR.keyid: load_public_key(OPERATOR.public_key())}
         self.desk = CommandDesk(
             CommandJudge(SOURCE, operators),
-            sealer_of("n1"),
+            self.sealer,
             Trial(),
             self.hand_over,
             lambda *reply: self.replies.append(reply),
@@ -200,3 +203,19 @@ def test_a_flood_is_counted_and_does_not_fill_the_store() -> None:
     assert len(told) == REFUSALS
     room.wait(10 * NS_PER_S)
     assert sum(one.count for one in room.said if isinstance(one, CommandOutcome)) == 500
+
+
+def test_without_a_token_orders_are_obeyed_and_nobody_is_answered() -> None:
+    """The chain tells what was done once something can be signed again; the desk goes on."""
+
+    class Away:
+        keyid = identity_of("n1").keyid
+
+        def sign(self, message: bytes) -> bytes:
+            raise TokenError("token x is not there: plug it in")
+
+    room = Room(sealer=Sealer(identity_of("n1"), Away()))
+    raw = sealed(room.command())
+    for outcome in ("done", "refused"):
+        assert [one.outcome for one in room.take(raw)] == [outcome]
+    assert room.replies == []

@@ -11,6 +11,7 @@ from agent.core.chain import Head
 from agent.core.envelope import open_envelope, seal
 from agent.core.records import STATUS_TYPE, Status, parse
 from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.errors import TokenError
 from agent.ports import Message
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import (
@@ -228,3 +229,29 @@ def test_two_runs_of_one_seed_are_the_same(tmp_path: Path) -> None:
         wires.append(([*listener.poll()], pole.counters))
         outbox.close()
     assert wires[0] == wires[1]
+
+
+def test_a_status_that_cannot_be_signed_is_told_later(tmp_path: Path) -> None:
+    """While the token of the key is away delivery goes on; the status follows, not in a hurry."""
+    broker, tries = VirtualBroker(), []
+
+    def status(backlog: int, connects: int) -> bytes:
+        tries.append(backlog)
+        if len(tries) < 3:
+            raise TokenError("token x is not there: plug it in")
+        return sealed_status("n1", backlog, connects)
+
+    outbox = SqliteOutbox(tmp_path / "o.db", sealer_of("n1"), lambda: "c" * 32, durable=False)
+    link = VirtualPublisher(broker, "n1", (RECEIPTS,))
+    uplink = Uplink(IDENTITY, outbox, link, LOCATOR_KEYS, status, random.Random(1))
+    listener = VirtualPublisher(broker, "locator", ("earshot/v1/#",), persistent=True)
+    listener.connect()
+    pole = Pole(broker, outbox, uplink, listener)
+    pole.append(3)
+    pole.run(module.STATUS_PERIOD_NS / NS_PER_S)
+    told = [event.topic for event in listener.poll() if isinstance(event, Message)]
+    assert set(told) == {f"{IDENTITY.topic}/event/impulse"}
+    pole.run(2 * module.STATUS_PERIOD_NS / NS_PER_S)
+    assert len(pole.heard("/status")) == 1
+    assert len(tries) == 3
+    outbox.close()
