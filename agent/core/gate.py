@@ -5,19 +5,21 @@ blocks. What an opening turns out to be is `onset`'s and `verdict`'s matter.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.core.audio import Floats, Samples, full_scale
 
 SLOTS_PER_FRAME = 4
+OPENS_AT = 4.5
+SURE_AT = 5.8
 _SLOT_S = 1024 / 48_000
 _COARSE_HZ = 12_000
 _TAPS = 32
 _TAPS_BEFORE = 8
-_OVER_FLOOR = 4.5**2
-_OVER_USUAL = 1.2**2
+_OVER_USUAL = 1.2
 _FLOOR_S = 8.0
 _SETTLE_S = 1.0
 _REFRESH_FRAMES = 12
@@ -36,6 +38,19 @@ _SPECTRUM = 4096
 def frame_samples(rate_hz: int) -> int:
     """Samples per slot, the power of two nearest to 21 ms; SLOTS_PER_FRAME make a frame."""
     return int(2 ** round(np.log2(rate_hz * _SLOT_S)))
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A slot to look into, counted from the first of its frame.
+
+    `place` is where in it (samples from the slot's start) the filter answers most, None where it
+    opens for a neighbour's sake. `strength` is that answer in sigmas of the street's noise.
+    """
+
+    slot: int
+    place: int | None
+    strength: float
 
 
 class Gate:
@@ -103,17 +118,19 @@ class Gate:
         """A new uninterrupted stretch of sound; what was learned of the street is kept."""
         self._is_begun = False
 
-    def openings(self, frame: Samples) -> Sequence[int]:
-        """Slots in which an impulsive sound may begin, ascending, counted from this frame's first.
+    def openings(self, frame: Samples) -> Sequence[Opening]:
+        """Slots in which an impulsive sound may begin, ascending.
 
-        `frame` holds SLOTS_PER_FRAME slots, raw. -1 is the last slot of the frame before: the
-        filter needs 2 ms after an onset.
+        `frame` holds SLOTS_PER_FRAME slots, raw. Slot -1 is the last one of the frame before: the
+        filter needs 2 ms after an onset. It may have been opened before.
         """
         scale = 1.0 / full_scale(frame)
         top, mean = self._filter(frame)
         top, mean = top * scale * scale, mean * scale * scale
         threshold = self._threshold
-        slots = self._slots(threshold / scale / scale) if 0.0 < threshold < top else ()
+        found: Sequence[Opening] = ()
+        if 0.0 < threshold < top:
+            found = tuple(self._opened(threshold / scale / scale))
         if not self._frames % _POWER_FRAMES:
             power = float(self._wave.dot(self._wave)) / self._frame
             self._powers.append(power * scale * scale)
@@ -122,7 +139,7 @@ class Gate:
         self._frames += 1
         if not self._frames % _REFRESH_FRAMES or self._frames == self._least_frames:
             self._refresh(scale)
-        return slots
+        return found
 
     def _filter(self, frame: Samples) -> tuple[float, float]:
         """Largest and mean square of the filtered frame, in the frame's own units."""
@@ -141,19 +158,27 @@ class Gate:
         np.multiply(flat, flat, out=flat)
         return float(np.maximum.reduce(flat)), mean
 
-    def _slots(self, threshold: float) -> Sequence[int]:
+    def _opened(self, threshold: float) -> Iterator[Opening]:
         """Slots around all places where the squared filter output exceeds the threshold."""
-        places = (np.flatnonzero(self._flat > threshold) + (_TAPS_BEFORE - _TAPS)) * self._fold
+        above = np.flatnonzero(self._flat > threshold)
+        places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
         first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
-        return sorted({*first.tolist(), *last.tolist()})
+        for slot in sorted({*first.tolist(), *last.tolist()}):
+            start = slot * self._slot
+            inside = slice(*np.searchsorted(places, (start, start + self._slot)))
+            powers = self._flat[above[inside]]
+            if not len(powers):
+                yield Opening(slot, None, 0.0)
+                continue
+            best = int(np.argmax(powers))
+            strength = OPENS_AT * float(powers[best] / threshold) ** 0.5
+            yield Opening(slot, int(places[inside][best]) - start, round(strength, 3))
 
     def _refresh(self, scale: float) -> None:
         if self._frames >= self._least_frames:
-            self._threshold = max(
-                _OVER_FLOOR * _median(self._means),
-                _OVER_USUAL * _median(self._tops),
-                _OVER_FLOOR * (_LEAST_STEPS * scale) ** 2,
-            )
+            floor = max(_median(self._means) ** 0.5, _LEAST_STEPS * scale)
+            usual = _median(self._tops) ** 0.5
+            self._threshold = max(OPENS_AT * floor, _OVER_USUAL * usual) ** 2
             self._power = _median(self._powers)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Samples, to_float
 from agent.core.features import WINDOW_S, measure
-from agent.core.gate import SLOTS_PER_FRAME, Gate, frame_samples
-from agent.core.onset import Pick, Stretch, find_onsets, noise_floor
+from agent.core.gate import SLOTS_PER_FRAME, SURE_AT, Gate, Opening, frame_samples
+from agent.core.onset import Stretch, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
 from agent.core.ring import Ring
 from agent.core.units import dbfs
@@ -28,10 +28,14 @@ _PICK_AHEAD_S = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """One trigger: where it began (samples since the stream opened), what it was like."""
+    """One trigger: where it began (samples since the stream opened), what it was like.
+
+    `strength` is the gate's, in sigmas, of the loudest impulse within the same slot.
+    """
 
     sample: float
     sigma_noise_samples: float
+    strength: float
     features: Features
     verdict: Verdict
 
@@ -50,7 +54,7 @@ class Hearing:
         self._gate = Gate(fmt.rate_hz)
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
         self._wait = self._slot + self._ahead
-        self._open: deque[int] = deque()
+        self._open: deque[Opening] = deque()
         self._ring = self._new_ring(np.dtype(np.int16))
         self._begin(0, after_gap=False)
 
@@ -83,7 +87,7 @@ class Hearing:
             if self._heard == self._next:
                 self._gate_frame(self._ring.span(self._heard - self._frame, self._heard))
                 self._next += self._frame
-            while self._open and self._open[0] * self._slot + self._wait <= self._heard:
+            while self._open and self._open[0].slot * self._slot + self._wait <= self._heard:
                 found += self._pick(self._open.popleft(), before_gap=False)
         return found
 
@@ -116,11 +120,14 @@ class Hearing:
         self._open.clear()
 
     def _gate_frame(self, frame: Samples) -> None:
-        slots = self._gate.openings(frame)
-        if slots:
-            number = self._next // self._slot - SLOTS_PER_FRAME
-            newest = self._open[-1] if self._open else -1
-            self._open += (number + slot for slot in slots if number + slot > newest)
+        for one in self._gate.openings(frame):
+            number = self._next // self._slot - SLOTS_PER_FRAME + one.slot
+            if self._open and self._open[-1].slot == number:
+                if self._open[-1].strength >= one.strength:
+                    continue
+                self._open.pop()
+            if number >= 0:
+                self._open.append(replace(one, slot=number))
 
     def _drain(self) -> list[Onset]:
         """What waits is looked at with the sound there is, a last partial frame included."""
@@ -132,29 +139,31 @@ class Hearing:
             found += self._pick(self._open.popleft(), before_gap=True)
         return found
 
-    def _pick(self, slot: int, *, before_gap: bool) -> Iterator[Onset]:
+    def _pick(self, opening: Opening, *, before_gap: bool) -> Iterator[Onset]:
         """All onsets of one slot, by its number in this stretch."""
-        first = slot * self._slot
+        first = opening.slot * self._slot
         last = first + self._slot
         start = max(0, first - self._count(_PICK_BACK_S))
         near = self._floats(start, last + self._count(_PICK_AHEAD_S))
-        picks = find_onsets(near, first - start, last - start, self._floor_near(slot))
+        is_sure = opening.place is not None and opening.strength >= SURE_AT
+        told = first - start + opening.place if opening.place is not None and is_sure else None
+        floor = self._floor_near(opening.slot)
+        picks = find_onsets(near, first - start, last - start, floor, told)
         if not picks:
             return
         begin = max(0, first - self._back)
         stretch = self._floats(begin, last + self._ahead)
+        gap_near = before_gap or (self._after_gap and not begin)
         for pick in picks:
             at = replace(pick, index=pick.index + start - begin)
-            yield self._judge(stretch, at, begin, before_gap or (self._after_gap and not begin))
-
-    def _judge(self, stretch: Stretch, pick: Pick, start: int, gap_near: bool) -> Onset:
-        features = measure(stretch, int(pick.index), self._format.full_scale_db_spl, gap_near)
-        return Onset(
-            sample=self._first + start + pick.index,
-            sigma_noise_samples=pick.sigma_noise,
-            features=features,
-            verdict=judge(pick, features),
-        )
+            features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
+            yield Onset(
+                sample=self._first + begin + at.index,
+                sigma_noise_samples=at.sigma_noise,
+                strength=opening.strength,
+                features=features,
+                verdict=judge(at, features),
+            )
 
     def _floor_near(self, slot: int) -> float:
         """The noise floor around a slot's frame: all slots of a frame share it."""
