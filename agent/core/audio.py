@@ -51,7 +51,16 @@ class AudioGap:
     reason: str
 
 
+_FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}
+
+
+def full_scale(samples: Samples) -> float:
+    """The magnitude of the most negative sample that this kind of samples can hold."""
+    return _FULL_SCALE[samples.dtype]
+
+
 def to_float(samples: Samples) -> Floats:
     """Samples as float32 with full scale at 1.0."""
-    scale = np.float32(1.0 / -float(np.iinfo(samples.dtype).min))
-    return samples.astype(np.float32) * scale
+    wave = samples.astype(np.float32)
+    wave *= np.float32(1.0 / full_scale(samples))
+    return wave

@@ -1,33 +1,41 @@
 """From samples to judged onsets: framing, gate, picker, features and verdict in one path.
 
-Counts samples, knows no clock: what time a sample has is `timebase`'s matter. Each onset comes
-out LOOK_AHEAD_S after it sounded, whatever the size of the blocks that brought it.
+Counts samples, knows no clock: what time a sample has is `timebase`'s matter. The gate hears
+frames, the picker the slots of 21 ms that it opens. Each onset comes out at most LOOK_AHEAD_S
+and a slot after it sounded, whatever the size of the blocks that brought it.
 """
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, to_float
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Samples, to_float
 from agent.core.features import WINDOW_S, measure
-from agent.core.gate import Gate, frame_samples
-from agent.core.onset import Pick, Stretch, find_onsets
+from agent.core.gate import SLOTS_PER_FRAME, SURE_AT, Gate, Opening, frame_samples
+from agent.core.onset import Stretch, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
+from agent.core.ring import Ring
 from agent.core.units import dbfs
 from agent.core.verdict import judge
 
 LOOK_BACK_S = 0.9
-LOOK_AHEAD_S = WINDOW_S + 0.03
+LOOK_AHEAD_S = WINDOW_S + 0.02
+_PICK_BACK_S = 0.08
+_PICK_AHEAD_S = 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """One trigger: where it began (samples since the stream opened), what it was like."""
+    """One trigger: where it began (samples since the stream opened), what it was like.
+
+    `strength` is the gate's, in sigmas, of the loudest impulse within the same slot.
+    """
 
     sample: float
     sigma_noise_samples: float
+    strength: float
     features: Features
     verdict: Verdict
 
@@ -41,13 +49,13 @@ class Hearing:
 
     def __init__(self, fmt: AudioFormat) -> None:
         self._format = fmt
-        self._size = frame_samples(fmt.rate_hz)
+        self._slot = frame_samples(fmt.rate_hz)
+        self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
-        self._back = self._frames(LOOK_BACK_S)
-        self._ahead = self._frames(LOOK_AHEAD_S)
-        self._frames_kept: deque[Floats] = deque(maxlen=self._back + self._ahead + 1)
-        self._open: deque[int] = deque()
-        self._rest: Floats = np.empty(0, np.float32)
+        self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
+        self._wait = self._slot + self._ahead
+        self._open: deque[Opening] = deque()
+        self._ring = self._new_ring(np.dtype(np.int16))
         self._begin(0, after_gap=False)
 
     @property
@@ -56,76 +64,117 @@ class Hearing:
         power = self._gate.noise_power
         return None if power is None else round(dbfs(power**0.5), 2)
 
+    @property
+    def opens_at_dbfs(self) -> float | None:
+        """Peak level of the faintest muzzle blast that is looked at; None before it is known."""
+        peak = self._gate.opens_at
+        return None if peak is None else round(dbfs(peak), 2)
+
     def on_block(self, block: AudioBlock) -> list[Onset]:
         """Onsets completed by `block`, in order."""
-        fresh = to_float(block.samples)
-        pending = np.concatenate((self._rest, fresh)) if len(self._rest) else fresh
-        whole = len(pending) // self._size * self._size
-        self._rest = pending[whole:]
+        samples, done = block.samples, 0
         found: list[Onset] = []
-        for start in range(0, whole, self._size):
-            found += self._hear(pending[start : start + self._size])
+        if samples.dtype != self._ring.kind:
+            found += self._drain()
+            self._ring = self._new_ring(samples.dtype)
+            self._begin(self._first + self._heard, after_gap=self._heard > 0)
+        while done < len(samples):
+            room = self._next - self._heard
+            part = samples[done : done + room] if done or len(samples) > room else samples
+            self._ring.add(part)
+            self._heard += len(part)
+            done += len(part)
+            if self._heard == self._next:
+                self._gate_frame(self._ring.span(self._heard - self._frame, self._heard))
+                self._next += self._frame
+            while self._open and self._open[0].slot * self._slot + self._wait <= self._heard:
+                found += self._pick(self._open.popleft(), before_gap=False)
         return found
 
     def on_gap(self, gap: AudioGap) -> list[Onset]:
         """Onsets that had been waiting for sound which will not come."""
-        found = list(self._drain())
+        found = self._drain()
         self._begin(gap.first_sample + gap.lost, after_gap=True)
         return found
 
     def finish(self) -> list[Onset]:
         """Onsets that had been waiting when the sound ended for good."""
-        found = list(self._drain())
+        found = self._drain()
         self._begin(self._first + self._heard, after_gap=False)
         return found
 
-    def _frames(self, seconds: float) -> int:
-        return -(-round(seconds * self._format.rate_hz) // self._size)
+    def _count(self, seconds: float) -> int:
+        return round(seconds * self._format.rate_hz)
+
+    def _new_ring(self, kind: np.dtype[np.int16] | np.dtype[np.int32]) -> Ring:
+        """Long enough for the oldest slot that may still be waiting, and its frame's floor."""
+        return Ring(self._back + self._wait + 2 * self._frame, kind)
 
     def _begin(self, first_sample: int, *, after_gap: bool) -> None:
         """A new uninterrupted stretch of sound."""
-        self._first, self._heard = first_sample, 0
+        self._first, self._heard, self._next = first_sample, 0, self._frame
         self._after_gap = after_gap
-        self._rest = np.empty(0, np.float32)
-        self._frames_kept.clear()
+        self._floor_of, self._floor = -1, 0.0
+        self._ring.begin()
+        self._gate.begin()
         self._open.clear()
 
-    def _hear(self, frame: Floats) -> Iterator[Onset]:
-        number = self._heard // self._size
-        self._frames_kept.append(frame)
-        self._heard += len(frame)
-        if self._gate.opens(frame):
-            for wanted in (number - 1, number):  # it may have begun just before this frame
-                if wanted >= 0 and (not self._open or wanted > self._open[-1]):
-                    self._open.append(wanted)
-        while self._open and self._open[0] + self._ahead <= number:
-            yield from self._pick(self._open.popleft(), before_gap=False)
+    def _gate_frame(self, frame: Samples) -> None:
+        for one in self._gate.openings(frame):
+            number = self._next // self._slot - SLOTS_PER_FRAME + one.slot
+            if self._open and self._open[-1].slot == number:
+                if self._open[-1].strength >= one.strength:
+                    continue
+                self._open.pop()
+            if number >= 0:
+                self._open.append(replace(one, slot=number))
 
-    def _drain(self) -> Iterator[Onset]:
+    def _drain(self) -> list[Onset]:
         """What waits is looked at with the sound there is, a last partial frame included."""
-        if len(self._rest):
-            yield from self._hear(self._rest)
+        found: list[Onset] = []
+        if rest := self._heard % self._frame:
+            held = self._ring.span(self._heard - rest, self._heard)
+            self._gate_frame(np.concatenate((held, np.repeat(held[-1:], self._frame - rest))))
         while self._open:
-            yield from self._pick(self._open.popleft(), before_gap=True)
+            found += self._pick(self._open.popleft(), before_gap=True)
+        return found
 
-    def _pick(self, frame: int, *, before_gap: bool) -> Iterator[Onset]:
-        """All onsets of one frame, by its number in this stretch."""
-        held = len(self._frames_kept)
-        oldest = -(-self._heard // self._size) - held
-        around = list(self._frames_kept)[max(0, frame - self._back - oldest) :]
-        around = around[: frame + self._ahead + 1 - max(oldest, frame - self._back)]
-        start = max(oldest, frame - self._back) * self._size
-        stretch = Stretch(np.concatenate(around).astype(np.float64), self._format.rate_hz)
-        at = frame * self._size - start
-        starts_at_gap = self._after_gap and start == 0
-        for pick in find_onsets(stretch, at, at + self._size):
-            yield self._judge(stretch, pick, start, starts_at_gap or before_gap)
+    def _pick(self, opening: Opening, *, before_gap: bool) -> Iterator[Onset]:
+        """All onsets of one slot, by its number in this stretch."""
+        first = opening.slot * self._slot
+        last = first + self._slot
+        start = max(0, first - self._count(_PICK_BACK_S))
+        near = self._floats(start, last + self._count(_PICK_AHEAD_S))
+        is_sure = opening.place is not None and opening.strength >= SURE_AT
+        told = first - start + opening.place if opening.place is not None and is_sure else None
+        floor = self._floor_near(opening.slot)
+        picks = find_onsets(near, first - start, last - start, floor, told)
+        if not picks:
+            return
+        begin = max(0, first - self._back)
+        stretch = self._floats(begin, last + self._ahead)
+        gap_near = before_gap or (self._after_gap and not begin)
+        for pick in picks:
+            at = replace(pick, index=pick.index + start - begin)
+            features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
+            yield Onset(
+                sample=self._first + begin + at.index,
+                sigma_noise_samples=at.sigma_noise,
+                strength=opening.strength,
+                features=features,
+                verdict=judge(at, features),
+            )
 
-    def _judge(self, stretch: Stretch, pick: Pick, start: int, gap_near: bool) -> Onset:
-        features = measure(stretch, int(pick.index), self._format.full_scale_db_spl, gap_near)
-        return Onset(
-            sample=self._first + start + pick.index,
-            sigma_noise_samples=pick.sigma_noise,
-            features=features,
-            verdict=judge(pick, features),
-        )
+    def _floor_near(self, slot: int) -> float:
+        """The noise floor around a slot's frame: all slots of a frame share it."""
+        frame = slot // SLOTS_PER_FRAME
+        if frame != self._floor_of:
+            first = frame * self._frame
+            held = self._ring.span(max(0, first - self._back), first + self._wait)
+            sound = to_float(held)
+            self._floor_of, self._floor = frame, noise_floor(sound, self._format.rate_hz)
+        return self._floor
+
+    def _floats(self, first: int, last: int) -> Stretch:
+        sound = to_float(self._ring.span(first, last))
+        return Stretch(sound.astype(np.float64), self._format.rate_hz)

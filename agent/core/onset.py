@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.audio import Floats
+
 Wave = npt.NDArray[np.float64]
 
 STEP_S = 0.5e-3
@@ -19,8 +21,10 @@ GUARD_S = 0.7e-3
 APART_S = 12e-3
 LEAST_RISE = 6.0
 LEAST_OVER_FLOOR = 12.0
+_QUIET_BEFORE = 3.0
 _FINE_STEP_S = 0.17e-3
 _SEARCH_S = (-1.5e-3, 2.0e-3)
+_TOLD_SEARCH_S = (-0.3e-3, 0.3e-3)
 _FIRST_PEAK = 0.4
 _FLOOR_PIECE_S = 20e-3
 _FLOOR_QUANTILE = 0.4
@@ -66,16 +70,21 @@ def step_response(samples: Wave, reach: int) -> Wave:
     return response
 
 
-def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
+def find_onsets(
+    stretch: Stretch, first: int, last: int, floor: float | None = None, told: int | None = None
+) -> list[Pick]:
     """All onsets at `first` <= index < `last` (whole samples), in order.
 
     An onset is where the energy of the step response over the next AFTER_S exceeds that of the
     BEFORE_S before it LEAST_RISE times (a short-term over long-term average with a guard, after
     Allen 1978, Bull. Seismol. Soc. Am. 68, 1521), and by more than anywhere else within APART_S.
     The stretch should reach APART_S + BEFORE_S + GUARD_S before and APART_S + AFTER_S after.
+    `floor` is what `noise_floor` says of a longer stretch; without it this one is asked. Where
+    the gate has `told` of an onset at an index, and it was quiet before, it counts however weak.
     """
     energy = step_response(stretch.samples, stretch.count(STEP_S)) ** 2
-    floor = _floor(energy, stretch.count(_FLOOR_PIECE_S))
+    if floor is None:
+        floor = _floor(energy, stretch.count(_FLOOR_PIECE_S))
     apart, after = stretch.count(APART_S), stretch.count(AFTER_S)
     before, guard = stretch.count(BEFORE_S), stretch.count(GUARD_S)
     start = max(first - apart, before + guard)
@@ -83,16 +92,20 @@ def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
     if stop <= start or floor <= 0.0:
         return []
     total = np.concatenate(([0.0], np.cumsum(energy)))
-    at = np.arange(start, stop)
-    ahead = (total[at + after] - total[at]) / after
-    behind = (total[at - guard] - total[at - guard - before]) / before
+    every = np.arange(start, stop)
+    ahead = (total[every + after] - total[every]) / after
+    behind = (total[every - guard] - total[every - guard - before]) / before
     rise = ahead / (behind + floor)
-    rise[ahead < LEAST_OVER_FLOOR * floor] = 0.0
-    coarse = _peaks_apart(rise, apart)
+    coarse = _peaks_apart(np.where(ahead < LEAST_OVER_FLOOR * floor, 0.0, rise), apart)
+    found = [(peak, _SEARCH_S) for peak in coarse]
+    if told is not None and start <= told < stop:
+        weak = told - start
+        if behind[weak] < _QUIET_BEFORE * floor and all(abs(p - weak) >= apart for p in coarse):
+            found = sorted([*found, (weak, _TOLD_SEARCH_S)])
     return [
-        _refine(stretch, start + peak, float(rise[peak]), float(ahead[peak] / floor))
-        for peak in coarse
-        if rise[peak] > LEAST_RISE and first <= start + peak < last
+        _refine(stretch, start + at, float(rise[at]), float(ahead[at] / floor), search_s)
+        for at, search_s in found
+        if first <= start + at < last
     ]
 
 
@@ -110,15 +123,21 @@ def _peaks_apart(values: Wave, apart: int) -> list[int]:
     return peaks
 
 
-def _refine(stretch: Stretch, coarse: int, rise_ratio: float, over_floor: float) -> Pick:
+def _refine(
+    stretch: Stretch,
+    coarse: int,
+    rise_ratio: float,
+    over_floor: float,
+    search_s: tuple[float, float],
+) -> Pick:
     """Move a coarse onset to the first strong step near it, by a parabola through its peak.
 
     sigma: the peak of r(t) + n(t) is displaced by n'/|r''| to first order, so it is the standard
     deviation of the slope of the noise just before, over the curvature of the peak.
     """
     reach = max(2, stretch.count(_FINE_STEP_S))
-    low = max(reach, coarse + round(_SEARCH_S[0] * stretch.rate_hz))
-    high = min(len(stretch.samples) - reach, coarse + round(_SEARCH_S[1] * stretch.rate_hz))
+    low = max(reach, coarse + round(search_s[0] * stretch.rate_hz))
+    high = min(len(stretch.samples) - reach, coarse + round(search_s[1] * stretch.rate_hz))
     quiet = max(0, low - stretch.count(BEFORE_S))
     fine = step_response(stretch.samples[max(0, quiet - reach) : high + reach + 1], reach)
     fine = fine[min(quiet, reach) :]
@@ -139,6 +158,29 @@ def _first_strong_peak(size: Wave) -> int:
     is_peak = (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size.max())
     found = np.flatnonzero(is_peak)
     return 1 + int(found[0] if len(found) else np.argmax(inner))
+
+
+def noise_floor(samples: Floats, rate_hz: int) -> float:
+    """Mean energy of the step response in the quieter pieces of a long stretch, shape (n,).
+
+    The same as `find_onsets` takes from a stretch itself, from every third of STEP_S only: a tenth
+    of the cost. 0 where the stretch is shorter than a piece.
+    """
+    reach = max(1, round(STEP_S * rate_hz))
+    hop = max(1, reach // 3)
+    wide = reach // hop
+    short = samples[: len(samples) // hop * hop].reshape(-1, hop) @ np.ones(hop, np.float32)
+    total = short
+    for shift in range(1, wide):
+        total = total[:-1] + short[shift:]
+    step = total[wide:] - total[:-wide]
+    piece = max(1, round(_FLOOR_PIECE_S * rate_hz / hop))
+    count = len(step) // piece
+    if count < 1:
+        return 0.0
+    squares = (step * step)[: count * piece].reshape(count, piece)
+    means = np.sort(squares @ np.full(piece, 1.0 / piece, np.float32))
+    return float(means[round(_FLOOR_QUANTILE * (count - 1))]) / (wide * hop) ** 2
 
 
 def _floor(energy: Wave, piece: int) -> float:
