@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_locate(commands.add_parser("locate", help="run the reference locator on its own"))
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
+    _add_inspect(commands.add_parser("inspect", help="show what a node makes of one recording"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
     _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
@@ -203,6 +204,14 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_outputs(parser)
     parser.set_defaults(module="corpus")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="WAV or FLAC")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=".html, .png or .svg (default: CLIP.html)"
+    )
+    parser.set_defaults(module="inspect")
 
 
 if __name__ == "__main__":
