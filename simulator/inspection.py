@@ -61,14 +61,15 @@ def inspect(path: Path, seed: int = 1) -> Inspection:
     before, after = round(LEAD_IN_S * rate_hz), round(_TAIL_S * rate_hz)
     total = continued(sound, rate_hz, before, after, stream(seed, "inspect"))
     pcm = np.clip(np.rint(total * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    end = before + len(sound)
     hearing, block = Hearing(AudioFormat(rate_hz)), round(_BLOCK_S * rate_hz)
     heard: list[Onset] = []
     levels: list[tuple[float, float, float]] = []
     for start in range(0, len(pcm), block):
         heard += hearing.on_block(AudioBlock(start, pcm[start : start + block], 0))
         noise_dbfs, opens_at_dbfs = hearing.noise_dbfs, hearing.opens_at_dbfs
-        if noise_dbfs is not None and opens_at_dbfs is not None and start + block > before:
-            levels.append(((start + block - before) / rate_hz, noise_dbfs, opens_at_dbfs))
+        if noise_dbfs is not None and opens_at_dbfs is not None and before <= start < end:
+            levels.append(((start - before) / rate_hz, noise_dbfs, opens_at_dbfs))
     heard += hearing.finish()
     timed = [((one.sample - before) / rate_hz, one) for one in heard]
     inside = tuple(one for one in timed if 0.0 <= one[0] < len(sound) / rate_hz)
