@@ -91,7 +91,7 @@ def explain(error: Exception, route: Route) -> str:
         case Untimely():
             return f"certificate of {route} is not to be trusted: {error}"
         case ssl.SSLError():
-            return route.tls_failure(error.reason)
+            return route.tls_failure(error.reason or "the other end hung up")
         case OSError():
             told = error.strerror or str(error)
             return f"{route} cannot be reached: {told}: check antenna, cable and modem"

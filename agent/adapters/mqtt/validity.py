@@ -58,7 +58,8 @@ class Validity:
         self._context, self._trusted_utc = context, trusted_utc
         lists = _LISTS.findall(ca.read_bytes()) if ca else []
         self._lists = [x509.load_pem_x509_crl(pem) for pem in lists]
-        self._own = x509.load_pem_x509_certificate(cert.read_bytes()) if cert else None
+        own = x509.load_pem_x509_certificate(cert.read_bytes()) if cert else None
+        self._own = span_of("node", own) if own else None
         self._taken: set[Span] = set()
         context.verify_flags |= _NO_CHECK_TIME
         if lists:
@@ -67,7 +68,7 @@ class Validity:
 
     def own(self) -> Judged | None:
         """Our own certificate by our own clock, which need not be the broker's opinion."""
-        return judge(span_of("node", self._own), self._trusted_utc()) if self._own else None
+        return judge(self._own, self._trusted_utc()) if self._own else None
 
     def _check(self, chain: list[bytes]) -> None:
         """All papers that vouch for the broker, its own certificate first. Raises Untimely."""
