@@ -100,7 +100,10 @@ def untimely(judged: Judged) -> str:
 def unjudged(judged: Judged) -> str:
     """What was taken though nobody knows yet whether it counts already."""
     what = _ENDED[judged.span.kind][0].format(name=judged.span.name)
-    return f"{what} begins only {_text(judged.span.since_ns)}, and {_now(judged)}: taken on trust"
+    return (
+        f"{what} begins only {_text(judged.span.since_ns)}, and {_now(judged)}: "
+        "whether it counts yet cannot be known, so it is taken"
+    )
 
 
 def tls_failure(reason: str, own: Judged | None = None) -> str:
