@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -219,7 +220,6 @@ class HangsUp(TinyBroker):
 
 def test_a_good_bye_in_the_handshake_is_told(link_to, authority) -> None:
     """OpenSSL has no reason for it; the line still ends the attempt."""
-    broker = HangsUp(WELCOME)
-    (lost,) = link_to(broker.port, "mqtts", ca=authority.ca).wait(Lost)
-    broker.close()
+    with closing(HangsUp(WELCOME)) as broker:
+        (lost,) = link_to(broker.port, "mqtts", ca=authority.ca).wait(Lost)
     assert lost.reason.startswith(f"no TLS with 127.0.0.1:{broker.port}: ")
