@@ -37,7 +37,10 @@ class Fortress:
                 return {"ca": self.theirs.ca} | self.ours.issue(NODE)
             case _:
                 return good | self.ours.issue(
-                    NODE, expired=kind == "expired", revoked=kind == "revoked"
+                    NODE,
+                    expired=kind == "expired",
+                    revoked=kind == "revoked",
+                    early=kind == "early",
                 )
 
 

@@ -20,6 +20,7 @@ def fortress(tmp_path: Path) -> Iterator[Fortress]:
     [
         ("none", "set broker.certificate and its key"),
         ("expired", "this node's certificate ended"),
+        ("early", "or its clock is before 20"),
         ("revoked", "this node's certificate was revoked: enrol this node again"),
         ("another authority's", "another authority made this node's certificate"),
         ("foreign broker", "is broker.ca the authority of this broker?"),
