@@ -11,6 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -78,7 +89,8 @@ class Authority:
     ) -> Path:
         own = self._build(name, key, until, since)
         basic = x509.BasicConstraints(ca=True, path_length=None)
-        signed = own.add_extension(basic, critical=True).sign(self._key, hashes.SHA256())
+        own = own.add_extension(basic, critical=True).add_extension(_SIGNS, critical=True)
+        signed = own.sign(self._key, hashes.SHA256())
         return self._write(f"ca-{signed.serial_number}.pem", signed.public_bytes(Encoding.PEM))
 
     def _build(
@@ -90,7 +102,13 @@ class Authority:
     ) -> x509.CertificateBuilder:
         serial = x509.random_serial_number()
         builder = x509.CertificateBuilder(self._name, name, key.public_key(), serial)
-        return builder.not_valid_before(since or self._now - 2 * DAY).not_valid_after(until)
+        builder = builder.not_valid_before(since or self._now - 2 * DAY).not_valid_after(until)
+        subject = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(subject, critical=False)
+        return builder.add_extension(self._identifier(), critical=False)
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     def publish_list(self, until: datetime | None = None, since: datetime | None = None) -> None:
         """Write the list of revoked certificates, good until then."""
@@ -100,6 +118,9 @@ class Authority:
         for serial in self._revoked:
             entry = x509.RevokedCertificateBuilder(serial, self._now - DAY).build()
             builder = builder.add_revoked_certificate(entry)
+        number = x509.CRLNumber(len(self._revoked) + 1)
+        builder = builder.add_extension(number, critical=False)
+        builder = builder.add_extension(self._identifier(), critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
         self._write("crl.pem", signed.public_bytes(Encoding.PEM))
 
