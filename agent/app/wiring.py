@@ -19,6 +19,7 @@ import agent
 from agent.adapters import nmea, ubx
 from agent.adapters.chrony import ChronyFeed
 from agent.adapters.host import (
+    Discipline,
     SleepWatch,
     SystemClock,
     SystemTimeReference,
@@ -40,6 +41,7 @@ from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
+from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.core.chain import Sealer
 from agent.core.commands import CommandJudge
@@ -84,6 +86,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
     outbox = _outbox(settings.store, sealer)
     keeping = Keeping(outbox)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
+    trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     link = MqttLink(
         MqttOptions(
             url=settings.broker.url,
@@ -94,6 +97,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
             key=_path(settings.broker.certificate_key),
             subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
             will=will,
+            trusted_utc=trusted.now,
         ),
         wakeup=wake.set,
     )
@@ -135,6 +139,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
     def show(host_ns: int) -> None:
         state = node.state(host_ns, identity.source, boot, os.getpid())
         state_file.post(state)
+        trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
 
@@ -212,6 +217,16 @@ def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockS
         earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
         last_known_utc_ns=None if is_simulated else last_known_utc_ns,
     )
+
+
+def _trusted_clock(
+    time: TimeSection, clock: HostClock, last_known_utc_ns: int | None
+) -> TrustedClock:
+    """By what certificates are judged. In "sim" that is the host's clock, right by definition."""
+    if time.source == "sim":
+        return TrustedClock(clock, 0, None, lambda: Discipline(True, 0, "unknown"))
+    released_utc_ns = agent.RELEASED_UTC_S * NS_PER_S
+    return TrustedClock(clock, released_utc_ns, last_known_utc_ns, kernel_discipline)
 
 
 def _references(time: TimeSection, clock: HostClock) -> list[TimeReference]:

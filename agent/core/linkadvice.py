@@ -3,6 +3,9 @@
 Only words: `adapters.mqtt` meets the trouble, and knows the broker's name.
 """
 
+from agent.core.certtime import Clock, Judged, Kind
+from agent.core.units import moment_of
+
 _REFUSALS = {
     0x10: "is the locator running, and connected to this broker?",
     0x84: "set broker.protocol to a version that the broker speaks",
@@ -26,8 +29,6 @@ _REFUSALS = {
     0x9F: "too many connections at once: raise the broker's limit if it stays so",
 }
 _CERTIFICATES = {
-    9: "it is not valid yet: is this host's clock right?",
-    10: "it has expired: renew it at the broker, unless this host's clock is wrong",
     18: "it vouches for itself: is broker.ca the authority of this broker?",
     19: "its authority is not ours: is broker.ca the authority of this broker?",
     20: "its authority is not ours: is broker.ca the authority of this broker?",
@@ -36,9 +37,28 @@ _CERTIFICATES = {
     64: "it is for another address: write the name in it into broker.url",
 }
 _ENROL = "enrol this node again"
+_CLOCKS: dict[Clock, tuple[str, str]] = {
+    "satellites": ("this node's clock (satellites)", ""),
+    "host": ("this host's clock", ", unless that clock is wrong"),
+    "last known": (
+        "the last time this node knew for good",
+        ", or if that time was wrong remove known-utc from store.directory and restart",
+    ),
+    "software": ("the date of this node's software", ""),
+}
+_ENDED: dict[Kind, tuple[str, str]] = {
+    "broker": ("it", "renew it at the broker"),
+    "authority": ("its authority {name}", "renew the authority, and with it broker.ca"),
+    "list": (
+        "the list of revoked certificates in broker.ca",
+        "enrol this node again for a new one",
+    ),
+    "node": ("this node's certificate", _ENROL),
+}
+_EARLY = "make it anew on a computer whose clock is right"
 _WRONG_PORT = "the port does not speak TLS: write mqtt:// for mqtts://, or the port that does"
 _TLS = {
-    "CERTIFICATE_EXPIRED": f"this node's certificate has expired: {_ENROL}",
+    "CERTIFICATE_EXPIRED": f"this node's certificate has expired by the broker's clock: {_ENROL}",
     "CERTIFICATE_REVOKED": f"this node's certificate was revoked: {_ENROL}, if it may return",
     "CERTIFICATE_REQUIRED": "the broker asks for a certificate: set broker.certificate and its key",
     "CERTIFICATE_UNKNOWN": f"the broker does not trust this node's certificate: {_ENROL}",
@@ -66,10 +86,65 @@ def distrust(verify_code: int, told: str) -> str:
     return _CERTIFICATES.get(verify_code, told)
 
 
-def tls_failure(reason: str) -> str:
-    """An OpenSSL reason such as SSLV3_ALERT_CERTIFICATE_EXPIRED."""
+def untimely(judged: Judged) -> str:
+    """Why a paper that is refused does not count now, by whose clock, and what to do."""
+    what, remedy = _ENDED[judged.span.kind]
+    if judged.verdict == "early":
+        edge, remedy = f"begins only {_text(judged.span.since_ns)}", _EARLY
+    else:
+        edge = f"ended {_text(judged.span.until_ns)}"
+    unless = _CLOCKS[judged.now.clock][1]
+    return f"{what.format(name=judged.span.name)} {edge}, and {_now(judged)}: {remedy}{unless}"
+
+
+def unjudged(judged: Judged) -> str:
+    """What was taken though nobody knows yet whether it counts already."""
+    what = _ENDED[judged.span.kind][0].format(name=judged.span.name)
+    return (
+        f"{what} begins only {_text(judged.span.since_ns)}, and {_now(judged)}: "
+        "whether it counts yet cannot be known, so it is taken"
+    )
+
+
+def tls_failure(reason: str, own: Judged | None = None) -> str:
+    """An OpenSSL reason such as SSLV3_ALERT_CERTIFICATE_EXPIRED.
+
+    `own` is what this node's clock says of its certificate, which the broker judged by its own.
+    """
     plain = reason.partition("_ALERT_")[2] or reason
-    return _with_advice(plain.replace("_", " ").lower(), _TLS.get(plain))
+    advice = _TLS.get(plain)
+    if own and plain == "CERTIFICATE_EXPIRED":
+        advice = _expired_there(own)
+    if own and plain == "BAD_CERTIFICATE":
+        advice = (
+            "the broker does not trust this node's certificate, or its clock is before "
+            f"{_text(own.span.since_ns)}, when that begins: {_ENROL}, or set that clock"
+        )
+    return _with_advice(plain.replace("_", " ").lower(), advice)
+
+
+def _expired_there(own: Judged) -> str:
+    """A broker says the same of a certificate, and of its list of revoked ones, that has ended."""
+    if own.verdict == "ended":
+        return untimely(own)
+    lasts = f"by the broker's clock, but this node's lasts until {_text(own.span.until_ns)}"
+    if own.now.latest_ns is None:
+        return f"{lasts}, and {_now(own)}: {_ENROL}, or set the broker's clock if it is wrong"
+    return f"{lasts}, and {_now(own)}: set the broker's clock, or give it the latest list (ca.crl)"
+
+
+def _now(judged: Judged) -> str:
+    """The clock and its time; the line must not change with every minute of an outage."""
+    now, span = judged.now, judged.span
+    name = _CLOCKS[now.clock][0]
+    edge_ns = span.until_ns if judged.verdict == "ended" else span.since_ns
+    is_near = _text(edge_ns)[:10] == _text(now.earliest_ns)[:10]
+    told = _text(now.earliest_ns)[: None if is_near else 10]
+    return f"by {name} it is {'at least ' if now.latest_ns is None else ''}{told}"
+
+
+def _text(utc_ns: int) -> str:
+    return f"{moment_of(utc_ns):%Y-%m-%d %H:%M} UTC"
 
 
 def _with_advice(told: str, advice: str | None) -> str:

@@ -1,7 +1,7 @@
 """Units and the few physical formulas that node, simulator and locator must share."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -32,6 +32,11 @@ def dbfs(amplitude: float) -> float:
 def moment_of(utc_ns: int) -> datetime:
     """UTC nanoseconds since 1970 as a date, down to the whole second."""
     return datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC)
+
+
+def ns_of(moment: datetime) -> int:
+    """A date with its zone as ns since 1970, down to the whole second."""
+    return (moment - _EPOCH) // timedelta(seconds=1) * NS_PER_S
 
 
 def rfc3339(utc_ns: int) -> str:

@@ -46,13 +46,13 @@ def hog(disk: Path) -> None:
     assert os.statvfs(disk).f_bavail == 0
 
 
-def preload(directory: Path) -> Path:
-    """The library built of `disk.c`; skips the test where there is no compiler."""
+def preload(directory: Path, source: Path = SOURCE) -> Path:
+    """The library built of `disk.c`, or another; skips the test where there is no compiler."""
     if not shutil.which("gcc"):
         pytest.skip("gcc is not installed")
-    library = directory / "disk.so"
+    library = directory / f"{source.stem}.so"
     subprocess.run(
-        ["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"],
+        ["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"],
         check=True,
     )
     return library

@@ -89,10 +89,10 @@ class Pole:
 
 
 class Listener:
-    """Everyone's records at the broker, verified and parsed."""
+    """Everyone's records at the broker, verified and parsed; `tls` as in MqttOptions."""
 
-    def __init__(self, url: str) -> None:
-        options = MqttOptions(url=url, client_id="listener", subscriptions=("earshot/v1/#",))
+    def __init__(self, url: str, **tls: Path) -> None:
+        options = MqttOptions(url=url, client_id="listener", subscriptions=("earshot/v1/#",), **tls)
         self.link = MqttLink(options)
         self.heard: dict[int, Body] = {}
         self.digests: dict[int, str] = {}

@@ -123,7 +123,7 @@ class Connection(threading.Thread):
     def _on_log(self, _: Client, __: Any, level: int, told: str) -> None:
         """paho only logs what the broker says of our certificate under TLS 1.3."""
         if level == LogLevel.MQTT_LOG_ERR and (alert := _TLS_ALERT.search(told)):
-            self._reason = f"no TLS with {self._route}: {linkadvice.tls_failure(alert[1])}"
+            self._reason = self._route.tls_failure(alert[1])
 
     def _on_connect(self, client: Client, _: Any, __: Any, code: ReasonCode, ___: Any) -> None:
         self._is_answered = True

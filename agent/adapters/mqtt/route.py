@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from agent.adapters.mqtt.validity import TrustedUtc, Untimely, Validity, host_time
 from agent.core import linkadvice
 from agent.errors import LinkError
 from agent.ports import Will
 
-_LIST_OF_REVOKED = b"-----BEGIN X509 CRL-----"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _PROTOCOLS = {
     "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
@@ -30,7 +30,8 @@ class MqttOptions:
     queued messages while we are away (MQTT 3.1.1: for as long as it likes). `will` tells, at each
     connection, what the broker publishes, retained, when that dies. `ca`, `cert` and `key` are PEM
     files for TLS; without `ca` the system's authorities count, and a list of revoked certificates
-    (CRL) in that file counts too. A connection that is silent for twice `keepalive_s` is given up.
+    (CRL) in that file counts too. Their times are judged by `trusted_utc`, which any thread may
+    call. A connection that is silent for twice `keepalive_s` is given up.
     """
 
     url: str
@@ -43,27 +44,37 @@ class MqttOptions:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    trusted_utc: TrustedUtc = host_time
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect and how; `protocols` gets shorter when the broker refuses a version."""
+    """Where to connect and how; `protocols` gets shorter when the broker refuses a version.
+
+    `validity` is there where `tls` is.
+    """
 
     options: MqttOptions
     host: str
     port: int
     tls: ssl.SSLContext | None
+    validity: Validity | None
     protocols: list[MQTTProtocolVersion]
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def tls_failure(self, reason: str) -> str:
+        """What an OpenSSL reason means here, in one line."""
+        own = self.validity.own() if self.validity else None
+        return f"no TLS with {self}: {linkadvice.tls_failure(reason, own)}"
+
 
 def route_of(options: MqttOptions) -> Route:
     """The route that `options` describe. Raises LinkError for a URL or files that cannot work."""
     host, port, secure = _parse_url(options.url)
-    tls = _tls_context(options) if secure else None
-    return Route(options, host, port, tls, list(_PROTOCOLS[options.protocol]))
+    tls, validity = _tls_context(options) if secure else (None, None)
+    return Route(options, host, port, tls, validity, list(_PROTOCOLS[options.protocol]))
 
 
 def explain(error: Exception, route: Route) -> str:
@@ -78,8 +89,10 @@ def explain(error: Exception, route: Route) -> str:
         case ssl.SSLCertVerificationError():
             told = linkadvice.distrust(error.verify_code, error.verify_message)
             return f"certificate of {route} is not to be trusted: {told}"
+        case Untimely():
+            return f"certificate of {route} is not to be trusted: {error}"
         case ssl.SSLError():
-            return f"no TLS with {route}: {linkadvice.tls_failure(error.reason)}"
+            return route.tls_failure(error.reason or "the other end hung up")
         case OSError():
             told = error.strerror or str(error)
             return f"{route} cannot be reached: {told}: check antenna, cable and modem"
@@ -98,15 +111,14 @@ def _parse_url(url: str) -> tuple[str, int, bool]:
     return parts.hostname, port, parts.scheme == "mqtts"
 
 
-def _tls_context(options: MqttOptions) -> ssl.SSLContext:
+def _tls_context(options: MqttOptions) -> tuple[ssl.SSLContext, Validity]:
     try:
         context = ssl.create_default_context(cafile=options.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if options.ca and _LIST_OF_REVOKED in options.ca.read_bytes():
-            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
         if options.cert:
             context.load_cert_chain(options.cert, options.key)
-    except OSError as error:
+        return context, Validity(context, options.trusted_utc, options.ca, options.cert)
+    except (OSError, ValueError) as error:
         files = ", ".join(str(path) for path in (options.ca, options.cert, options.key) if path)
-        raise LinkError(f"TLS files {files} cannot be used: {error.strerror or error}") from None
-    return context
+        told = (isinstance(error, OSError) and error.strerror) or error
+        raise LinkError(f"TLS files {files} cannot be used: {told}") from None

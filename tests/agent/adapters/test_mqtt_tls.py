@@ -37,12 +37,6 @@ def certificate(directory: Path) -> tuple[Path, Path]:
     return cert_path, key_path
 
 
-PAHO_LEAKS_ON_FAILED_HANDSHAKE = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-)  # paho leaves that socket to the garbage collector, which closes it as soon as we have the reason
-
-
-@PAHO_LEAKS_ON_FAILED_HANDSHAKE
 def test_tls_trusts_only_the_named_authority(serve, link_to, tmp_path: Path) -> None:
     """With its authority the broker is met over TLS; without it, or without TLS, it is refused."""
     cert, key = certificate(tmp_path)
@@ -56,7 +50,6 @@ def test_tls_trusts_only_the_named_authority(serve, link_to, tmp_path: Path) -> 
     assert lost.reason.startswith(f"certificate of 127.0.0.1:{secure.port} is not to be trusted:")
 
 
-@PAHO_LEAKS_ON_FAILED_HANDSHAKE
 def test_a_broker_on_the_list_of_revoked_is_refused(serve, link_to, tmp_path: Path) -> None:
     """The list stands in the authority's file, as enrolment leaves it there; others get on."""
     authority = Authority(tmp_path)
@@ -73,7 +66,6 @@ def test_a_broker_on_the_list_of_revoked_is_refused(serve, link_to, tmp_path: Pa
     link_to(ports[1], "mqtts", ca=listed).wait(Connected)
 
 
-@PAHO_LEAKS_ON_FAILED_HANDSHAKE
 def test_tls_below_1_2_is_refused(serve, link_to, tmp_path: Path) -> None:
     """A broker that offers only TLS 1.1 is not spoken to."""
     cert, key = certificate(tmp_path)
