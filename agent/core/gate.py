@@ -13,14 +13,17 @@ import numpy as np
 from agent.core.audio import Floats, Samples, full_scale
 
 SLOTS_PER_FRAME = 4
-OPENS_AT = 4.5
-SURE_AT = 5.8
 _SLOT_S = 1024 / 48_000
 _COARSE_HZ = 12_000
 _TAPS = 32
 _TAPS_BEFORE = 8
+_OPENS_AT = 4.5
 _OVER_USUAL = 1.2
+_SURE_AT = 5.8
+_SURE_OVER_USUAL = 1.6
 _FLOOR_S = 8.0
+_RECENT_S = 1.0
+_RECENT_QUANTILE = 0.4
 _SETTLE_S = 1.0
 _REFRESH_FRAMES = 12
 _POWER_FRAMES = 4
@@ -44,13 +47,14 @@ def frame_samples(rate_hz: int) -> int:
 class Opening:
     """A slot to look into, counted from the first of its frame.
 
-    `place` is where in it (samples from the slot's start) the filter answers most, None where it
-    opens for a neighbour's sake. `strength` is that answer in sigmas of the street's noise.
+    `strength` is the filter's largest answer in it, in sigmas of the street's noise, 0 where it
+    opens for a neighbour's sake. Where noise reaches that about once an hour, `sure` is the place
+    of that answer, in samples from the slot's start.
     """
 
     slot: int
-    place: int | None
     strength: float
+    sure: int | None
 
 
 class Gate:
@@ -75,9 +79,10 @@ class Gate:
         kept = int(_FLOOR_S * frames_per_s)
         self._means: deque[float] = deque(maxlen=kept)
         self._tops: deque[float] = deque(maxlen=kept)
+        self._recent: deque[float] = deque(maxlen=int(_RECENT_S * rate_hz / self._slot))
         self._powers: deque[float] = deque(maxlen=max(1, kept // _POWER_FRAMES))
         self._frames = 0
-        self._threshold = 0.0
+        self._threshold = self._usual = 0.0
         self._power: float | None = None
         self._is_begun = False
         taps, self._gain = matched_filter(rate_hz / self._fold)
@@ -100,6 +105,8 @@ class Gate:
         self._filtered: Floats = np.empty((count // _TAPS, _TAPS), np.float32)
         self._more: Floats = np.empty_like(self._filtered)
         self._flat = self._filtered.reshape(-1)
+        self._by_slot = self._flat.reshape(SLOTS_PER_FRAME, -1)
+        self._mean = np.full(count // SLOTS_PER_FRAME, SLOTS_PER_FRAME / count, np.float32)
 
     @property
     def noise_power(self) -> float | None:
@@ -125,24 +132,28 @@ class Gate:
         filter needs 2 ms after an onset. It may have been opened before.
         """
         scale = 1.0 / full_scale(frame)
-        top, mean = self._filter(frame)
-        top, mean = top * scale * scale, mean * scale * scale
+        square = scale * scale
+        top, energies = self._filter(frame)
+        top *= square
+        self._recent += (energy * square for energy in energies)
         threshold = self._threshold
         found: Sequence[Opening] = ()
         if 0.0 < threshold < top:
-            found = tuple(self._opened(threshold / scale / scale))
+            threshold = max(threshold, _OPENS_AT**2 * self._recent_floor())
+            sure = (_SURE_OVER_USUAL * self._usual) ** 2
+            found = tuple(self._opened(threshold / square, sure / square))
         if not self._frames % _POWER_FRAMES:
             power = float(self._wave.dot(self._wave)) / self._frame
-            self._powers.append(power * scale * scale)
-        self._means.append(mean)
+            self._powers.append(power * square)
+        self._means.append(sum(energies) * square / SLOTS_PER_FRAME)
         self._tops.append(top)
         self._frames += 1
         if not self._frames % _REFRESH_FRAMES or self._frames == self._least_frames:
             self._refresh(scale)
         return found
 
-    def _filter(self, frame: Samples) -> tuple[float, float]:
-        """Largest and mean square of the filtered frame, in the frame's own units."""
+    def _filter(self, frame: Samples) -> tuple[float, list[float]]:
+        """Largest square of the filtered frame, and mean per slot, in the frame's own units."""
         coarse = self._coarse
         np.copyto(self._wave, frame, casting="same_kind")
         coarse[:_TAPS] = coarse[-_TAPS:]
@@ -154,11 +165,11 @@ class Gate:
         np.dot(self._before, self._of_before, out=filtered)
         np.dot(self._rows, self._of_row, out=self._more)
         np.add(filtered, self._more, out=filtered)
-        mean = float(flat.dot(flat)) / len(flat)
         np.multiply(flat, flat, out=flat)
-        return float(np.maximum.reduce(flat)), mean
+        means: list[float] = np.dot(self._by_slot, self._mean).tolist()
+        return float(np.maximum.reduce(flat)), means
 
-    def _opened(self, threshold: float) -> Iterator[Opening]:
+    def _opened(self, threshold: float, sure: float) -> Iterator[Opening]:
         """Slots around all places where the squared filter output exceeds the threshold."""
         above = np.flatnonzero(self._flat > threshold)
         places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
@@ -168,17 +179,24 @@ class Gate:
             inside = slice(*np.searchsorted(places, (start, start + self._slot)))
             powers = self._flat[above[inside]]
             if not len(powers):
-                yield Opening(slot, None, 0.0)
+                yield Opening(slot, 0.0, None)
                 continue
             best = int(np.argmax(powers))
-            strength = OPENS_AT * float(powers[best] / threshold) ** 0.5
-            yield Opening(slot, int(places[inside][best]) - start, round(strength, 3))
+            strength = _OPENS_AT * float(powers[best] / threshold) ** 0.5
+            is_sure = strength > _SURE_AT and float(powers[best]) > sure
+            place = int(places[inside][best]) - start
+            yield Opening(slot, round(strength, 3), place if is_sure else None)
+
+    def _recent_floor(self) -> float:
+        """Power of the quieter slots of the last second: what goes on between the shots."""
+        ordered = sorted(self._recent)
+        return ordered[int(_RECENT_QUANTILE * len(ordered))]
 
     def _refresh(self, scale: float) -> None:
         if self._frames >= self._least_frames:
             floor = max(_median(self._means) ** 0.5, _LEAST_STEPS * scale)
-            usual = _median(self._tops) ** 0.5
-            self._threshold = max(OPENS_AT * floor, _OVER_USUAL * usual) ** 2
+            self._usual = _median(self._tops) ** 0.5
+            self._threshold = max(_OPENS_AT * floor, _OVER_USUAL * self._usual) ** 2
             self._power = _median(self._powers)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Samples, to_float
 from agent.core.features import WINDOW_S, measure
-from agent.core.gate import SLOTS_PER_FRAME, SURE_AT, Gate, Opening, frame_samples
+from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
 from agent.core.onset import Stretch, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
 from agent.core.ring import Ring
@@ -145,8 +145,7 @@ class Hearing:
         last = first + self._slot
         start = max(0, first - self._count(_PICK_BACK_S))
         near = self._floats(start, last + self._count(_PICK_AHEAD_S))
-        is_sure = opening.place is not None and opening.strength >= SURE_AT
-        told = first - start + opening.place if opening.place is not None and is_sure else None
+        told = None if opening.sure is None else first - start + opening.sure
         floor = self._floor_near(opening.slot)
         picks = find_onsets(near, first - start, last - start, floor, told)
         if not picks:
