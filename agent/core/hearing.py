@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Samples, to_float
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, Samples, full_scale
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
-from agent.core.onset import Stretch, find_onsets, noise_floor
+from agent.core.onset import Stretch, Wave, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
 from agent.core.ring import Ring
 from agent.core.units import dbfs
@@ -22,8 +22,8 @@ from agent.core.verdict import judge
 
 LOOK_BACK_S = 0.9
 LOOK_AHEAD_S = WINDOW_S + 0.02
-_PICK_BACK_S = 0.08
-_PICK_AHEAD_S = 0.04
+_PICK_BACK_S = 0.045
+_PICK_AHEAD_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Hearing:
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
         self._wait = self._slot + self._ahead
         self._open: deque[Opening] = deque()
+        self._wave32: Floats = np.empty(self._back + self._wait, np.float32)
+        self._wave64: Wave = np.empty(self._back + self._wait)
         self._ring = self._new_ring(np.dtype(np.int16))
         self._begin(0, after_gap=False)
 
@@ -144,14 +146,14 @@ class Hearing:
         first = opening.slot * self._slot
         last = first + self._slot
         start = max(0, first - self._count(_PICK_BACK_S))
-        near = self._floats(start, last + self._count(_PICK_AHEAD_S))
+        near = self._stretch(start, last + self._count(_PICK_AHEAD_S))
         told = None if opening.sure is None else first - start + opening.sure
         floor = self._floor_near(opening.slot)
         picks = find_onsets(near, first - start, last - start, floor, told)
         if not picks:
             return
         begin = max(0, first - self._back)
-        stretch = self._floats(begin, last + self._ahead)
+        stretch = self._stretch(begin, last + self._ahead)
         gap_near = before_gap or (self._after_gap and not begin)
         for pick in picks:
             at = replace(pick, index=pick.index + start - begin)
@@ -170,10 +172,14 @@ class Hearing:
         if frame != self._floor_of:
             first = frame * self._frame
             held = self._ring.span(max(0, first - self._back), first + self._wait)
-            sound = to_float(held)
+            sound = self._wave32[: len(held)]
+            np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
             self._floor_of, self._floor = frame, noise_floor(sound, self._format.rate_hz)
         return self._floor
 
-    def _floats(self, first: int, last: int) -> Stretch:
-        sound = to_float(self._ring.span(first, last))
-        return Stretch(sound.astype(np.float64), self._format.rate_hz)
+    def _stretch(self, first: int, last: int) -> Stretch:
+        """Sound as floats, in memory that the next stretch will overwrite."""
+        held = self._ring.span(first, last)
+        sound = self._wave64[: len(held)]
+        np.multiply(held, 1.0 / full_scale(held), out=sound)
+        return Stretch(sound, self._format.rate_hz)
