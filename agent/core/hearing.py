@@ -6,12 +6,12 @@ and a slot after it sounded, whatever the size of the blocks that brought it.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, Samples, full_scale
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, full_scale
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
 from agent.core.onset import Stretch, Wave, find_onsets, noise_floor
@@ -87,7 +87,9 @@ class Hearing:
             self._heard += len(part)
             done += len(part)
             if self._heard == self._next:
-                self._gate_frame(self._ring.span(self._heard - self._frame, self._heard))
+                frame = self._ring.span(self._heard - self._frame, self._heard)
+                if openings := self._gate.openings(frame):
+                    self._take(openings)
                 self._next += self._frame
             while self._open and self._open[0].slot * self._slot + self._wait <= self._heard:
                 found += self._pick(self._open.popleft(), before_gap=False)
@@ -121,8 +123,9 @@ class Hearing:
         self._gate.begin()
         self._open.clear()
 
-    def _gate_frame(self, frame: Samples) -> None:
-        for one in self._gate.openings(frame):
+    def _take(self, openings: Iterable[Opening]) -> None:
+        """Slots to look into once their look-ahead is there; the stronger of two for one slot."""
+        for one in openings:
             number = self._next // self._slot - SLOTS_PER_FRAME + one.slot
             if self._open and self._open[-1].slot == number:
                 if self._open[-1].strength >= one.strength:
@@ -136,7 +139,8 @@ class Hearing:
         found: list[Onset] = []
         if rest := self._heard % self._frame:
             held = self._ring.span(self._heard - rest, self._heard)
-            self._gate_frame(np.concatenate((held, np.repeat(held[-1:], self._frame - rest))))
+            padded = np.concatenate((held, np.repeat(held[-1:], self._frame - rest)))
+            self._take(self._gate.openings(padded, is_whole=False))
         while self._open:
             found += self._pick(self._open.popleft(), before_gap=True)
         return found
