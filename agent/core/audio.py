@@ -51,12 +51,12 @@ class AudioGap:
     reason: str
 
 
-_FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}
+FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}
 
 
 def full_scale(samples: Samples) -> float:
     """The magnitude of the most negative sample that this kind of samples can hold."""
-    return _FULL_SCALE[samples.dtype]
+    return FULL_SCALE[samples.dtype]
 
 
 def to_float(samples: Samples) -> Floats:

@@ -5,6 +5,7 @@ Nothing here says what caused it: one microphone cannot know. Levels are relativ
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,17 +93,23 @@ def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
 def _centroid_hz(window: Wave, stretch: Stretch) -> float:
     """Mean frequency of the first 20 ms, weighted with power."""
     piece = window[: stretch.count(_SPECTRUM_S)]
-    power = np.abs(np.fft.rfft(piece * np.hanning(2 * len(piece))[len(piece) :])) ** 2
-    frequencies = np.fft.rfftfreq(len(piece), 1.0 / stretch.rate_hz)
+    power = np.abs(np.fft.rfft(piece * _falling(len(piece)))) ** 2
+    frequencies = np.arange(len(power)) * (stretch.rate_hz / len(piece))
     total = float(power[1:].sum())
     return float(np.dot(power[1:], frequencies[1:]) / total) if total > 0 else 0.0
+
+
+@lru_cache(maxsize=64)
+def _falling(count: int) -> Wave:
+    """The falling half of a Hann window."""
+    return np.hanning(2 * count)[count:]
 
 
 def _envelope_db(window: Wave, stretch: Stretch) -> tuple[float, ...]:
     """RMS of each 25 ms relative to the loudest, down to -60 dB."""
     piece = stretch.count(PIECE_S)
-    pieces = [window[i * piece : (i + 1) * piece] for i in range(len(window) // piece)]
-    levels = [float(np.sqrt(np.mean(one**2))) for one in pieces]
+    pieces = window[: len(window) // piece * piece].reshape(-1, piece)
+    levels = [float(np.dot(one, one) / piece) ** 0.5 for one in pieces]
     top = max(levels, default=0.0)
     if top <= 0.0:
         return ()

@@ -4,23 +4,27 @@ Works on frames that depend on the sample rate alone and never sees how the driv
 blocks. What an opening turns out to be is `onset`'s and `verdict`'s matter.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from agent.core.audio import Floats, Samples, full_scale
+from agent.core.audio import FULL_SCALE, Floats, Samples, full_scale
 
 SLOTS_PER_FRAME = 4
-OPENS_AT = 4.5
-SURE_AT = 5.8
 _SLOT_S = 1024 / 48_000
 _COARSE_HZ = 12_000
 _TAPS = 32
 _TAPS_BEFORE = 8
+_OPENS_AT = 4.5
 _OVER_USUAL = 1.2
+_SURE_AT = 5.8
+_SURE_OVER_USUAL = 1.6
 _FLOOR_S = 8.0
+_RECENT_S = 1.0
+_RECENT_QUANTILE = 0.4
 _SETTLE_S = 1.0
 _REFRESH_FRAMES = 12
 _POWER_FRAMES = 4
@@ -44,13 +48,14 @@ def frame_samples(rate_hz: int) -> int:
 class Opening:
     """A slot to look into, counted from the first of its frame.
 
-    `place` is where in it (samples from the slot's start) the filter answers most, None where it
-    opens for a neighbour's sake. `strength` is that answer in sigmas of the street's noise.
+    `strength` is the filter's largest answer in it, in sigmas of the street's noise, 0 where it
+    opens for a neighbour's sake. Where noise reaches that about once an hour, `sure` is the place
+    of that answer, in samples from the slot's start.
     """
 
     slot: int
-    place: int | None
     strength: float
+    sure: int | None
 
 
 class Gate:
@@ -58,11 +63,11 @@ class Gate:
 
     The threshold is the larger of two medians over the last _FLOOR_S, each with its margin: of
     the filter's mean power per frame (hum, wind, rain, traffic, a siren next door), and of its
-    largest power per frame (jackhammers, hail: what is common is no event). A burst of shots
+    largest answer per frame (jackhammers, hail: what is common is no event). A burst of shots
     moves neither. Silent until it has heard _SETTLE_S.
 
-    A frame that holds nothing costs a dozen numpy calls on 1024 numbers: averaged down to about
-    12 kHz by one matrix product, filtered by two more.
+    A frame that holds nothing costs a dozen numpy calls on about 1024 numbers: averaged down to
+    12 kHz by one matrix product, filtered by another.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -77,29 +82,36 @@ class Gate:
         self._tops: deque[float] = deque(maxlen=kept)
         self._powers: deque[float] = deque(maxlen=max(1, kept // _POWER_FRAMES))
         self._frames = 0
-        self._threshold = 0.0
+        self._threshold = self._usual = 0.0
         self._power: float | None = None
         self._is_begun = False
         taps, self._gain = matched_filter(rate_hz / self._fold)
-        self._build(taps)
+        self._build(taps, recent_frames=max(1, int(_RECENT_S * frames_per_s)))
 
-    def _build(self, taps: Floats) -> None:
-        """Working memory, with every view of it that a frame needs, and the filter's matrices."""
+    def _build(self, taps: Floats, recent_frames: int) -> None:
+        """Working memory, with every view of it that a frame needs, and the filter's matrix.
+
+        Row i of `_rows` holds coarse samples from 32 i on, so that its product with `_band` is 32
+        outputs of the filter.
+        """
         count = self._frame // self._fold
-        band = np.zeros((2 * _TAPS, _TAPS), np.float32)
+        self._apart: Floats = np.empty((self._fold, count), np.float32)
+        self._wave = self._apart.reshape(-1)
+        self._averages = {
+            kind: np.full(self._fold, 1.0 / (self._fold * full), np.float32)
+            for kind, full in FULL_SCALE.items()
+        }
+        coarse: Floats = np.zeros(_TAPS + count, np.float32)
+        self._old, self._last, self._fresh = coarse[:_TAPS], coarse[-_TAPS:], coarse[_TAPS:]
+        self._overlapping = np.lib.stride_tricks.as_strided(
+            coarse, (count // _TAPS, 2 * _TAPS), (_TAPS * coarse.itemsize, coarse.itemsize)
+        )
+        self._rows: Floats = np.empty((count // _TAPS, 2 * _TAPS), np.float32)
+        self._band: Floats = np.zeros((2 * _TAPS, _TAPS), np.float32)
         for column in range(_TAPS):
-            band[column : column + _TAPS, column] = taps
-        self._of_before, self._of_row = band[:_TAPS].copy(), band[_TAPS:].copy()
-        self._wave: Floats = np.empty(self._frame, np.float32)
-        self._pieces = self._wave.reshape(count, self._fold)
-        self._average = np.full(self._fold, 1.0 / self._fold, np.float32)
-        self._coarse: Floats = np.zeros(_TAPS + count, np.float32)
-        self._fresh = self._coarse[_TAPS:]
-        rows = self._coarse.reshape(-1, _TAPS)
-        self._before, self._rows = rows[:-1], rows[1:]
-        self._filtered: Floats = np.empty((count // _TAPS, _TAPS), np.float32)
-        self._more: Floats = np.empty_like(self._filtered)
-        self._flat = self._filtered.reshape(-1)
+            self._band[column : column + _TAPS, column] = taps
+        self._past: Floats = np.zeros((recent_frames, count // _TAPS, _TAPS), np.float32)
+        self._answers: list[tuple[Floats, Floats]] = [(one, one.reshape(-1)) for one in self._past]
 
     @property
     def noise_power(self) -> float | None:
@@ -112,73 +124,83 @@ class Gate:
 
         None before the gate has settled. A siren or a generator next door raises it.
         """
-        return self._threshold**0.5 / self._gain if self._threshold else None
+        return self._threshold / self._gain if self._threshold else None
 
     def begin(self) -> None:
         """A new uninterrupted stretch of sound; what was learned of the street is kept."""
         self._is_begun = False
 
-    def openings(self, frame: Samples) -> Sequence[Opening]:
+    def openings(self, frame: Samples, *, is_whole: bool = True) -> Sequence[Opening]:
         """Slots in which an impulsive sound may begin, ascending.
 
         `frame` holds SLOTS_PER_FRAME slots, raw. Slot -1 is the last one of the frame before: the
-        filter needs 2 ms after an onset. It may have been opened before.
+        filter needs 2 ms after an onset. It may have been opened before. Nothing is learned of the
+        street from a frame that is not whole.
         """
-        scale = 1.0 / full_scale(frame)
-        top, mean = self._filter(frame)
-        top, mean = top * scale * scale, mean * scale * scale
-        threshold = self._threshold
+        answer = self._filter(frame)
+        top = max(float(answer[answer.argmax()]), -float(answer[answer.argmin()]))
         found: Sequence[Opening] = ()
-        if 0.0 < threshold < top:
-            found = tuple(self._opened(threshold / scale / scale))
-        if not self._frames % _POWER_FRAMES:
-            power = float(self._wave.dot(self._wave)) / self._frame
-            self._powers.append(power * scale * scale)
-        self._means.append(mean)
-        self._tops.append(top)
-        self._frames += 1
-        if not self._frames % _REFRESH_FRAMES or self._frames == self._least_frames:
-            self._refresh(scale)
+        if 0.0 < self._threshold < top:
+            found = tuple(self._opened(answer * answer))
+        if is_whole:
+            self._learn(frame, answer, top)
         return found
 
-    def _filter(self, frame: Samples) -> tuple[float, float]:
-        """Largest and mean square of the filtered frame, in the frame's own units."""
-        coarse = self._coarse
-        np.copyto(self._wave, frame, casting="same_kind")
-        coarse[:_TAPS] = coarse[-_TAPS:]
-        np.dot(self._pieces, self._average, out=self._fresh)
-        if not self._is_begun:
-            coarse[:_TAPS] = coarse[_TAPS]
-            self._is_begun = True
-        filtered, flat = self._filtered, self._flat
-        np.dot(self._before, self._of_before, out=filtered)
-        np.dot(self._rows, self._of_row, out=self._more)
-        np.add(filtered, self._more, out=filtered)
-        mean = float(flat.dot(flat)) / len(flat)
-        np.multiply(flat, flat, out=flat)
-        return float(np.maximum.reduce(flat)), mean
+    def _learn(self, frame: Samples, answer: Floats, top: float) -> None:
+        self._means.append(float(answer.dot(answer)))
+        self._tops.append(top)
+        if not self._frames % _POWER_FRAMES:
+            power = float(self._wave.dot(self._wave)) / self._frame
+            self._powers.append(power / full_scale(frame) ** 2)
+        self._frames += 1
+        if not self._frames % _REFRESH_FRAMES or self._frames == self._least_frames:
+            self._refresh(1.0 / full_scale(frame))
 
-    def _opened(self, threshold: float) -> Iterator[Opening]:
-        """Slots around all places where the squared filter output exceeds the threshold."""
-        above = np.flatnonzero(self._flat > threshold)
+    def _filter(self, frame: Samples) -> Floats:
+        """The filter's answers to a frame, flat; full scale is 1.0."""
+        product, answer = self._answers[self._frames % len(self._answers)]
+        np.copyto(self._apart, frame.reshape(-1, self._fold).T, casting="same_kind")
+        self._old[:] = self._last
+        np.dot(self._averages[frame.dtype], self._apart, out=self._fresh)
+        if not self._is_begun:
+            self._old[:] = self._fresh[0]
+            self._is_begun = True
+        np.copyto(self._rows, self._overlapping)
+        np.dot(self._rows, self._band, out=product)
+        return answer
+
+    def _opened(self, powers: Floats) -> Iterator[Opening]:
+        """Slots around all places whose power exceeds the threshold."""
+        threshold = max(self._threshold, _OPENS_AT * self._recent_floor()) ** 2
+        sure = max(threshold * (_SURE_AT / _OPENS_AT) ** 2, (_SURE_OVER_USUAL * self._usual) ** 2)
+        above = np.flatnonzero(powers > threshold)
         places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
         first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
         for slot in sorted({*first.tolist(), *last.tolist()}):
             start = slot * self._slot
             inside = slice(*np.searchsorted(places, (start, start + self._slot)))
-            powers = self._flat[above[inside]]
-            if not len(powers):
-                yield Opening(slot, None, 0.0)
+            if inside.start == inside.stop:
+                yield Opening(slot, 0.0, None)
                 continue
-            best = int(np.argmax(powers))
-            strength = OPENS_AT * float(powers[best] / threshold) ** 0.5
-            yield Opening(slot, int(places[inside][best]) - start, round(strength, 3))
+            best = inside.start + int(np.argmax(powers[above[inside]]))
+            power = float(powers[above[best]])
+            strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
+            yield Opening(slot, strength, int(places[best]) - start if power > sure else None)
 
-    def _refresh(self, scale: float) -> None:
+    def _recent_floor(self) -> float:
+        """RMS of the quieter slots of the last second: what goes on between the shots."""
+        slots = self._past.reshape(len(self._past) * SLOTS_PER_FRAME, -1)
+        means = np.sort(np.einsum("ij,ij->i", slots, slots)) / slots.shape[1]
+        return math.sqrt(means[int(_RECENT_QUANTILE * len(means))])
+
+    def _refresh(self, step: float) -> None:
+        """Follow the street; `step` is what the smallest change of a sample is worth."""
         if self._frames >= self._least_frames:
-            floor = max(_median(self._means) ** 0.5, _LEAST_STEPS * scale)
-            usual = _median(self._tops) ** 0.5
-            self._threshold = max(OPENS_AT * floor, _OVER_USUAL * usual) ** 2
+            mean = _median(self._means) / self._past[0].size
+            self._usual = _median(self._tops)
+            self._threshold = max(
+                _OPENS_AT * max(mean**0.5, _LEAST_STEPS * step), _OVER_USUAL * self._usual
+            )
             self._power = _median(self._powers)
 
 

@@ -6,15 +6,15 @@ and a slot after it sounded, whatever the size of the blocks that brought it.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Samples, to_float
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, full_scale
 from agent.core.features import WINDOW_S, measure
-from agent.core.gate import SLOTS_PER_FRAME, SURE_AT, Gate, Opening, frame_samples
-from agent.core.onset import Stretch, find_onsets, noise_floor
+from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
+from agent.core.onset import Stretch, Wave, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
 from agent.core.ring import Ring
 from agent.core.units import dbfs
@@ -22,8 +22,8 @@ from agent.core.verdict import judge
 
 LOOK_BACK_S = 0.9
 LOOK_AHEAD_S = WINDOW_S + 0.02
-_PICK_BACK_S = 0.08
-_PICK_AHEAD_S = 0.04
+_PICK_BACK_S = 0.045
+_PICK_AHEAD_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Hearing:
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
         self._wait = self._slot + self._ahead
         self._open: deque[Opening] = deque()
+        self._wave32: Floats = np.empty(self._back + self._wait, np.float32)
+        self._wave64: Wave = np.empty(self._back + self._wait)
         self._ring = self._new_ring(np.dtype(np.int16))
         self._begin(0, after_gap=False)
 
@@ -85,7 +87,9 @@ class Hearing:
             self._heard += len(part)
             done += len(part)
             if self._heard == self._next:
-                self._gate_frame(self._ring.span(self._heard - self._frame, self._heard))
+                frame = self._ring.span(self._heard - self._frame, self._heard)
+                if openings := self._gate.openings(frame):
+                    self._take(openings)
                 self._next += self._frame
             while self._open and self._open[0].slot * self._slot + self._wait <= self._heard:
                 found += self._pick(self._open.popleft(), before_gap=False)
@@ -119,8 +123,9 @@ class Hearing:
         self._gate.begin()
         self._open.clear()
 
-    def _gate_frame(self, frame: Samples) -> None:
-        for one in self._gate.openings(frame):
+    def _take(self, openings: Iterable[Opening]) -> None:
+        """Slots to look into once their look-ahead is there; the stronger of two for one slot."""
+        for one in openings:
             number = self._next // self._slot - SLOTS_PER_FRAME + one.slot
             if self._open and self._open[-1].slot == number:
                 if self._open[-1].strength >= one.strength:
@@ -134,7 +139,8 @@ class Hearing:
         found: list[Onset] = []
         if rest := self._heard % self._frame:
             held = self._ring.span(self._heard - rest, self._heard)
-            self._gate_frame(np.concatenate((held, np.repeat(held[-1:], self._frame - rest))))
+            padded = np.concatenate((held, np.repeat(held[-1:], self._frame - rest)))
+            self._take(self._gate.openings(padded, is_whole=False))
         while self._open:
             found += self._pick(self._open.popleft(), before_gap=True)
         return found
@@ -144,15 +150,14 @@ class Hearing:
         first = opening.slot * self._slot
         last = first + self._slot
         start = max(0, first - self._count(_PICK_BACK_S))
-        near = self._floats(start, last + self._count(_PICK_AHEAD_S))
-        is_sure = opening.place is not None and opening.strength >= SURE_AT
-        told = first - start + opening.place if opening.place is not None and is_sure else None
+        near = self._stretch(start, last + self._count(_PICK_AHEAD_S))
+        told = None if opening.sure is None else first - start + opening.sure
         floor = self._floor_near(opening.slot)
         picks = find_onsets(near, first - start, last - start, floor, told)
         if not picks:
             return
         begin = max(0, first - self._back)
-        stretch = self._floats(begin, last + self._ahead)
+        stretch = self._stretch(begin, last + self._ahead)
         gap_near = before_gap or (self._after_gap and not begin)
         for pick in picks:
             at = replace(pick, index=pick.index + start - begin)
@@ -171,10 +176,14 @@ class Hearing:
         if frame != self._floor_of:
             first = frame * self._frame
             held = self._ring.span(max(0, first - self._back), first + self._wait)
-            sound = to_float(held)
+            sound = self._wave32[: len(held)]
+            np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
             self._floor_of, self._floor = frame, noise_floor(sound, self._format.rate_hz)
         return self._floor
 
-    def _floats(self, first: int, last: int) -> Stretch:
-        sound = to_float(self._ring.span(first, last))
-        return Stretch(sound.astype(np.float64), self._format.rate_hz)
+    def _stretch(self, first: int, last: int) -> Stretch:
+        """Sound as floats, in memory that the next stretch will overwrite."""
+        held = self._ring.span(first, last)
+        sound = self._wave64[: len(held)]
+        np.multiply(held, 1.0 / full_scale(held), out=sound)
+        return Stretch(sound, self._format.rate_hz)

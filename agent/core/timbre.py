@@ -5,6 +5,7 @@ Levels are in dB relative to the loudest of their kind, never absolute: loudness
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -72,9 +73,17 @@ def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
     held = stretch.samples[max(0, onset - before) : onset + after]
     missing = max(0, before - onset)
     quiet = stretch.samples[max(0, onset - round(0.1 * stretch.rate_hz)) : onset]
-    sound = np.zeros(before + after)
-    sound[missing : missing + len(held)] = held - (quiet.mean() if len(quiet) else 0.0)
-    return rate_hz, sound.reshape(-1, fold).mean(axis=1)
+    mean = float(quiet.mean()) if len(quiet) else 0.0
+    sound = np.zeros((before + after) // fold)
+    lead = min(-missing % fold, len(held))
+    whole = (len(held) - lead) // fold
+    first = (missing + lead) // fold
+    pieces = held[lead : lead + whole * fold].reshape(-1, fold)
+    sound[first : first + whole] = pieces @ np.full(fold, 1.0 / fold) - mean
+    for at, part in ((first - 1, held[:lead]), (first + whole, held[lead + whole * fold :])):
+        if len(part):
+            sound[at] += (float(part.sum()) - len(part) * mean) / fold
+    return rate_hz, sound
 
 
 def _bands_db(sound: Wave, zero: int, rate_hz: float) -> tuple[tuple[float, ...], ...]:
@@ -89,6 +98,7 @@ def _bands_db(sound: Wave, zero: int, rate_hz: float) -> tuple[tuple[float, ...]
     return tuple(_relative_db(np.sqrt(row), whole**0.5) for row in rows)
 
 
+@lru_cache(maxsize=64)
 def _window(count: int, is_attack: bool) -> Wave:
     """A Hann window; its falling half alone where the sound begins with the window."""
     return np.hanning(2 * count)[count:] if is_attack else np.hanning(count)
