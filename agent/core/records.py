@@ -51,7 +51,7 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
 class Features(Frozen, frozen=True, kw_only=True):
     """Measured shape of one onset; no claim about what caused it.
 
-    `bands_db` to `first_swing_us` are the colour of the sound over time, see `timbre`.
+    `spectrum_db` to `tonality` are the colour of the sound over time, see `timbre`.
     """
 
     peak_dbfs: float
@@ -63,12 +63,11 @@ class Features(Frozen, frozen=True, kw_only=True):
     crest_db: float
     centroid_hz: float
     envelope_db: tuple[float, ...]
-    bands_db: tuple[tuple[float, ...], ...] = ()
-    attack_db: tuple[float, ...] = ()
-    before_db: tuple[float, ...] = ()
+    spectrum_db: tuple[int, ...] = ()
+    course_db: tuple[tuple[int, ...], ...] = ()
+    before_db: tuple[int, ...] = ()
+    shape: tuple[float, ...] = ()
     tonality: float = 0.0
-    busy: float = 0.0
-    first_swing_us: float = 0.0
     clipped: bool
     gap_in_window: bool
 

@@ -1,147 +1,253 @@
-"""The colour of an onset over time: energy in bands, tonality, and what went before.
+"""The colour of an onset over time: the course of ten bands, what went before, and its shape.
 
-All is measured on sound averaged down to 11-16 kHz, so that it hardly depends on the sample rate.
-Levels are in dB relative to the loudest of their kind, never absolute: loudness is `features`'.
+All is measured on sound averaged down to 11-16 kHz and above LOWEST_HZ, so that it hardly depends
+on the sample rate or on wind. Every band is told relative to its own attack, so that microphones
+and distance, which colour a sound, leave its course alone. Loudness is `features`' matter.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core.onset import Stretch, Wave
 
-BAND_EDGES_HZ = (60.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 3500.0, 5300.0)
-SPANS_S = ((-0.105, -0.005), (0.0, 0.02), (0.02, 0.06), (0.06, 0.12), (0.12, 0.25))
-ATTACK_EDGES_S = (0.0, 0.5e-3, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3, 32e-3)
-BEFORE_EDGES_S = (-0.8, -0.4, -0.2, -0.1, -0.05, -0.025, -0.005)
-LOWEST_DB = -60.0
+LOWEST_HZ = 80.0
+BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
+PAST_EDGES_S = (-0.85, -0.4, -0.2, -0.1, -0.05, -0.025, -0.012, -0.004)
+COURSE_EDGES_S = (
+    -0.001, 0.001, 0.003, 0.006, 0.012, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12, 0.16, 0.21, 0.255,
+)  # fmt: skip
+SHAPES = 10
+LATELY_S = (0.1, 0.2, 0.4, 0.75)
+SHARES = (0.1, 0.5, 0.9, 1.0)
+LOWEST_DB, HIGHEST_DB = -45, 25
 _COARSE_HZ = 11_000
-_PIECE_S = 12.5e-3
-_LOUD_BEFORE = 0.3
-_TONE_S = (0.015, 0.115)
-_TONE_LAG_S = (1.2e-3, 14e-3)
+_BEFORE_S = 0.9
+_AFTER_S = 0.26
+_ATTACK_S = (0.001, 0.02)
+_LEVEL_S = 12.5e-3
+_SHAPE_S = (-0.001, 0.03)
+_TAIL_S = (0.03, 0.25)
+_PERIODS_S = (1.25e-3, 14.2e-3)
+_SOFT_OCTAVES = 0.15
+_TINY = 1e-12
+
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Timbre:
-    """Shapes: `bands_db` (5 spans, 7 bands), `attack_db` (7), `before_db` (6); see the edges.
+    """Whole dB but for the last. Rows of `course_db` are all sound, then the bands.
 
-    `tonality` is 0 for noise and 1 for a periodic sound, `busy` the share of the last 0.8 s that
-    was nearly as loud, `first_swing_us` how long the first half wave of the attack lasted.
+    `spectrum_db` (9) is the attack per band, relative to the mean of all; `course_db` (10, 20)
+    each span's power relative to the row's own attack, spans of the past first; `before_db` (8)
+    levels of the past relative to the attack: quantiles at SHARES, then the loudest of LATELY_S.
+    `shape` (10) is crest of the attack and of the tail in dB, the tail's peak in dB, its flatness
+    and its strongest line in dB; place of the peak in ms, share of the peak that goes up and down,
+    changes of sign in attack and tail, per ten samples. `tonality` is 0 for noise and 1 for a
+    periodic tail.
     """
 
-    bands_db: tuple[tuple[float, ...], ...]
-    attack_db: tuple[float, ...]
-    before_db: tuple[float, ...]
+    spectrum_db: tuple[int, ...]
+    course_db: tuple[tuple[int, ...], ...]
+    before_db: tuple[int, ...]
+    shape: tuple[float, ...]
     tonality: float
-    busy: float
-    first_swing_us: float
 
 
 def timbre(stretch: Stretch, onset: int) -> Timbre:
     """Timbre of the onset at whole sample `onset`; sound that is not there counts as silence."""
     rate_hz, sound = _coarse(stretch, onset)
-    zero = round(-SPANS_S[0][0] * 10 * rate_hz)
-    level = np.sqrt(_piecewise(sound[zero:] ** 2, [round(s * rate_hz) for s in ATTACK_EDGES_S]))
-    loudest = max(float(level.max()), 1e-12)
-    piece = round(_PIECE_S * rate_hz)
-    past = sound[zero - round(0.8 * rate_hz) : zero - round(0.005 * rate_hz)]
-    whole = len(past) // piece * piece
-    rms = np.sqrt(np.mean(past[len(past) - whole :].reshape(-1, piece) ** 2, axis=1))
-    near = np.sqrt(np.mean(sound[zero : zero + 2 * piece] ** 2)) + 1e-12
+    zero = round(_BEFORE_S * rate_hz)
+    plan = _plan(rate_hz, len(sound))
+    spectrum = np.fft.rfft(sound, plan.size) * plan.high_pass
+    wave = np.fft.irfft(spectrum, plan.size)[: len(sound)]
+    rows = [_spans(wave * wave, plan.edges, 1.0)]
+    for band in plan.bands:
+        envelope = np.fft.ifft(spectrum[band.first : band.last] * band.weight, band.size)
+        power = envelope.real**2 + envelope.imag**2
+        rows.append(_spans(power, plan.edges, plan.size / band.size) * band.gain)
+    power = np.array(rows) + _TINY
+    attack = power[:, plan.attack] @ plan.attack_share
+    relative = power / attack[:, None]
+    bands = _db(attack[1:] / attack[0])
+    tail = wave[zero + round(_TAIL_S[0] * rate_hz) : zero + round(_TAIL_S[1] * rate_hz)]
     return Timbre(
-        bands_db=_bands_db(sound, zero, rate_hz),
-        attack_db=_relative_db(level, loudest),
-        before_db=_relative_db(_loudest_before(rms), near),
-        tonality=round(_tonality(sound, zero, rate_hz), 3),
-        busy=round(float(np.mean(rms > _LOUD_BEFORE * near)), 3),
-        first_swing_us=round(_first_swing(sound[zero:], rate_hz) * 1e6, 0),
+        spectrum_db=_whole(np.clip(bands, -60.0, 0.0) - np.clip(bands, -60.0, 0.0).mean()),
+        course_db=tuple(
+            _whole(row) for row in np.clip(_db(relative), float(LOWEST_DB), float(HIGHEST_DB))
+        ),
+        before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], float(attack[0]), rate_hz)),
+        shape=_shape(wave, tail, zero, rate_hz),
+        tonality=round(_tonality(tail, rate_hz), 3),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Bins `first` <= k < `last` of the spectrum, faded by `weight`; `size` of its transform."""
+
+    first: int
+    last: int
+    weight: Numbers
+    size: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that depends on the rate alone."""
+
+    size: int
+    high_pass: Numbers
+    bands: tuple[_Band, ...]
+    edges: Numbers
+    attack: slice
+    attack_share: Numbers
+
+
+@lru_cache(maxsize=16)
+def _plan(rate_hz: float, count: int) -> _Plan:
+    size = 1 << (count - 1).bit_length()
+    frequency_hz: Numbers = np.fft.rfftfreq(size, 1.0 / rate_hz).astype(np.float64)
+    steep = (frequency_hz / LOWEST_HZ) ** 4
+    starts = np.array(PAST_EDGES_S[:-1] + COURSE_EDGES_S[:-1])
+    stops = np.array(PAST_EDGES_S[1:] + COURSE_EDGES_S[1:])
+    past = len(PAST_EDGES_S) - 1
+    inside = [
+        past + at
+        for at, (start, stop) in enumerate(itertools.pairwise(COURSE_EDGES_S))
+        if start >= _ATTACK_S[0] and stop <= _ATTACK_S[1]
+    ]
+    lasting = (stops - starts)[inside]
+    return _Plan(
+        size=size,
+        high_pass=np.sqrt(steep / (1.0 + steep)),
+        bands=tuple(
+            _band(low_hz, high_hz, frequency_hz, size)
+            for low_hz, high_hz in itertools.pairwise(BAND_EDGES_HZ)
+        ),
+        edges=(np.stack((starts, stops)) + round(_BEFORE_S * rate_hz) / rate_hz) * rate_hz,
+        attack=slice(inside[0], inside[-1] + 1),
+        attack_share=lasting / lasting.sum(),
+    )
+
+
+def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int) -> _Band:
+    """Edges that fade by half at `low_hz` and `high_hz`: little rings before a sharp onset."""
+    octaves = np.log2(np.maximum(frequency_hz, 1.0))
+    rise = (octaves - np.log2(low_hz)) / (2.0 * _SOFT_OCTAVES) + 0.5
+    fall = (np.log2(high_hz) - octaves) / (2.0 * _SOFT_OCTAVES) + 0.5
+    weight = np.sin(np.clip(rise, 0.0, 1.0) * np.pi / 2) * np.sin(
+        np.clip(fall, 0.0, 1.0) * np.pi / 2
+    )
+    bins = np.flatnonzero(weight > 0.0)
+    first, last = int(bins[0]), int(bins[-1]) + 1
+    small = 1 << (last - first - 1).bit_length()
+    return _Band(first, last, weight[first:last], small, 2.0 * (small / size) ** 2)
+
+
+def _spans(power: Numbers, edges: Numbers, step: float) -> Numbers:
+    """Mean of `power`, sampled every `step`, between edges[0] and edges[1] (in samples)."""
+    total = np.concatenate(([0.0], np.cumsum(power))) * step
+    at = np.arange(len(total)) * step - step / 2.0
+    return np.asarray(
+        (np.interp(edges[1], at, total) - np.interp(edges[0], at, total)) / (edges[1] - edges[0])
     )
 
 
 def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
-    """Rate, and sound from 1.05 s before the onset to 0.25 s after it, averaged down.
+    """Rate, and sound from _BEFORE_S before the onset to _AFTER_S after it, averaged down.
 
-    The mean of the last 0.1 s before is taken away.
+    The mean of what went before is taken away.
     """
     fold = max(1, stretch.rate_hz // _COARSE_HZ)
     rate_hz = stretch.rate_hz / fold
-    before = round(-SPANS_S[0][0] * 10 * rate_hz) * fold
-    after = round(SPANS_S[-1][1] * rate_hz + 1) * fold
-    held = stretch.samples[max(0, onset - before) : onset + after]
-    missing = max(0, before - onset)
-    quiet = stretch.samples[max(0, onset - round(0.1 * stretch.rate_hz)) : onset]
+    before, count = round(_BEFORE_S * rate_hz), round((_BEFORE_S + _AFTER_S) * rate_hz)
+    begin = onset - before * fold
+    held = stretch.samples[max(0, begin) : begin + count * fold]
+    missing = max(0, -begin)
+    quiet = stretch.samples[max(0, begin) : max(1, onset)]
     mean = float(quiet.mean()) if len(quiet) else 0.0
-    sound = np.zeros((before + after) // fold)
+    sound = np.zeros(count)
     lead = min(-missing % fold, len(held))
     whole = (len(held) - lead) // fold
     first = (missing + lead) // fold
     pieces = held[lead : lead + whole * fold].reshape(-1, fold)
     sound[first : first + whole] = pieces @ np.full(fold, 1.0 / fold) - mean
-    for at, part in ((first - 1, held[:lead]), (first + whole, held[lead + whole * fold :])):
-        if len(part):
-            sound[at] += (float(part.sum()) - len(part) * mean) / fold
     return rate_hz, sound
 
 
-def _bands_db(sound: Wave, zero: int, rate_hz: float) -> tuple[tuple[float, ...], ...]:
-    """Mean power per span and band, relative to the span of the attack with all its bands."""
-    rows = []
-    for start_s, stop_s in SPANS_S:
-        piece = sound[zero + round(start_s * rate_hz) : zero + round(stop_s * rate_hz)]
-        power = np.abs(np.fft.rfft(piece * _window(len(piece), start_s == 0.0), 4 * 512)) ** 2
-        edges = [round(edge * 2048 / rate_hz) for edge in BAND_EDGES_HZ]
-        rows.append(np.add.reduceat(power, edges)[:-1] / len(piece))
-    whole = max(float(rows[1].sum()), 1e-20)
-    return tuple(_relative_db(np.sqrt(row), whole**0.5) for row in rows)
+def _before(past: Wave, attack: float, rate_hz: float) -> Numbers:
+    piece = round(_LEVEL_S * rate_hz)
+    whole = len(past) // piece * piece
+    levels = np.square(past[len(past) - whole :]).reshape(-1, piece).mean(axis=1)
+    ordered = np.sort(levels)
+    last = len(levels) - 1
+    shares = [ordered[round(share * last)] for share in SHARES]
+    lately = [levels[-round(span / _LEVEL_S) :].max() for span in LATELY_S]
+    return np.clip(_db((np.array(shares + lately) + _TINY) / attack), -60.0, float(HIGHEST_DB))
 
 
-@lru_cache(maxsize=64)
-def _window(count: int, is_attack: bool) -> Wave:
-    """A Hann window; its falling half alone where the sound begins with the window."""
-    return np.hanning(2 * count)[count:] if is_attack else np.hanning(count)
-
-
-def _piecewise(power: Wave, edges: list[int]) -> Wave:
-    return np.add.reduceat(power[: edges[-1]], edges[:-1]) / np.maximum(np.diff(edges), 1)
-
-
-def _loudest_before(rms: Wave) -> Wave:
-    """The loudest piece between each pair of BEFORE_EDGES_S."""
-    ends = [len(rms) - round((-0.005 - edge) / _PIECE_S) for edge in BEFORE_EDGES_S]
-    return np.array([rms[max(0, a) : b].max() for a, b in pairwise(ends)])
-
-
-def _tonality(sound: Wave, zero: int, rate_hz: float) -> float:
-    """Largest normalised autocorrelation at lags of 70 to 800 Hz, just after the attack."""
-    piece = sound[zero + round(_TONE_S[0] * rate_hz) : zero + round(_TONE_S[1] * rate_hz)]
-    piece = piece - piece.mean()
-    spectrum = np.fft.rfft(piece, 4096)
-    together = np.fft.irfft(np.abs(spectrum) ** 2, 4096)[: len(piece)]
-    if together[0] <= 0.0:
-        return 0.0
-    lags = np.arange(round(_TONE_LAG_S[0] * rate_hz), round(_TONE_LAG_S[1] * rate_hz))
-    return max(0.0, float((together[lags] / (1.0 - lags / len(piece))).max() / together[0]))
-
-
-def _first_swing(sound: Wave, rate_hz: float) -> float:
-    """Seconds that the first strong half wave stays on its side of zero."""
-    attack = sound[: round(30e-3 * rate_hz)]
+def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
+    attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
     size = np.abs(attack)
-    strong = np.flatnonzero(size >= 0.4 * size.max())
-    if not len(strong) or size.max() <= 0.0:
+    peak = max(float(size.max()), _TINY)
+    at = int(np.argmax(size))
+    tail_peak = max(float(np.abs(tail).max()), _TINY)
+    power = np.abs(np.fft.rfft(tail * _hann(len(tail)))) ** 2
+    per_hz = len(tail) / rate_hz
+    power = power[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
+    mean = float(power.mean())
+    numbers = (
+        20.0 * np.log10(peak / max(_rms(attack), _TINY)),
+        20.0 * np.log10(tail_peak / max(_rms(tail), _TINY)),
+        max(-80.0, 20.0 * np.log10(tail_peak / peak)),
+        10.0 * (float(np.log10(power).mean()) - np.log10(mean)),
+        10.0 * np.log10(float(power.max()) / mean),
+        at / rate_hz * 1e3,
+        float(attack.max()) / peak,
+        -float(attack.min()) / peak,
+        10.0 * _crossings(attack),
+        10.0 * _crossings(tail),
+    )
+    return tuple(round(float(one), 2) for one in numbers)
+
+
+def _tonality(tail: Wave, rate_hz: float) -> float:
+    """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
+    size = 1 << (2 * len(tail) - 1).bit_length()
+    together = np.fft.irfft(np.abs(np.fft.rfft(tail, size)) ** 2, size)[: len(tail)]
+    if together[0] <= _TINY:
         return 0.0
-    at, is_up = int(strong[0]), attack[strong[0]] > 0
-    others = np.flatnonzero((attack > 0) != is_up)
-    start = others[others < at]
-    stop = others[others > at]
-    first = int(start[-1]) + 1 if len(start) else 0
-    last = int(stop[0]) if len(stop) else len(attack)
-    return (last - first) / rate_hz
+    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
+    return min(
+        1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
+    )
 
 
-def _relative_db(level: Wave, top: float) -> tuple[float, ...]:
-    relative = 20.0 * np.log10(np.maximum(level / top, 10.0 ** (LOWEST_DB / 20.0)))
-    return tuple(round(float(one), 1) for one in relative)
+@lru_cache(maxsize=32)
+def _hann(count: int) -> Wave:
+    return np.hanning(count)
+
+
+def _rms(samples: Wave) -> float:
+    return math.sqrt(float(np.dot(samples, samples)) / len(samples))
+
+
+def _crossings(samples: Wave) -> float:
+    """Share of samples that lie on another side of zero than the one before."""
+    up = samples > 0.0
+    return float(np.count_nonzero(up[1:] != up[:-1])) / len(samples)
+
+
+def _db(ratio: Numbers) -> Numbers:
+    return 10.0 * np.log10(ratio)
+
+
+def _whole(values: Numbers) -> tuple[int, ...]:
+    return tuple(np.rint(values).astype(int).tolist())

@@ -10,7 +10,7 @@ from agent.core.onset import Pick
 from agent.core.opinion import Model, read_model
 from agent.core.records import Features, Verdict
 
-MODEL_FILE = "verdict-1.npz"
+MODEL_FILE = "verdict-2.npz"
 
 IMPULSIVE = "impulsive"
 WEAK = "weak"
@@ -21,7 +21,8 @@ UNLIKE = "unlike a shot"
 
 _WEAK_SNR_DB = 7.0
 _SLOW_RISE_US = 12_000.0
-_STEADY_BUSY = 0.5
+_STEADY_DB = -8
+_MEDIAN = 1
 _TONAL = 0.8
 
 
@@ -54,7 +55,7 @@ def _objection(features: Features) -> str:
         (features.snr_db < _WEAK_SNR_DB, WEAK),
         (features.rise_us > _SLOW_RISE_US, SLOW),
         (features.tonality > _TONAL, TONAL),
-        (features.busy > _STEADY_BUSY, STEADY),
+        (features.before_db[_MEDIAN] > _STEADY_DB, STEADY),
     ):
         if is_so:
             return reason

@@ -13,7 +13,7 @@ from agent.core.verdict import judged_by
 from simulator.corpus.listening import Judge
 from simulator.corpus.manifest import Clip
 
-FOLDS = 5
+FOLDS = 12
 
 
 def fold_of(group: str) -> int:

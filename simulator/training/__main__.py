@@ -24,8 +24,6 @@ from simulator.livefire import dataset
 from simulator.training.examples import Example, gather
 from simulator.training.fit import Array, Calibration, Table, calibrated, fit, table
 
-NETS = 3
-
 
 def main() -> int:
     """Exit code 2 where a folder is not what it should be."""
@@ -40,14 +38,14 @@ def main() -> int:
     except EarshotError as error:
         print(f"training: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(learn(examples, arguments.seed), indent=2))
+    print(json.dumps(learn(examples), indent=2))
     return 0
 
 
-def learn(examples: Sequence[Example], seed: int) -> dict[str, Any]:
+def learn(examples: Sequence[Example]) -> dict[str, Any]:
     """Fit, calibrate and write all models; the figures of examples that no model had seen."""
     rows = table(examples)
-    folds = [fit(rows, rows.folds != fold, NETS, seed) for fold in range(FOLDS)]
+    folds = [fit(rows, rows.folds != fold) for fold in range(FOLDS)]
     unseen = np.empty(len(rows.is_shot))
     for fold, one in enumerate(folds):
         unseen[rows.folds == fold] = one.log_odds(rows.inputs[rows.folds == fold])
@@ -56,11 +54,8 @@ def learn(examples: Sequence[Example], seed: int) -> dict[str, Any]:
     weights = Path(simulator.corpus.__path__[0]) / "weights"
     weights.mkdir(exist_ok=True)
     for fold, one in enumerate(folds):
-        (weights / fold_file(fold)).write_bytes(
-            one.as_bytes(line.slope, line.offset, line.threshold)
-        )
-    everything = fit(rows, np.ones(len(rows.is_shot), np.bool_), NETS, seed)
-    shipped = everything.as_bytes(line.slope, line.offset, line.threshold)
+        (weights / fold_file(fold)).write_bytes(one.as_bytes(line))
+    shipped = fit(rows, np.ones(len(rows.is_shot), np.bool_)).as_bytes(line)
     (Path(agent.models.__path__[0]) / MODEL_FILE).write_bytes(shipped)
     return _figures(unseen, rows, examples, line)
 

@@ -3,8 +3,10 @@
 In a take with shots, triggers that are no labelled shot (echoes, mostly) teach nothing either way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -23,8 +25,9 @@ WITHIN_S = 10e-3
 _LEAD_IN_S = 4.0
 _SNR_DB = (16.0, 52.0)
 _TAKES = {"of_shot": 18, "of_other": 6, "of_burst": 0}
-_SHOT_SCENES = 400
-_CONFUSER_SCENES = 500
+_SHOT_SCENES = 500
+_CONFUSER_SCENES = 480
+_SOURCES = ("clips", "synthetic confusers", "synthetic shots", "live fire")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,26 @@ def examples(source: str, takes: Iterable[Take], rng: np.random.Generator) -> It
                 yield Example(onset.features, is_shot, source, take.group, take.kind, number)
 
 
-def gather(clips: Iterable[Clip], tests: Iterable[Test], seed: int) -> Iterator[Example]:
+def gather(clips: Sequence[Clip], tests: Sequence[Test], seed: int) -> Iterator[Example]:
     """Everything to learn from, the same for the same seed. Clips that are not free are left."""
-    for source, made in (
-        ("clips", of_clips(clips, stream(seed, "clips"), **_TAKES)),
-        ("synthetic shots", scenes.shots(_SHOT_SCENES, stream(seed, "shots"))),
-        ("synthetic confusers", scenes.confusers(_CONFUSER_SCENES, stream(seed, "confusers"))),
-        ("live fire", _live_fire(tests, seed)),
-    ):
-        yield from examples(source, made, stream(seed, "streets", source))
+    with ProcessPoolExecutor() as workers:
+        yield from chain.from_iterable(
+            workers.map(_gathered, _SOURCES, repeat(clips), repeat(tests), repeat(seed))
+        )
+
+
+def _gathered(
+    source: str, clips: Sequence[Clip], tests: Sequence[Test], seed: int
+) -> list[Example]:
+    takes = {
+        "clips": lambda: of_clips(clips, stream(seed, "clips"), **_TAKES),
+        "synthetic shots": lambda: scenes.shots(_SHOT_SCENES, stream(seed, "shots")),
+        "synthetic confusers": lambda: scenes.confusers(
+            _CONFUSER_SCENES, stream(seed, "confusers")
+        ),
+        "live fire": lambda: _live_fire(tests, seed),
+    }[source]()
+    return list(examples(source, takes, stream(seed, "streets", source)))
 
 
 def _live_fire(tests: Iterable[Test], seed: int) -> Iterator[Take]:

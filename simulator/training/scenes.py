@@ -1,7 +1,7 @@
 """Synthetic shots and things mistaken for them, where free recordings are few.
 
-Shots are Friedlander waves with a ground reflection, a street's tail and sometimes a shock wave
-before; confusers are barks, horns, hammers, clatter and gusts, drawn from wide ranges.
+Shots are Friedlander waves with early arrivals, a street's tail and slaps off walls; confusers
+are barks, horns, hammers, knocks, clatter and gusts. Both are drawn from wide ranges.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,18 +45,48 @@ def _hush(rng: np.random.Generator) -> Wave:
 
 
 def _shot(rng: np.random.Generator) -> Wave:
-    positive_s = float(np.exp(rng.uniform(np.log(0.25e-3), np.log(4e-3))))
-    time_s = np.arange(round(1.5 * _RATE_HZ)) / _RATE_HZ
+    """A blast with early arrivals, noise of the gas, one or two tails, and slaps off walls."""
+    time_s = np.arange(round(1.8 * _RATE_HZ)) / _RATE_HZ
+    positive_s = _between(rng, 0.15e-3, 4e-3)
     blast = (1.0 - time_s / positive_s) * np.exp(-time_s / positive_s)
-    if rng.random() < 0.7:
-        late = round(rng.uniform(0.5e-3, 6e-3) * _RATE_HZ)
-        blast[late:] += rng.uniform(0.1, 0.7) * blast[:-late]
-    decay_s = float(np.exp(rng.uniform(np.log(0.03), np.log(1.5))))
-    tail = rng.standard_normal(len(time_s)) * np.exp(-6.9 * time_s / decay_s)
-    build = 1.0 - np.exp(-time_s / rng.uniform(1e-3, 15e-3))
-    tail = _low_pass(tail * build, float(np.exp(rng.uniform(np.log(400.0), np.log(6e3)))))
-    wave = blast + tail / max(float(np.abs(tail).max()), 1e-9) * rng.uniform(0.0, 0.7)
-    return wave if rng.random() < 0.6 else _low_pass(wave, rng.uniform(800.0, 8e3))
+    if rng.random() < 0.4:
+        blast = _low_pass(blast, _between(rng, 700.0, 9e3))
+    wave = blast.copy()
+    for _ in range(int(rng.integers(0, 7))):
+        late, share = round(rng.uniform(0.3e-3, 12e-3) * _RATE_HZ), rng.uniform(0.1, 0.9)
+        wave[late:] += share * rng.choice((1.0, 1.0, 1.0, -1.0)) * blast[:-late]
+    if rng.random() < 0.6:
+        gas = rng.standard_normal(len(time_s)) * np.exp(-time_s / _between(rng, 1e-3, 15e-3))
+        wave += gas * rng.uniform(0.05, 0.8)
+    for _ in range(int(rng.integers(1, 3))):
+        _add(wave, _tail(time_s, rng), rng.uniform(2.0, 38.0))
+    if rng.random() < 0.2:
+        _add(wave, _plateau(time_s, rng), rng.uniform(3.0, 18.0))
+    for _ in range(int(rng.integers(0, 3))):
+        late = round(rng.uniform(0.04, 0.5) * _RATE_HZ)
+        slap = _low_pass(wave, _between(rng, 500.0, 5e3))[:-late]
+        wave[late:] += 10.0 ** (-rng.uniform(8.0, 30.0) / 20.0) * slap
+    return wave
+
+
+def _tail(time_s: Wave, rng: np.random.Generator) -> Wave:
+    """A street's reverberation."""
+    fall = np.exp(-6.9 * time_s / _between(rng, 0.03, 2.0))
+    build = 1.0 - np.exp(-time_s / _between(rng, 0.3e-3, 20e-3))
+    return _low_pass(rng.standard_normal(len(time_s)) * fall * build, _between(rng, 300.0, 9e3))
+
+
+def _plateau(time_s: Wave, rng: np.random.Generator) -> Wave:
+    """A tail that a recorder's automatic gain holds up for a while."""
+    held_s, fall_s = _between(rng, 0.1, 0.7), _between(rng, 0.05, 0.3)
+    level = np.where(time_s < held_s, 1.0, np.exp(-(time_s - held_s) / fall_s))
+    return _low_pass(rng.standard_normal(len(time_s)), _between(rng, 1500.0, 12e3)) * level
+
+
+def _add(wave: Wave, other: Wave, below_db: float) -> None:
+    """`other` with its peak so far below that of `wave`."""
+    share = float(np.abs(wave).max()) * 10.0 ** (-below_db / 20.0)
+    wave += other * (share / max(float(np.abs(other).max()), 1e-9))
 
 
 def _bark(rng: np.random.Generator) -> Wave:
@@ -140,8 +170,31 @@ def _rustle(rng: np.random.Generator) -> Wave:
     return _low_pass(rng.standard_normal(count), corner_hz) * level
 
 
-def _struck(rng: np.random.Generator, decay_s: float) -> Wave:
-    time_s = np.arange(round(8.0 * decay_s * _RATE_HZ)) / _RATE_HZ
+def _knocks(rng: np.random.Generator) -> Wave:
+    """Blows of one to three bodies, in rooms and without, in a rhythm and out of it."""
+    sound = np.zeros(round(_LENGTH_S * _RATE_HZ))
+    bodies = [_body(rng) for _ in range(int(rng.integers(1, 4)))]
+    every_s, unsteady = _between(rng, 0.05, 1.5), rng.uniform(0.0, 0.4)
+    at_s = _FIRST_S
+    while at_s < _LENGTH_S - 0.2:
+        _lay(sound, bodies[int(rng.integers(len(bodies)))] * rng.uniform(0.2, 1.0), at_s)
+        at_s += every_s * (1.0 + unsteady * rng.uniform(-1.0, 1.0))
+    return sound
+
+
+def _body(rng: np.random.Generator) -> Wave:
+    time_s = np.arange(_RATE_HZ) / _RATE_HZ
+    wave = _struck(rng, _between(rng, 2e-3, 60e-3), count=len(time_s))
+    wave *= 1.0 - np.exp(-time_s / _between(rng, 0.1e-3, 6e-3))
+    if rng.random() < 0.5:
+        wave = _low_pass(wave, _between(rng, 200.0, 6e3))
+    if rng.random() < 0.5:
+        _add(wave, _tail(time_s, rng), rng.uniform(12.0, 40.0))
+    return wave / max(float(np.abs(wave).max()), 1e-9)
+
+
+def _struck(rng: np.random.Generator, decay_s: float, count: int | None = None) -> Wave:
+    time_s = np.arange(count or round(8.0 * decay_s * _RATE_HZ)) / _RATE_HZ
     modes_hz = np.exp(rng.uniform(np.log(150.0), np.log(9e3), int(rng.integers(1, 7))))
     ring = sum(np.sin(2.0 * np.pi * mode * time_s + rng.uniform(0, 6.3)) for mode in modes_hz)
     noise = rng.standard_normal(len(time_s)) * rng.uniform(0.0, 2.0)
@@ -154,8 +207,15 @@ def _lay(sound: Wave, piece: Wave, at_s: float) -> None:
     room += piece[: len(room)]
 
 
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    """Uniform in the logarithm."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def _low_pass(sound: Wave, corner_hz: float) -> Wave:
-    return np.asarray(sosfilt(butter(1, corner_hz, fs=_RATE_HZ, output="sos"), sound))
+    return np.asarray(
+        sosfilt(butter(1, min(corner_hz, 0.45 * _RATE_HZ), fs=_RATE_HZ, output="sos"), sound)
+    )
 
 
 _CONFUSERS: tuple[Callable[[np.random.Generator], Wave], ...] = (
@@ -163,6 +223,8 @@ _CONFUSERS: tuple[Callable[[np.random.Generator], Wave], ...] = (
     _horn,
     _hammer,
     _clatter,
+    _knocks,
+    _knocks,
     _steps,
     _rustle,
 )

@@ -14,6 +14,7 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from simulator.corpus.manifest import Clip
 from simulator.propagation import Air, Path, propagate
+from simulator.training.recorders import pushed_off_zero, recorded
 
 RATES_HZ = (12_000, 16_000, 22_050, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ECHO_S = 0.25
@@ -80,7 +81,8 @@ def disguised(take: Take, rng: np.random.Generator) -> Take:
     """The same event elsewhere: slower or faster, further off, through another microphone."""
     speed = float(np.exp(rng.normal(0.0, 0.12)))
     rate_hz = int(rng.choice(RATES_HZ))
-    sound = _resampled(take.sound, take.rate_hz * speed, rate_hz)
+    sound = recorded(take.sound, take.rate_hz, rng)
+    sound = _resampled(sound, take.rate_hz * speed, rate_hz)
     if rng.random() < 0.5:
         sound = _further(sound, rate_hz, float(rng.uniform(10.0, 500.0)))
     if rng.random() < 0.5:
@@ -90,6 +92,8 @@ def disguised(take: Take, rng: np.random.Generator) -> Take:
     if rng.random() < 0.3:
         top = float(np.abs(sound).max()) * rng.uniform(0.15, 0.8)
         sound = np.clip(sound, -top, top)
+    if rng.random() < 0.12:
+        sound = pushed_off_zero(sound, rate_hz, rng)
     sound = sound * (rng.uniform(0.02, 0.95) / max(float(np.abs(sound).max()), 1e-9))
     shots_s = tuple(one / speed for one in take.shots_s)
     return replace(take, sound=sound, rate_hz=rate_hz, shots_s=shots_s)
