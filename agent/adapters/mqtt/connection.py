@@ -84,10 +84,19 @@ class Connection(threading.Thread):
             client.connect(*where)
         if self._ending.is_set():
             return
-        while client.loop(_LOOP_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while (ended := client.loop(_LOOP_S)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self._ending.is_set():
                 client.loop(_LOOP_S)  # writes the DISCONNECT
                 return
+        if ended == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            self._reason = self._reason or self._why_no_mqtt(is_v5)
+
+    def _why_no_mqtt(self, is_v5: bool) -> str:
+        if self._is_answered:
+            often = "if this is frequent, look at the broker's log, and at what lies between"
+            return f"connection to {self._route} lost: it sent what is no MQTT: {often}"
+        spoken = "MQTT 5" if is_v5 else "MQTT 3.1.1"
+        return f"{self._route} does not speak {spoken}: is it a broker? Then set broker.protocol"
 
     def _new_client(self, protocol: MQTTProtocolVersion, clean_session: bool | None) -> Client:
         options = self._route.options
