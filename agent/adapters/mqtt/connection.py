@@ -24,6 +24,7 @@ _UNSUPPORTED_PROTOCOL_VERSION = 0x84
 _KEEP_ALIVE_TIMEOUT = 0x8D
 _TLS_ALERT = re.compile(r"\[SSL: (\w+)\]")
 _LOOP_S = 1.0
+MAX_PACKET_BYTES = 128 * 1024  # what we read is an envelope, 16 KiB at most, and its topic
 
 
 class Connection(threading.Thread):
@@ -79,6 +80,7 @@ class Connection(threading.Thread):
         if is_v5:
             lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             lasting.SessionExpiryInterval = route.options.session_expiry_s
+            lasting.MaximumPacketSize = MAX_PACKET_BYTES
             client.connect(*where, clean_start=clean, properties=lasting)
         else:
             client.connect(*where)
@@ -87,6 +89,9 @@ class Connection(threading.Thread):
         while (ended := client.loop(_LOOP_S)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self._ending.is_set():
                 client.loop(_LOOP_S)  # writes the DISCONNECT
+                return
+            if _incoming_bytes(client) > MAX_PACKET_BYTES:
+                self._reason = f"{route} sent a packet of more than {MAX_PACKET_BYTES} bytes"
                 return
         if ended == MQTTErrorCode.MQTT_ERR_PROTOCOL:
             self._reason = self._reason or self._why_no_mqtt(is_v5)
@@ -161,6 +166,11 @@ class Connection(threading.Thread):
     def _on_disconnect(self, _: Client, __: Any, flags: Any, code: ReasonCode, ___: Any) -> None:
         if flags.is_disconnect_packet_from_server or code.value == _KEEP_ALIVE_TIMEOUT:
             self._reason = self._reason or f"connection to {self._route} lost: {_told(code)}"
+
+
+def _incoming_bytes(client: Client) -> int:
+    """The length of the packet that is coming in; paho would hold 256 MB, and has no limit."""
+    return int(getattr(client, "_in_packet", {}).get("remaining_length", 0))
 
 
 def token_of(generation: int, mid: int) -> int:
