@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.adapters.mqtt.connection import MAX_PACKET_BYTES
+from agent.adapters.mqtt.incoming import MAX_PACKET_BYTES
 from agent.app.uplink import Uplink
 from agent.core.chain import Head
 from agent.core.envelope import seal

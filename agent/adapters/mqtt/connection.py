@@ -6,6 +6,7 @@ exception, so nothing of it is used twice. Who connects again, and when, is not 
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.adapters.mqtt.incoming import MAX_PACKET_BYTES, Incoming
 from agent.adapters.mqtt.route import Route, explain
 from agent.core import linkadvice
 from agent.ports import Connected, LinkEvent, Lost, Message, Refused, Sent
@@ -24,7 +26,6 @@ _UNSUPPORTED_PROTOCOL_VERSION = 0x84
 _KEEP_ALIVE_TIMEOUT = 0x8D
 _TLS_ALERT = re.compile(r"\[SSL: (\w+)\]")
 _LOOP_S = 1.0
-MAX_PACKET_BYTES = 128 * 1024  # what we read is an envelope, 16 KiB at most, and its topic
 
 
 class Connection(threading.Thread):
@@ -86,12 +87,13 @@ class Connection(threading.Thread):
             client.connect(*where)
         if self._ending.is_set():
             return
+        incoming = Incoming(client)
         while (ended := client.loop(_LOOP_S)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self._ending.is_set():
                 client.loop(_LOOP_S)  # writes the DISCONNECT
                 return
-            if _incoming_bytes(client) > MAX_PACKET_BYTES:
-                self._reason = f"{route} sent a packet of more than {MAX_PACKET_BYTES} bytes"
+            if excess := incoming.excess(time.monotonic_ns()):
+                self._reason = f"connection to {route} lost: it sent a packet with {excess}"
                 return
         if ended == MQTTErrorCode.MQTT_ERR_PROTOCOL:
             self._reason = self._reason or self._why_no_mqtt(is_v5)
@@ -166,11 +168,6 @@ class Connection(threading.Thread):
     def _on_disconnect(self, _: Client, __: Any, flags: Any, code: ReasonCode, ___: Any) -> None:
         if flags.is_disconnect_packet_from_server or code.value == _KEEP_ALIVE_TIMEOUT:
             self._reason = self._reason or f"connection to {self._route} lost: {_told(code)}"
-
-
-def _incoming_bytes(client: Client) -> int:
-    """The length of the packet that is coming in; paho would hold 256 MB, and has no limit."""
-    return int(getattr(client, "_in_packet", {}).get("remaining_length", 0))
 
 
 def token_of(generation: int, mid: int) -> int:
