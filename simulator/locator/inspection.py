@@ -7,6 +7,7 @@ signature and link is `chain_faults`' matter. Nothing is mended here.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from agent.core.chain import Head, check_link, cross
 from agent.core.records import Body
@@ -39,6 +40,17 @@ def chain_faults(
         except RecordError as error:
             faults.append(f"{source}: {error}")
     return faults
+
+
+def is_cut_off(db: sqlite3.Connection, path: Path) -> bool:
+    """True if the file at `path` ends before its last page does, once the WAL is written back.
+
+    SQLite itself refuses a file that lacks whole pages, and takes half a page for zeros.
+    """
+    is_busy, in_wal, written = db.execute("PRAGMA wal_checkpoint").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
+    return not is_busy and in_wal == written and path.stat().st_size < pages * page_bytes
 
 
 def is_head_held(db: sqlite3.Connection, chain: Chain, verify: Verify) -> bool:

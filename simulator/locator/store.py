@@ -83,6 +83,9 @@ class EventStore:
         except sqlite3.Error as error:
             self._db.close()
             raise StoreError(f"{path}: cannot be read: {error}") from error
+        except StoreError:
+            self._db.close()
+            raise
 
     def admit(self, topic: str, raw: bytes) -> Admitted | Duplicate:
         """Verify one message and take it into the open batch.
@@ -249,6 +252,8 @@ class EventStore:
 
     def _inspect(self) -> None:
         """Look whether the file is what it was, where receipts rest on it; index an old one."""
+        if inspection.is_cut_off(self._db, self._path):
+            raise StoreError(f"{self._path}: was cut off: move it away and keep it as evidence")
         if self._index.is_missing:
             self._db.execute("BEGIN IMMEDIATE")
             for body in self._trust.good(self._rows()):
