@@ -15,13 +15,40 @@ from agent.errors import StoreError
 from simulator.locator import service
 from simulator.locator.schema import STEPS
 from simulator.locator.store import EventStore
-from tests.simulator.locator.test_service import ALL, Centre
+from simulator.locator.windows import MEMORY, Revision
+from simulator.virtual_broker import VirtualPublisher
+from tests.simulator.locator.test_service import ALL
+from tests.simulator.locator.test_service import Centre as Served
 from tests.support.cells import Cell
 from tests.support.disk import in_memory
 from tests.support.drafts import LOCATOR, LOCATOR_KEYS, NOW, chain_of, identity_of, registry_of
 
 TOPIC = f"{identity_of('n1').topic}/event/impulse"
 LONE = ("n1", "n2", "n3", "n4")
+
+
+class Centre(Served):
+    """A locator with so much memory; `believed` is what a reader of its announcements knows."""
+
+    def __init__(self, path: Path, cell: Cell, memory: int | None = MEMORY) -> None:
+        self.memory, self.believed = memory, {}
+        super().__init__(path, cell)
+
+    def open(self) -> None:
+        self.store = EventStore(self.path, self.cell.registry.keys, LOCATOR)
+        self.service = service.LocatorService(
+            self.store,
+            VirtualPublisher(self.broker, "locator", (service.EVENTS,), persistent=True),
+            self.cell.registry,
+            rng=random.Random(1),
+            memory=self.memory,
+            announce=self._believe,
+        )
+
+    def _believe(self, revision: Revision) -> None:
+        for gone in revision.withdrawn:
+            self.believed.pop(gone.id, None)
+        self.believed |= {new.id: new for new in revision.changed}
 
 
 def resident_bytes() -> int:

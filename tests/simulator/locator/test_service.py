@@ -16,7 +16,6 @@ from agent.errors import StoreError
 from agent.ports import Message
 from simulator.locator.service import EVENTS, MAX_REASONS, OTHER_REASONS, LocatorService
 from simulator.locator.store import EventStore
-from simulator.locator.windows import MEMORY
 from simulator.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import SHOT, Cell
 from tests.support.drafts import LOCATOR, LOCATOR_KEYS, NOW, impulse
@@ -27,9 +26,8 @@ ALL = ("n1", "n2", "n3", "n4", "n5")
 class Centre:
     """A locator, its broker, someone who reads what it says, and virtual time in steps of 1 s."""
 
-    def __init__(self, path, cell, memory=MEMORY):
+    def __init__(self, path, cell):
         self.path, self.cell, self.broker = path, cell, VirtualBroker()
-        self.memory, self.believed = memory, {}
         self.reader = VirtualPublisher(
             self.broker, "reader", ("earshot/v1/+/+/incident", "earshot/v1/+/+/+/receipt")
         )
@@ -45,20 +43,7 @@ class Centre:
         self.store = EventStore(self.path, self.cell.registry.keys, LOCATOR)
         link = VirtualPublisher(self.broker, "locator", (EVENTS,), persistent=True)
         rng = random.Random(1)
-        self.service = LocatorService(
-            self.store,
-            link,
-            self.cell.registry,
-            rng=rng,
-            memory=self.memory,
-            announce=self.believe,
-        )
-
-    def believe(self, revision):
-        """Follow what is announced, as a reader does."""
-        for gone in revision.withdrawn:
-            self.believed.pop(gone.id, None)
-        self.believed |= {new.id: new for new in revision.changed}
+        self.service = LocatorService(self.store, link, self.cell.registry, rng=rng)
 
     def kill(self):
         """End the locator without a word: its socket and its file are gone."""
