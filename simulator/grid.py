@@ -165,7 +165,7 @@ class Grid:
         self._link: Publisher = self._link_to("earshot-locator", EVENTS, lasting=True)
         rng = random.Random(stream(self._seed, "locator jitter").bytes(16))  # noqa: S311
         self.service = LocatorService(
-            self.store, self._link, self.registry, self._pace.settle_ns, rng
+            self.store, self._link, self.registry, self._pace.settle_ns, rng, memory=None
         )
 
     def await_locator(self) -> None:

@@ -21,9 +21,9 @@ from agent.app.trustedclock import TrustedClock
 from agent.core.records import Stop
 from agent.core.units import NS_PER_S, ns_of
 from tests.support.disk import preload
-from tests.support.fortress import Fortress, fortress_in, open_doors
+from tests.support.fortress import OURS, Fortress, fortress_in, open_doors
 from tests.support.mosquitto import PROGRAM, ShippedBroker
-from tests.support.network import NODE, Network
+from tests.support.network import Network
 from tests.support.pki import DAY, Authority
 from tests.support.pole import Listener, Pole
 from tests.support.proxy import Fault, Proxy
@@ -52,7 +52,7 @@ class Street:
             fortress.broker.url,
             trusted_utc=trusted.now,
             ca=fortress.ours.ca,
-            **fortress.ours.issue(NODE),
+            **fortress.ours.issue(OURS),
         )
         self.network.centre.kill()
         fortress.broker.kill()

@@ -6,7 +6,13 @@ Only words: `adapters.mqtt` meets the trouble, and knows the broker's name.
 from agent.core.certtime import Clock, Judged, Kind
 from agent.core.units import moment_of
 
+_ASK = "look at the broker's log"
+_NOT_OURS = "broker and node disagree on MQTT: look at the broker's log, and at what lies between"
 _REFUSALS = {
+    0x80: _ASK,
+    0x81: _NOT_OURS,
+    0x82: _NOT_OURS,
+    0x83: _ASK,
     0x10: "is the locator running, and connected to this broker?",
     0x84: "set broker.protocol to a version that the broker speaks",
     0x85: "the broker's listener wants the client id that this node's certificate names",
@@ -19,9 +25,11 @@ _REFUSALS = {
     0x8C: "the broker asks for another way to log in: give nodes a listener for certificates",
     0x8D: "the network is too slow or was away: check antenna, cable and modem",
     0x8E: "another client has this node's name: is a second node set up with the same node.id?",
+    0x90: "let the broker take topics that begin with earshot/v1/",
     0x95: "raise the broker's limit on the size of packets to 64 KiB",
     0x97: "raise the broker's quota for this node",
     0x98: "someone ended it at the broker: ask who runs the broker",
+    0x99: _ASK,
     0x9A: "let the broker retain messages",
     0x9B: "let the broker take QoS 1",
     0x9C: "the broker has moved for now: ask who runs it for its address",

@@ -8,15 +8,15 @@ import random
 from agent.core.units import NS_PER_S
 
 FLOOR_NS = NS_PER_S
-FIRST_SPREAD_NS = 8 * NS_PER_S
+FIRST_SPREAD_NS = 10 * NS_PER_S
 CAP_NS = 60 * NS_PER_S
 
 
 class BackOff:
-    """Delays in ns, uniform over a span that doubles: 1 to 9 s, 1 to 17 s, ... 1 to 60 s.
+    """Delays in ns, uniform over a span that doubles: 1 to 11 s, 1 to 21 s, ... 1 to 60 s.
 
-    The first span is wide because every node of a broker loses it at the same instant. `cap_ns`
-    is the longest delay.
+    The first span is wide because every node of a broker loses it at the same instant: of 200,
+    20 return in a second, and hardly ever more than 40. `cap_ns` is the longest delay.
     """
 
     def __init__(self, rng: random.Random, cap_ns: int = CAP_NS) -> None:

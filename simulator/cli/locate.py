@@ -7,7 +7,6 @@ not receipted, and it never counts a record twice.
 import argparse
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from simulator.locator.incident import Incident
 from simulator.locator.registry import Registry
 from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
 from simulator.locator.store import EventStore
+from simulator.locator.windows import Revision
 from simulator.wording import clock_time, count, place
 
 _STEP_S = 0.2
@@ -46,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
             **tls,
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
-            service = LocatorService(store, link, known)
+            service = LocatorService(store, link, known, announce=announce)
             _serve(service, wake, arguments.for_s)
     rejected = sum(service.counters.rejected.values())
     printed(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
@@ -67,22 +67,12 @@ def incident_line(incident: Incident) -> str:
     )
 
 
-class Announcer:
-    """Prints each incident once, again when it is revised, and says when one is withdrawn."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._told: dict[str, Incident] = {}
-
-    def update(self, incidents: list[Incident]) -> None:
-        """The present belief."""
-        present = {incident.id: incident for incident in incidents}
-        for gone in self._told.keys() - present:
-            self._tell(f"withdrawn [{gone}]")
-        for incident_id, incident in present.items():
-            if self._told.get(incident_id) != incident:
-                self._tell(incident_line(incident))
-        self._told = present
+def announce(revision: Revision) -> None:
+    """Print what is new or different, and what is withdrawn."""
+    for incident in revision.changed:
+        printed(incident_line(incident))
+    for incident in revision.withdrawn:
+        printed(f"withdrawn [{incident.id}]")
 
 
 def _signer(path: Path) -> Ed25519FileSigner:
@@ -115,15 +105,12 @@ def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
 
 
 def _serve(service: LocatorService, wake: threading.Event, for_s: float | None) -> None:
-    announcer = Announcer(printed)
     end_s = None if for_s is None else time.monotonic() + for_s
     while end_s is None or time.monotonic() < end_s:
         service.step(time.monotonic_ns(), _utc_text)
-        announcer.update(service.incidents)
         wake.wait(_STEP_S)
         wake.clear()
     service.flush()
-    announcer.update(service.incidents)
 
 
 def _utc_text() -> str:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 from agent.core.records import Body, Impulse
+from agent.core.units import NS_PER_S
+
+_END_OF_TIME_NS = 2**63
+_MAX_SIGMA_NS = 10 * NS_PER_S
+_MAX_DB = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +36,13 @@ def arrival_of(body: Body) -> Arrival | None:
         snr_db=data.features.snr_db,
         peak_dbfs=data.features.peak_dbfs,
         score=data.verdict.score,
+    )
+
+
+def is_possible(arrival: Arrival) -> bool:
+    """False for values that no honest node has; a stolen key must not stop the locator."""
+    return (
+        0 <= arrival.toa_utc_ns < _END_OF_TIME_NS
+        and arrival.sigma_ns <= _MAX_SIGMA_NS
+        and max(abs(arrival.snr_db), abs(arrival.peak_dbfs)) <= _MAX_DB
     )

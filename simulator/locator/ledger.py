@@ -26,7 +26,8 @@ class Entry:
 class Chain:
     """One chain of one node; `row_id` is its place on disk.
 
-    `asked` are the seqs that the node has sent since the last receipt: it waits for these.
+    `began_with` is the key of its first record that came, where known. `asked` are the seqs that
+    the node has sent since the last receipt: it waits for these.
     """
 
     row_id: int
@@ -34,6 +35,7 @@ class Chain:
     name: str
     upto_seq: int = 0
     head: str = GENESIS_PREV
+    began_with: str | None = None
     above: dict[int, Entry] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
 

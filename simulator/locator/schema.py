@@ -26,4 +26,16 @@ CREATE TABLE handover (
     PRIMARY KEY (chain_id, seq)
 ) STRICT
 """
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+CREATE TABLE heard (
+    place TEXT NOT NULL, toa_ns INTEGER NOT NULL, chain_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (place, toa_ns, chain_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE felt (
+    place TEXT NOT NULL, utc_ns INTEGER NOT NULL, chain_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    celsius REAL NOT NULL, PRIMARY KEY (place, utc_ns, chain_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE told (upto INTEGER NOT NULL) STRICT;
+INSERT INTO told VALUES (-1)
+"""
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -1,8 +1,9 @@
 """The reference locator: signed records in, receipts and incidents out, as one step function.
 
 A record is receipted once it is on disk, and located once, however often it comes. No thread and
-no clock is here. After a restart everything is located afresh from what the store holds and told
-again; an incident's id depends on the records it rests on, so that readers know it again.
+no clock is here. After a restart what was not told, and the latest of what was, is located afresh
+from the store and told again; an incident's id depends on the records it rests on, so that readers
+know it again.
 """
 
 import json
@@ -13,28 +14,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from agent.core.records import Body, Heartbeat
-from agent.core.units import NS_PER_S, parse_rfc3339_ns
+from agent.core.records import Body
+from agent.core.units import NS_PER_S
 from agent.errors import RecordError
 from agent.ports import Message, Publisher
-from simulator.locator.arrival import Arrival, arrival_of
+from simulator.locator.air import is_warmth, warmth_of
+from simulator.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.locator.incident import Incident, to_geojson
 from simulator.locator.post import Letter, Post
 from simulator.locator.registry import Registry, Station
 from simulator.locator.store import Admitted, EventStore
-from simulator.locator.windows import CellBelief, Revision
+from simulator.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
 SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
 MAX_REASONS = 256
 OTHER_REASONS = "for other reasons"
-_END_OF_TIME_NS = 2**63
-_MAX_SIGMA_NS = 10 * NS_PER_S
-_MAX_DB = 300.0
-_COLDEST_C, _HOTTEST_C = -90.0, 70.0
+TOLD_AGAIN = 1024
 
 log = logging.getLogger("earshot.locator")
 
@@ -55,6 +52,9 @@ class ServiceCounters:
 class LocatorService:
     """Serves every cell of `registry` over one link that subscribes EVENTS.
 
+    Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
+    runs that end: everything is remembered. `announce` is told how the belief changes.
+
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
 
@@ -65,6 +65,8 @@ class LocatorService:
         registry: Registry,
         settle_ns: int = SETTLE_NS,
         rng: random.Random | None = None,
+        memory: int | None = MEMORY,
+        announce: Callable[[Revision], None] = lambda revision: None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
@@ -78,19 +80,25 @@ class LocatorService:
         stations: dict[tuple[str, str], dict[str, Station]] = {}
         for source, station in registry.stations.items():
             stations.setdefault((station.site, station.cell), {})[source] = station
-        self._cells = {cell: CellBelief(known, settle_ns) for cell, known in stations.items()}
-        for body in store.bodies():
+        self._announce_to = announce
+        self._cells = {
+            cell: CellBelief(known, settle_ns)
+            if memory is None
+            else CellBelief(known, settle_ns, store.past(*cell), memory)
+            for cell, known in stations.items()
+        }
+        for body in store.latest(None if memory is None else TOLD_AGAIN):
             self._feed(body, now_ns=0)
 
     @property
     def incidents(self) -> list[Incident]:
-        """The present belief, oldest first."""
+        """The present belief as far as it is remembered, oldest first."""
         found = [one for cell in self._cells.values() for one in cell.incidents]
         return sorted(found, key=lambda one: (one.utc_ns, one.site, one.cell, one.id))
 
     @property
     def arrivals(self) -> list[Arrival]:
-        """What the nodes heard, cell by cell, oldest first."""
+        """What the nodes heard and is remembered, cell by cell, oldest first."""
         return [one for cell in self._cells.values() for one in cell.arrivals]
 
     @property
@@ -121,6 +129,8 @@ class LocatorService:
             self._feed(body, now_ns)
         for cell in self._cells.values():
             self._announce(cell.settle(now_ns))
+        if self._post.idle and not any(cell.is_waiting for cell in self._cells.values()):
+            self._store.mark_told()
         self._post.send(now_ns)
 
     def flush(self) -> None:
@@ -159,21 +169,18 @@ class LocatorService:
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if arrival := arrival_of(body):
-            if _is_possible(arrival):
+            if is_possible(arrival):
                 belief.hear(arrival, now_ns)
             else:
                 self._reject(f"an impulse of {body.source} has impossible values: not located")
-        elif isinstance(body.data, Heartbeat) and body.time is not msgspec.UNSET:
-            temperature_c = body.data.air_temperature_c
-            if temperature_c is None:
-                return
-            if _COLDEST_C <= temperature_c <= _HOTTEST_C:
-                belief.feel(parse_rfc3339_ns(body.time), temperature_c, now_ns)
-            else:
-                self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
+        elif warmth := warmth_of(body):
+            belief.feel(*warmth, now_ns)
+        elif is_warmth(body):
+            self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
 
     def _announce(self, revision: Revision) -> None:
         origin = self._registry.origin_wgs84
+        self._announce_to(revision)
         for incident in revision.changed:
             self._tell(incident, to_geojson(incident, origin))
         for incident in revision.withdrawn:
@@ -183,15 +190,6 @@ class LocatorService:
         topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
         payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
         self._post.say(Letter(topic, payload))
-
-
-def _is_possible(arrival: Arrival) -> bool:
-    """False for values that no honest node has; a stolen key must not stop the locator."""
-    return (
-        0 <= arrival.toa_utc_ns < _END_OF_TIME_NS
-        and arrival.sigma_ns <= _MAX_SIGMA_NS
-        and max(abs(arrival.snr_db), abs(arrival.peak_dbfs)) <= _MAX_DB
-    )
 
 
 def _withdrawal(incident: Incident) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """The locator's durable store: verify, dedupe, keep, and sign receipts for what is on disk.
 
 A record counts only if the key registered for its node signed it and it says the same about its
-origin as the topic did. Raw envelopes are kept, so that anyone can verify them again. Where the
-chains stand is `ledger`; what the records mean is for the rest of the locator.
+origin as the topic did. Raw envelopes are kept, so that anyone can verify them again; a start
+verifies only what receipts rest on. Where the chains stand is `ledger`, what is where in time
+`past`; what the records mean is for the rest of the locator.
 """
 
 import logging
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,29 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.adapters.outbox import open_database
-from agent.core.chain import Head, check_link, cross, shed_by
+from agent.core.chain import shed_by
 from agent.core.changes import KeyChange
-from agent.core.envelope import Opened, SignsBytes, open_envelope, seal
+from agent.core.envelope import Opened, SignsBytes, seal
 from agent.core.records import (
     GENESIS_PREV,
-    PAYLOAD_TYPE,
     RECEIPT_TYPE,
     Body,
     kind_of,
-    parse,
 )
-from agent.core.succession import KeyLine
-from agent.core.units import parse_rfc3339_ns
-from agent.errors import ForgedRecord, MalformedRecord, RecordError, StoreError
+from agent.errors import ForgedRecord, MalformedRecord, StoreError
+from simulator.locator import inspection
 from simulator.locator.ledger import ANY_PREV, Chain, Entry
+from simulator.locator.past import CellPast, Index, place_of
 from simulator.locator.schema import STEPS
+from simulator.locator.trust import Row, Trust
 
 _NAME = "([A-Za-z0-9-]{1,32})"
 _EVENT_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/event/([a-z]+)")
 
-_Row = tuple[str, str, int, str, bytes]
+_ROWS = (
+    "SELECT source, chain, seq, event.digest, envelope FROM event "
+    "JOIN chain ON chain_id = id WHERE "
+)
 
 log = logging.getLogger("earshot.locator")
 
@@ -68,13 +70,22 @@ class EventStore:
         self, path: Path, registry: Mapping[str, Ed25519PublicKey], signer: SignsBytes
     ) -> None:
         self._path = path
-        self._registry = registry
+        self._trust = Trust(registry)
         self._signer = signer
         self._batch: list[tuple[Chain, Entry]] = []
         self._asked_again: dict[int, Chain] = {}
         self._due: dict[int, Chain] = {}
         self._db = open_database(path, STEPS)
-        self._load()
+        try:
+            self._index = Index(self._db)
+            self._load()
+            self._inspect()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise StoreError(f"{path}: cannot be read: {error}") from error
+        except StoreError:
+            self._db.close()
+            raise
 
     def admit(self, topic: str, raw: bytes) -> Admitted | Duplicate:
         """Verify one message and take it into the open batch.
@@ -85,7 +96,7 @@ class EventStore:
         if not match:
             raise MalformedRecord(f"{topic!r} is no topic of an event")
         *place, kind = match.groups()
-        body, opened = self._verify(":".join(["urn:earshot", *place]), raw)
+        body, opened = self._trust.verify(":".join(["urn:earshot", *place]), raw)
         if kind != kind_of(body.data):
             raise ForgedRecord(f"record {body.id} of kind {kind_of(body.data)} came as {kind}")
         try:
@@ -105,10 +116,12 @@ class EventStore:
                 [(chain.upto_seq, chain.head, chain.row_id) for chain in touched],
             )
             if self._db.in_transaction:
+                self._index.write()
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            self._index.load()
             self._load()
             raise StoreError(f"{self._path}: {error}") from error
         self._due.update({chain.row_id: chain for chain in touched} | self._asked_again)
@@ -137,61 +150,35 @@ class EventStore:
 
     def bodies(self) -> Iterator[Body]:
         """What every envelope held says, verified again; `chain_faults` tells of the others."""
-        for row in self._rows():
-            try:
-                yield self._verify_row(row)
-            except RecordError as error:
-                log.warning("a record held is left out: %s", error)
+        yield from self._trust.good(self._rows())
 
     def chain_faults(self) -> list[str]:
         """One sentence for each signature, link or gap that is wrong in what is held."""
-        faults: list[str] = []
-        heads: dict[tuple[str, str], Head] = {}
-        shed = self._shed()
-        for row in self._rows():
-            source, name, seq, digest, _ = row
-            before = cross(heads.get((source, name), Head(name)), seq, shed.get((source, name), {}))
-            heads[source, name] = Head(name, seq, digest)
-            try:
-                body = self._verify_row(row)
-                if seq == before.seq + 1:
-                    check_link(body, before)
-                else:
-                    faults.append(f"{source}: chain {name} lacks {before.seq + 1} to {seq - 1}")
-            except RecordError as error:
-                faults.append(f"{source}: {error}")
-        return faults
+        return inspection.chain_faults(self._rows(), self._shed(), self._trust.verify_row)
+
+    def latest(self, at_least: int | None) -> Iterator[Body]:
+        """What was not yet told, and the last `at_least` records or all, in the order of coming.
+
+        Verified again, like `bodies`.
+        """
+        condition, values = self._index.latest(at_least)
+        yield from self._trust.good(self._select(_ROWS + condition, *values))
+
+    def mark_told(self) -> None:
+        """What is committed has been located and told: `latest` need not bring it again."""
+        self._index.mark_told()
+
+    def past(self, site: str, cell: str) -> CellPast:
+        """Where the cell's belief finds again what it has forgotten."""
+        return CellPast(self._select, place_of(f"urn:earshot:{site}:{cell}:"), self._read)
 
     def close(self) -> None:
         """Free the file; what was not committed is lost."""
         self._db.close()
 
-    def _verify_row(self, row: _Row) -> Body:
-        source, name, seq, digest, raw = row
-        body, opened = self._verify(source, raw)
-        if (body.chain, body.seq, opened.digest) != (name, seq, digest):
-            raise ForgedRecord(f"record {name}/{seq} was altered in the store")
-        return body
-
-    def _verify(self, source: str, raw: bytes) -> tuple[Body, Opened]:
-        line = self._lines.get(source)
-        if line is None:
-            raise ForgedRecord(f"{source} is not registered")
-        opened = open_envelope(raw, line.keys)
-        if opened.payload_type != PAYLOAD_TYPE:
-            raise MalformedRecord(f"{opened.payload_type} is no record")
-        body = parse(opened.payload, Body)
-        claims = (body.source, body.keyid, body.id, body.type)
-        kind, name = kind_of(body.data), f"{body.chain}/{body.seq}"
-        truth = (source, opened.keyid, name, f"earshot.{kind}.v1")
-        if claims != truth:
-            raise ForgedRecord(f"record {body.id} of {source} claims {claims}, but is {truth}")
-        try:
-            _ = body.time is msgspec.UNSET or parse_rfc3339_ns(body.time)
-        except ValueError as error:
-            raise MalformedRecord(f"record {body.id} of {source}: {error}") from None
-        line.check(body)
-        return body, opened
+    def _read(self, source: str, name: str, seq: int) -> Body | None:
+        condition = "source = ? AND chain = ? AND seq = ?"
+        return next(self._trust.good(self._select(_ROWS + condition, source, name, seq)), None)
 
     def _insert(self, body: Body, opened: Opened, raw: bytes) -> Admitted | Duplicate:
         if not self._db.in_transaction:
@@ -204,8 +191,8 @@ class EventStore:
         inserted = self._db.execute(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (chain.row_id, entry.seq, entry.digest, raw, entry.prev),
-        ).rowcount
-        if not inserted:
+        )
+        if not inserted.rowcount:
             self._asked_again[chain.row_id] = chain
             chain.asked.add(body.seq)
             return Duplicate(body)
@@ -213,8 +200,9 @@ class EventStore:
             "INSERT INTO shed VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [(chain.row_id, one.seq, one.digest) for one in shed],
         )
+        self._index.note(inserted.lastrowid, chain.row_id, body)
         self._batch += [(chain, one) for one in (entry, *shed)]
-        self._lines[body.source].follow(body)
+        self._trust.follow(body)
         if isinstance(body.data, KeyChange):
             self._db.execute("INSERT INTO handover VALUES (?, ?)", (chain.row_id, body.seq))
         return Admitted(body)
@@ -237,7 +225,7 @@ class EventStore:
             (body.source, body.chain, GENESIS_PREV, body.keyid),
         ).lastrowid
         assert row_id is not None  # noqa: S101 - an INSERT that did not raise has one
-        chain = Chain(row_id, body.source, body.chain)
+        chain = Chain(row_id, body.source, body.chain, began_with=body.keyid)
         self._chains[body.source, body.chain] = chain
         return chain
 
@@ -245,8 +233,9 @@ class EventStore:
         """Read where the chains stand; forget the open batch."""
         self._batch, self._asked_again, self._due = [], {}, {}
         try:
-            self._load_keys()
-            rows = self._db.execute("SELECT id, source, chain, upto_seq, head FROM chain")
+            self._trust.load(self._db)
+            query = "SELECT id, source, chain, upto_seq, head, began_with FROM chain"
+            rows = self._db.execute(query)
             chains = {row[0]: Chain(*row) for row in rows}
             above = self._db.execute(
                 "SELECT chain_id, seq, event.digest, prev FROM event JOIN chain ON chain_id = id "
@@ -261,19 +250,35 @@ class EventStore:
             raise StoreError(f"{self._path}: {error}") from error
         self._chains = {(chain.source, chain.name): chain for chain in chains.values()}
 
-    def _load_keys(self) -> None:
-        """Follow each node's keys from the registered one on."""
-        self._lines = {source: KeyLine(key) for source, key in self._registry.items()}
-        handovers = self._db.execute(
-            "SELECT source, envelope FROM handover JOIN event USING (chain_id, seq) "
-            "JOIN chain ON chain_id = id ORDER BY handover.rowid"
-        )
-        for source, raw in handovers:
-            with suppress(RecordError):  # of another registry: the node was enrolled again
-                self._lines[source].follow(self._verify(source, raw)[0])
-        for source, chain, keyid in self._db.execute("SELECT source, chain, began_with FROM chain"):
-            if source in self._lines and keyid in self._lines[source].keys:
-                self._lines[source].begin(chain, keyid)
+    def _inspect(self) -> None:
+        """Look whether the file is what it was, where receipts rest on it; index an old one."""
+        if inspection.is_cut_off(self._db, self._path):
+            raise StoreError(f"{self._path}: was cut off: move it away and keep it as evidence")
+        if self._index.is_missing:
+            self._db.execute("BEGIN IMMEDIATE")
+            for body in self._trust.good(self._rows()):
+                self._index.note(None, self._chains[body.source, body.chain].row_id, body)
+            self._index.begin()
+            self._index.write()
+            self._db.execute("COMMIT")
+        for chain in self._chains.values():
+            if not self._trust.knows(chain.source, chain.began_with):
+                continue
+            damage = f"{self._path}: damaged: chain {chain.name} of {chain.source} has lost"
+            if not inspection.is_head_held(self._db, chain, self._trust.verify_row):
+                log.error("%s its record %d, or it was altered", damage, chain.upto_seq)
+                self._count_again(chain)
+            elif gone := inspection.missing(self._db, chain):
+                log.error("%s %d of %d records", damage, gone, chain.upto_seq)
+
+    def _count_again(self, chain: Chain) -> None:
+        """Receipts must not cover what is not there: begin with the first record that is."""
+        chain.upto_seq, chain.head, chain.above = 0, GENESIS_PREV, {}
+        rows = self._select(_ROWS + "chain_id = ? ORDER BY seq", chain.row_id)
+        for body, digest in [(body, row[3]) for row in rows for body in self._trust.good([row])]:
+            chain.extend(Entry(body.seq, digest, body.prev))
+            for seq, shed in shed_by(body).items():
+                chain.extend(Entry(seq, shed, ANY_PREV))
 
     def _shed(self) -> dict[tuple[str, str], dict[int, str]]:
         """Digests by seq of what each chain crosses without holding it."""
@@ -283,15 +288,11 @@ class EventStore:
             found.setdefault((source, name), {})[seq] = digest
         return found
 
-    def _rows(self, source: str | None = None) -> Iterator[_Row]:
-        yield from self._select(
-            "SELECT source, chain, seq, event.digest, envelope FROM event "
-            "JOIN chain ON chain_id = id WHERE ?1 IS NULL OR source = ?1 "
-            "ORDER BY source, chain, seq",
-            source,
-        )
+    def _rows(self, source: str | None = None) -> Iterator[Row]:
+        condition = "?1 IS NULL OR source = ?1 ORDER BY source, chain, seq"
+        yield from self._select(_ROWS + condition, source)
 
-    def _select(self, query: str, *values: str | None) -> Iterator[Any]:
+    def _select(self, query: str, *values: str | int | None) -> Iterator[Any]:
         try:
             yield from self._db.execute(query, values)
         except sqlite3.Error as error:

@@ -18,6 +18,7 @@ from tests.support.drafts import NOW
 from tests.support.pole import Pole
 
 PATIENCE_S = 60.0
+POLL_S = 0.05
 
 
 def signer_at(pole: Pole) -> Ed25519FileSigner:
@@ -72,7 +73,7 @@ class Centre:
         began_s = time.monotonic()
         while not is_true():
             assert time.monotonic() < began_s + PATIENCE_S, f"no {what}"
-            time.sleep(0.05)
+            time.sleep(POLL_S)
         return time.monotonic() - began_s
 
     def _serve(self) -> None:

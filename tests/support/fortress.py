@@ -9,8 +9,12 @@ from pathlib import Path
 
 from simulator.broker import Broker
 from tests.support.links import world_of
-from tests.support.network import NODE
+from tests.support.mosquitto import CONFIG
+from tests.support.network import IDENTITY
 from tests.support.pki import Authority
+
+OURS = f"{IDENTITY.site}/{IDENTITY.cell}/{IDENTITY.node}"
+ANOTHERS = f"{IDENTITY.site}/{IDENTITY.cell}/n2"
 
 
 @dataclass
@@ -32,12 +36,14 @@ class Fortress:
             case "none":
                 return good
             case "another authority's":
-                return good | self.theirs.issue(NODE)
+                return good | self.theirs.issue(OURS)
+            case "another node's":
+                return good | self.ours.issue(ANOTHERS)
             case "foreign broker":
-                return {"ca": self.theirs.ca} | self.ours.issue(NODE)
+                return {"ca": self.theirs.ca} | self.ours.issue(OURS)
             case _:
                 return good | self.ours.issue(
-                    NODE,
+                    OURS,
                     expired=kind == "expired",
                     revoked=kind == "revoked",
                     early=kind == "early",
@@ -60,7 +66,10 @@ def fortress_in(directory: Path) -> Iterator[Fortress]:
 
 
 def open_doors(fortress: Fortress, server: dict[str, Path] | None = None) -> None:
-    """Restart the broker with its two listeners, as the revocation list now is."""
+    """Restart the broker with its two listeners, as the revocation list now is.
+
+    The front one has the rules of config/mosquitto.
+    """
     server = server or fortress.ours.issue("broker")
     side_port = fortress.broker.url.rpartition(":")[2]
     conf = fortress.broker._log.with_name("broker.conf")
@@ -78,6 +87,8 @@ keyfile {server["key"]}
 crlfile {fortress.ours.crl}
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
+acl_file {CONFIG / "earshot.acl"}
 """
     )
     fortress.broker.restart()

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -87,13 +88,16 @@ class World:
 
 
 @contextmanager
-def world_of(kind: str) -> Iterator[World]:
-    """A world around a fresh broker; skips the test where that kind is not installed."""
+def world_of(kind: str, directory: Path | None = None) -> Iterator[World]:
+    """A world around a fresh broker, which keeps its store in `directory` if one is given.
+
+    Skips the test where that kind is not installed.
+    """
     if kind == "virtual":
         yield World(VirtualBroker())
         return
     try:
-        starting = start_broker(kind)
+        starting = start_broker(kind, directory)
         broker = starting.__enter__()
     except LinkError as error:
         pytest.skip(str(error))

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.app.uplink import Uplink
 from agent.core.chain import Sealed
 from agent.core.records import Data
-from agent.core.units import NS_PER_MS
+from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import LinkEvent, Lost, Message, Publisher
 from simulator.broker import Broker
 from simulator.locator.registry import Registry
@@ -121,10 +123,13 @@ class Centre:
         self._link.close()
         self._store.close()
 
-    def held(self) -> list[int]:
-        """The number of each record in its store, once it was killed; all of them verified."""
+    def held(self, chain: str | None = None) -> list[int]:
+        """The number of each record (of `chain`) in its store, once it was killed; all verified.
+
+        A broker that has served another trial may still bring a record of that one's chain.
+        """
         store = EventStore(self._path, self._registry.keys, LOCATOR)
-        seqs = [body.seq for body in store.bodies()]
+        seqs = [body.seq for body in store.bodies() if chain in (None, body.chain)]
         faults = [fault for fault in store.chain_faults() if " lacks " not in fault]
         store.close()
         assert faults == []
@@ -132,7 +137,10 @@ class Centre:
 
 
 class Network:
-    """The node at the broker behind `url`, the locator at the broker behind `locator_url`."""
+    """The node at the broker behind `url`, the locator at the broker behind `locator_url`.
+
+    `options` are more of those of the node's link; `said` counts the node's records.
+    """
 
     def __init__(
         self,
@@ -142,9 +150,9 @@ class Network:
         *,
         hurry: int = 1,
         durable: bool = False,
-        **tls: Path,
+        **options: Any,
     ) -> None:
-        self._hurry, self._skipped_ns = hurry, 0
+        self._hurry, self._skipped_ns, self.said = hurry, 0, 0
         self._is_centre_apart = False
         self._begun_ns = time.monotonic_ns()
         self.outbox = SqliteOutbox(
@@ -154,8 +162,8 @@ class Network:
             durable=durable,
         )
         receipts = f"{IDENTITY.topic}/receipt"
-        options = MqttOptions(url=url, client_id=NODE, subscriptions=(receipts,), **tls)
-        self.link = Watched(MqttLink(options), lambda: self.now_ns)
+        ours = {"url": url, "client_id": NODE, "subscriptions": (receipts,), **options}
+        self.link = Watched(MqttLink(MqttOptions(**ours)), lambda: self.now_ns)
         self.uplink = Uplink(
             IDENTITY,
             self.outbox,
@@ -171,6 +179,7 @@ class Network:
         return (time.monotonic_ns() - self._begun_ns) * self._hurry + self._skipped_ns
 
     def append(self, count: int, data: Data | None = None) -> list[Sealed]:
+        self.said += count
         return [self.outbox.append(draft(data)) for _ in range(count)]
 
     def step(self) -> None:
@@ -200,6 +209,14 @@ class Network:
             self._is_centre_apart = False
             thread.join()
 
+    def await_locator(self) -> None:
+        """Let the locator come first: the broker refuses nothing for want of a reader."""
+        give_up_s = time.monotonic() + PATIENCE_S
+        while not self.centre.is_listening:
+            assert time.monotonic() < give_up_s, "the locator does not listen"
+            self.centre.step(time.monotonic_ns())
+            time.sleep(0.001)
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
         give_up_s = time.monotonic() + PATIENCE_S
         while not condition():
@@ -211,7 +228,11 @@ class Network:
         """Deliver all; the numbers that the locator then holds."""
         self.until(lambda: self.uplink.idle, "all receipts")
         self.centre.kill()
-        return self.centre.held()
+        return self.centre.held(self.outbox.head().chain)
+
+    def is_patient(self) -> bool:
+        """True if the node never tried to connect twice within a second of its own time."""
+        return all(b - a >= NS_PER_S for a, b in pairwise(self.link.attempts_ns))
 
     def close(self) -> None:
         self.link.close()

@@ -22,7 +22,8 @@ class Fault:
 
     "none", "cut" (at that byte), "stall" (nothing passes any more, and nobody is told),
     "duplicate" and "reorder" (each second chunk towards the broker), "drip" (byte by byte). Those
-    that let bytes pass are cut after LIFE_BYTES more.
+    that let bytes pass are cut after LIFE_BYTES more. "refuse": no byte passes, and a CONNECT is
+    answered with the CONNACK of code `after`.
     """
 
     kind: str = "none"
@@ -30,11 +31,11 @@ class Fault:
 
 
 class Proxy:
-    """Serves until `close`; `connections` counts those made."""
+    """Serves until `close`; `connections` counts those made, `passed` the bytes of the last one."""
 
     def __init__(self, broker_url: str, next_fault: Callable[[], Fault] = Fault) -> None:
         self.next_fault = next_fault
-        self.connections = 0
+        self.connections = self.passed = 0
         address = urlsplit(broker_url)
         self._broker = (address.hostname, address.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -67,6 +68,9 @@ class Proxy:
         self.connections += 1
         pipe, writers = _Pipe(self.next_fault()), [writer]
         try:
+            if pipe.fault.kind == "refuse":
+                await _refuse(reader, writer, pipe.fault.after)
+                return
             far_reader, far_writer = await asyncio.open_connection(*self._broker)
             writers.append(far_writer)
             upwards = asyncio.ensure_future(pipe.carry(reader, far_writer, upwards=True))
@@ -79,6 +83,7 @@ class Proxy:
         except OSError:
             pass  # the broker is away: so is this connection
         finally:
+            self.passed = pipe.passed
             for one in writers:
                 one.close()
             for one in writers:
@@ -91,7 +96,7 @@ class _Pipe:
     """Both ways of one connection."""
 
     def __init__(self, fault: Fault) -> None:
-        self._fault, self._passed = fault, 0
+        self.fault, self.passed = fault, 0
         self._held = b""
         self._is_odd = False
 
@@ -100,13 +105,13 @@ class _Pipe:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                left = max(0, self._fault.after - self._passed)
-                self._passed += len(data)
-                if self._fault.kind == "cut" and len(data) >= left:
+                left = max(0, self.fault.after - self.passed)
+                self.passed += len(data)
+                if self.fault.kind == "cut" and len(data) >= left:
                     writer.write(data[:left])
                     await writer.drain()
                     return
-                if self._fault.kind != "none" and self._passed > self._fault.after + LIFE_BYTES:
+                if self.fault.kind != "none" and self.passed > self.fault.after + LIFE_BYTES:
                     return
                 if len(data) > left:
                     data = await self._spoil(data, writer, upwards=upwards)
@@ -116,7 +121,7 @@ class _Pipe:
     async def _spoil(self, data: bytes, writer: asyncio.StreamWriter, *, upwards: bool) -> bytes:
         """What to write of `data`, now that the fault is due."""
         self._is_odd ^= upwards
-        match self._fault.kind:
+        match self.fault.kind:
             case "stall":
                 await asyncio.Event().wait()
             case "duplicate" if upwards and self._is_odd:
@@ -132,3 +137,12 @@ class _Pipe:
         if upwards:
             data, self._held = data + self._held, b""
         return data
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: int) -> None:
+    """Answer the CONNECT in its own version of MQTT, and hang up."""
+    asked = await reader.read(CHUNK_BYTES)
+    is_v5 = asked.partition(b"MQTT")[2][:1] == b"\x05"
+    writer.write(bytes([0x20, 3, 0, code, 0]) if is_v5 else bytes([0x20, 2, 0, code]))
+    await writer.drain()
+    await reader.read()  # our end hangs up only after theirs has read the answer

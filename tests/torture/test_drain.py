@@ -14,6 +14,8 @@ from tests.support.network import Network
 
 OUTAGE_RECORDS = 72 * 50
 NEWS_EVERY_S = 0.2
+LEAST_RATE = 50.0  # records a second
+NEWS_WITHIN_S = 2.0
 
 
 def outage(network: Network, records: int) -> list[Sealed]:
@@ -24,19 +26,26 @@ def outage(network: Network, records: int) -> list[Sealed]:
 
 
 @pytest.mark.parametrize(
-    "records",
+    ("records", "is_timed"),
     [
-        pytest.param(600, id="quick"),
-        pytest.param(OUTAGE_RECORDS, id="long", marks=pytest.mark.torture),
+        pytest.param(600, False, id="quick"),
+        pytest.param(OUTAGE_RECORDS, True, id="long", marks=pytest.mark.torture),
     ],
 )
-def test_news_overtake_what_an_outage_left(tmp_path: Path, records: int) -> None:
-    """Live alerts pass the backlog; within a priority the order is that of saying."""
-    with world_of("mosquitto") as world:
+def test_news_overtake_what_an_outage_left(
+    tmp_path: Path, memory: Path, records: int, is_timed: bool
+) -> None:
+    """All arrives, and within a priority in the order of saying; live alerts pass the backlog.
+
+    After three days at 50 records an hour it drains at LEAST_RATE or faster, and p99 of the live
+    alerts are on the locator's disk NEWS_WITHIN_S after they were said, while it does. Node and
+    locator write to a disk; the broker, which keeps its store after every message, to memory.
+    """
+    with world_of("mosquitto", memory) as world:
         network = Network(tmp_path, world.broker.url, durable=True)
         arrived = network.centre.arrived
         old = outage(network, records)
-        network.until(lambda: network.centre.is_listening, "the locator")
+        network.await_locator()
         news: list[tuple[float, Sealed]] = []
         begun_s = next_s = time.monotonic()
         with network.centre_apart():
@@ -53,8 +62,13 @@ def test_news_overtake_what_an_outage_left(tmp_path: Path, records: int) -> None
         said = [one for one in (*old, *(one for _, one in news)) if one.priority == priority]
         assert sorted(said, key=lambda one: arrived[one.envelope]) == said
     waits_s = [arrived[one.envelope] - said_s for said_s, one in news]
+    rate, p99_s = len(held) / drained_s, float(np.percentile(waits_s, 99))
     print(
-        f"\n{records} records drained at {len(held) / drained_s:.0f}/s; {len(news)} live alerts "
-        f"took {np.percentile(waits_s, 50) * 1e3:.0f} ms p50, "
-        f"{np.percentile(waits_s, 99) * 1e3:.0f} ms p99, to the locator's disk"
+        f"\n{records} records drained at {rate:.0f}/s; {len(news)} live alerts took "
+        f"{np.percentile(waits_s, 50) * 1e3:.0f} ms p50, {p99_s * 1e3:.0f} ms p99, "
+        "to the locator's disk"
     )
+    assert len(news) > 1
+    if is_timed:
+        assert rate >= LEAST_RATE
+        assert p99_s <= NEWS_WITHIN_S

@@ -6,6 +6,7 @@ exception, so nothing of it is used twice. Who connects again, and when, is not 
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.adapters.mqtt.incoming import MAX_PACKET_BYTES, Incoming
 from agent.adapters.mqtt.route import Route, explain
 from agent.core import linkadvice
 from agent.ports import Connected, LinkEvent, Lost, Message, Refused, Sent
@@ -87,15 +89,29 @@ class Connection(threading.Thread):
         if is_v5:
             lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             lasting.SessionExpiryInterval = route.options.session_expiry_s
+            lasting.MaximumPacketSize = MAX_PACKET_BYTES
             client.connect(*where, clean_start=clean, properties=lasting)
         else:
             client.connect(*where)
         if self._ending.is_set():
             return
-        while client.loop(_LOOP_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        incoming = Incoming(client)
+        while (ended := client.loop(_LOOP_S)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self._ending.is_set():
                 client.loop(_LOOP_S)  # writes the DISCONNECT
                 return
+            if excess := incoming.excess(time.monotonic_ns()):
+                self._reason = f"connection to {route} lost: it sent a packet with {excess}"
+                return
+        if ended == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            self._reason = self._reason or self._why_no_mqtt(is_v5)
+
+    def _why_no_mqtt(self, is_v5: bool) -> str:
+        if self._is_answered:
+            often = "if this is frequent, look at the broker's log, and at what lies between"
+            return f"connection to {self._route} lost: it sent what is no MQTT: {often}"
+        spoken = "MQTT 5" if is_v5 else "MQTT 3.1.1"
+        return f"{self._route} does not speak {spoken}: is it a broker? Then set broker.protocol"
 
     def _new_client(self, protocol: MQTTProtocolVersion, clean_session: bool | None) -> Client:
         options = self._route.options

@@ -105,7 +105,7 @@ def test_no_subscriber_is_a_refusal_where_the_broker_says_so(
     [
         (0x87, "Not authorized: name this node in the broker's access list (ACL)"),
         (0x97, "Quota exceeded: raise the broker's quota for this node"),
-        (0x99, "Payload format invalid"),
+        (0x99, "Payload format invalid: look at the broker's log"),
     ],
 )
 def test_a_failed_puback_is_a_refusal(serve, link_to, code: int, reason: str) -> None:
@@ -242,10 +242,11 @@ def test_every_refusal_says_what_to_put_right(serve, link_to, code: int, advice:
         (3, "look at its log"),
         (4, "give nodes a listener that asks for certificates"),
         (5, "name this node in the broker's access list"),
+        (1, "does not speak MQTT 3.1.1: is it a broker? Then set broker.protocol"),
     ],
 )
 def test_old_brokers_refuse_in_the_same_words(serve, link_to, code: int, advice: str) -> None:
-    """What MQTT 3.1.1 can say but that it is not spoken, which paho keeps to itself."""
+    """What MQTT 3.1.1 can say; that it is not spoken paho keeps to itself."""
     broker = serve({CONNECT: lambda _: bytes([0x20, 2, 0, code])})
     (lost,) = link_to(broker.port, protocol="3.1.1").wait(Lost)
     assert advice in lost.reason

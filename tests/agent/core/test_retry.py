@@ -20,16 +20,19 @@ def test_delays_grow_and_start_again_after_success() -> None:
     """Long outages are met with patience, which a success resets."""
     many = [BackOff(random.Random(seed)) for seed in range(300)]
     means_s = [sum(one.next_delay_ns() for one in many) / len(many) / NS_PER_S for _ in range(4)]
-    assert means_s == pytest.approx([5.0, 9.0, 17.0, 30.5], rel=0.12)
+    assert means_s == pytest.approx([6.0, 11.0, 21.0, 30.5], rel=0.12)
     for one in many:
         one.reset()
-    assert max(one.next_delay_ns() for one in many) <= 9 * NS_PER_S
+    assert max(one.next_delay_ns() for one in many) <= 11 * NS_PER_S
 
 
-def test_a_city_does_not_stampede() -> None:
-    """Of 200 nodes that lose one broker together, no second sees more than a fifth return."""
-    returns_s = [BackOff(random.Random(seed)).next_delay_ns() // NS_PER_S for seed in range(200)]
-    assert max(returns_s.count(second) for second in set(returns_s)) <= 40
+@pytest.mark.parametrize("city", range(25))
+def test_a_city_does_not_stampede(city: int) -> None:
+    """Of 200 nodes that lose one broker together no second, wherever it begins, sees over 40."""
+    seeds = range(200 * city, 200 * city + 200)
+    returns_ns = sorted(BackOff(random.Random(seed)).next_delay_ns() for seed in seeds)
+    for since_ns in returns_ns:
+        assert sum(since_ns <= one < since_ns + NS_PER_S for one in returns_ns) <= 40
 
 
 @pytest.mark.parametrize(("tries", "expected"), [(1, 30), (2, 60), (3, 120), (40, 1_800)])
