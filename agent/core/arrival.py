@@ -1,137 +1,232 @@
 """When, to a fraction of a sample, the first front of a sound arrived, and how sure that is.
 
-Takes an onset that was found and places it by fitting the waves of a family in the noise as it
-was just before. Whether there is an onset is `onset`'s matter; the clock's error is `timebase`'s.
+Takes an onset that was found, and places it by fitting the waves of a family in the noise as it
+was just before; a sound that is like none of them gets its plain first break. Whether there is an
+onset is `onset`'s matter, the clock's error `timebase`'s. Uses 0.6 s before the onset, 5 ms after.
+
+Two uncertainties, both 1 sigma in samples: `sigma_noise` is what noise alone does if the sound is
+of the family; `sigma_total` adds what an unknown shape may do, which in the open air rules:
+a rise that is the source's own cannot be told from one that the way through the air has made.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.core.blastshapes import Shapes, Table, shapes
-from agent.core.likelihood import Fit, climb, correlations, mix_at, overlaps
+from agent.core.firstbreak import Break, first_break, is_clipped
+from agent.core.likelihood import Fit, climb, correlations, overlaps
 from agent.core.onset import Pick, Stretch, Wave
 from agent.core.whitening import NOISE_S, Whitener, whitener
 
 SEARCH_S = (-1.5e-3, 2.0e-3)
-_SHARP = 14.0
+WHOLE_S = 2.0e-3
+FRONT_S = 0.4e-3
+
+_NARROW = 14.0
+_USUAL_S = 0.9e-3
+_UNUSUAL_S = 0.15e-3
 _ODD_POLARITY = 0.1
-_NEGLIGIBLE = 12.0
+_NEGLIGIBLE = 8.0
+_EVERY = 2
+_AROUND = 4
+_LEAST_PHASE = 0.3
+
+_WELL_EXPLAINED = 0.85
+_WELL_AT = 2.8
+_FRONT_EXPLAINED = 0.8
+_FRONT_FROM_S, _FRONT_TO_S = -0.15e-3, 0.5e-3
+
+_SMEARS = 1.8
+_LEAST_S = 10e-6
+_LEAST_SAMPLES = 0.1
+_CLIPPED_S = 100e-6
+_BREAK_S = 150e-6
+_EARLIER_S = 0.4e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """`index` counts (fractional) samples from the start of the stretch.
+    """`index` counts (fractional) samples from the start of the stretch, as both sigmas do.
 
-    `sigma_noise` (samples) is what noise alone does, `sigma_total` what an unknown shape adds.
+    `how` is "whole" or "front" where the blast, or its first 0.4 ms, was fitted, "spread" where
+    noise left several places, "break" for the first break and "step" for the onset as it came.
     """
 
     index: float
     sigma_noise: float
     sigma_total: float
-    deflection: float
-    explained: float
-    smear: float
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """Whitened sound around a rough onset. `first` is the sample of lag 0."""
+    """Whitened sound around a rough onset; lag 0 is an onset at sample `first`."""
 
-    shapes: Shapes
     first: int
     lags: int
+    usual: Table
     whitener: Whitener
     white: Wave
     twice: Wave
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Waves to compare with, under this noise: `units` is (durations, distances, rank)."""
+
+    shapes: Shapes
     gram: Table
+    units: Table
 
 
-def first_arrival(stretch: Stretch, rough: int) -> Arrival | None:
-    """The arrival within SEARCH_S of sample `rough`; None where too little is there to tell."""
-    scene = _scene(stretch, rough)
+def arrive(stretch: Stretch, pick: Pick) -> Arrival:
+    """The first arrival of the onset `pick`."""
+    return first_arrival(stretch, pick.rough, pick.index) or Arrival(
+        pick.index, pick.sigma_noise, math.hypot(pick.sigma_noise, _BREAK_S * stretch.rate_hz), "step"
+    )
+
+
+def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> Arrival | None:
+    """The first arrival within SEARCH_S of sample `rough`; None where too little sound is there.
+
+    `onset` is a better guess, to fall back on.
+    """
+    whole = shapes(stretch.rate_hz, WHOLE_S)
+    scene = _scene(stretch, rough, whole)
     if scene is None:
         return None
-    mixes = scene.shapes.mixes.reshape(-1, scene.shapes.mixes.shape[-1])
-    units = mixes / np.sqrt(np.einsum("kr,kr->k", mixes @ scene.gram, mixes))[:, None]
-    along = correlations(scene.shapes, scene.twice, np.arange(scene.lags), 1)
-    fits = along @ units.T
-    prior = _lag_prior(scene, rough)
-    best, _ = np.unravel_index(np.argmax(np.abs(fits)), fits.shape)
-    if np.abs(fits).max() > _SHARP:
-        return _sharp(scene, units, int(best))
-    return _blurred(scene, units, fits, prior)
+    family = _family(whole, scene.whitener)
+    coarse = family.units[::_EVERY, ::_EVERY].reshape(-1, whole.rank)
+    fits = correlations(whole, scene.twice, np.arange(scene.lags), 1) @ coarse.T
+    best = int(np.abs(fits).max(axis=1).argmax())
+    deflection = float(np.abs(fits[best]).max())
+    plain = _is_plain(scene, whole, best, deflection)
+    clipped = is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
+    if deflection < _NARROW and plain:
+        return _spread(scene, family, fits)
+    if plain and not clipped:
+        return _fitted(scene, family, best, "whole")
+    return _front(stretch, scene, rough if onset is None else onset, clipped=clipped)
 
 
-def _scene(stretch: Stretch, rough: int) -> _Scene | None:
-    family = shapes(stretch.rate_hz)
-    first = rough + round(SEARCH_S[0] * stretch.rate_hz)
-    last = rough + round(SEARCH_S[1] * stretch.rate_hz)
+def _scene(stretch: Stretch, rough: int, family: Shapes) -> _Scene | None:
+    samples, rate_hz = stretch.samples, stretch.rate_hz
+    first, last = (rough + round(edge * rate_hz) for edge in SEARCH_S)
     start, stop = first - family.before, last + family.length - family.before
-    samples = stretch.samples
-    noise_from = max(0, start - stretch.count(NOISE_S) - stretch.rate_hz // 20)
     if start < 1 or stop >= len(samples):
         return None
-    noise = whitener(np.diff(samples[noise_from:start]), stretch.rate_hz)
+    noise_from = max(0, start - stretch.count(NOISE_S))
+    noise = whitener(np.diff(samples[noise_from:start]), rate_hz)
     if noise is None:
         return None
     white = np.convolve(np.diff(samples[start - noise.order - 1 : stop]), noise.taps, "valid")
     padded = np.concatenate((white, np.zeros(noise.order)))
     twice = np.correlate(padded, noise.taps, "valid") / noise.power
-    gram = overlaps(family, noise.taps, noise.power)
-    return _Scene(family, first, last - first, noise, white, twice, gram)
+    away_s = np.abs(np.arange(first, last) - rough) / rate_hz
+    usual = -np.maximum(away_s - _USUAL_S, 0.0) / _UNUSUAL_S
+    return _Scene(first, last - first, usual, noise, white, twice)
 
 
-def _lag_prior(scene: _Scene, rough: int) -> Table:
-    away_s = np.abs(scene.first + np.arange(scene.lags) - rough) / scene.shapes.rate_hz
-    return -np.maximum(away_s - 0.9e-3, 0.0) / 0.15e-3
+def _family(waves: Shapes, noise: Whitener) -> _Family:
+    gram = overlaps(waves, noise.taps, noise.power)
+    size = np.sqrt(((waves.mixes @ gram) * waves.mixes).sum(axis=-1, keepdims=True))
+    return _Family(waves, gram, waves.mixes / size)
 
 
-def _sharp(scene: _Scene, units: Table, best: int) -> Arrival:
+def _explained(scene: _Scene, waves: Shapes, lag: int, deflection: float) -> float:
+    """Share of the sound's energy over that of the noise that the wave at `lag` accounts for."""
+    piece = scene.white[lag : lag + waves.length]
+    energy = float(piece @ piece) / scene.whitener.power - len(piece)
+    return deflection**2 / max(energy, deflection**2)
+
+
+def _is_plain(scene: _Scene, waves: Shapes, lag: int, deflection: float) -> bool:
+    """Whether what is left over may be noise; near the noise that says little."""
+    wanted = _WELL_EXPLAINED * (1.0 - _WELL_AT / max(deflection, _WELL_AT))
+    return _explained(scene, waves, lag, deflection) >= wanted
+
+
+def _fitted(scene: _Scene, family: _Family, best: int, how: str) -> Arrival:
     """Well above the noise the likelihood has one narrow peak: its curvature says how narrow."""
-    fit = _climbed(scene, units, best)
-    index = scene.first + max(0, best - 2) + fit.lag
-    return _arrival(scene, index, fit.sigma_lag, fit)
-
-def _climbed(scene,units,best):
-    lags = np.arange(max(0, best - 2), min(scene.lags, best + 3))
-    along = correlations(scene.shapes, scene.twice, lags, scene.shapes.phases)
-    fits = along @ units.T
-    at, node = np.unravel_index(np.argmax(np.abs(fits)), fits.shape)
-    distances = scene.shapes.mixes.shape[1]
-    start = (int(at), int(node) // distances, int(node) % distances)
-    return climb(scene.shapes, along, scene.gram, start)
+    waves = family.shapes
+    fit, first = _climbed(scene, family, best)
+    smear = float(np.interp(fit.distance_at, np.arange(len(waves.smears)), waves.smears))
+    least = max(_LEAST_S * waves.rate_hz, _LEAST_SAMPLES)
+    total = math.hypot(fit.sigma_lag, _SMEARS * smear, least)
+    return Arrival(scene.first + first + fit.lag, fit.sigma_lag, total, how)
 
 
-def _blurred(scene: _Scene, units: Table, fits: Table, prior: Table) -> Arrival:
-    """Near the noise: mean and width of the likelihood over all lags and waves."""
-    top = fits * fits * 0.5 + prior[:, None]
-    enough = top.max() - _NEGLIGIBLE
-    likely = np.flatnonzero(top.max(axis=1) > enough)
-    nodes = np.flatnonzero(top.max(axis=0) > enough)
-    lags = np.unique(np.clip(likely[:, None] + np.array([-1, 0, 1]), 0, scene.lags - 1))
-    along = correlations(scene.shapes, scene.twice, lags, scene.shapes.phases)
-    fine = along @ units[nodes].T
-    phases = scene.shapes.phases
-    log = fine * fine * 0.5 + np.repeat(prior[lags], phases)[:, None] + np.where(fine<0,np.log(_ODD_POLARITY),0.)
-    weight = np.exp(log - log.max())
-    per_lag = weight.sum(axis=1)
-    per_lag /= per_lag.sum()
-    at = (lags[:, None] + np.arange(phases) / phases).ravel()
-    mean = float(per_lag @ at)
-    sigma = float(np.sqrt(per_lag @ (at - mean) ** 2))
-    return Arrival(scene.first + mean, max(sigma,.3/phases), sigma, float(np.sqrt(2*top.max())), 1.0, 0.0)
+def _climbed(scene: _Scene, family: _Family, best: int) -> tuple[Fit, int]:
+    """The best fit near lag `best`, and the lag that it counts from."""
+    waves = family.shapes
+    first = max(0, min(best - _AROUND, scene.lags - 2 * _AROUND - 1))
+    lags = np.arange(first, first + 2 * _AROUND + 1)
+    along = correlations(waves, scene.twice, lags, waves.phases)
+    units = family.units.reshape(-1, waves.rank)
+    at, node = divmod(int(np.abs(along @ units.T).argmax()), len(units))
+    return climb(waves, along, family.gram, (at, *divmod(node, waves.mixes.shape[1]))), first
 
 
-def _arrival(scene,index,sigma,fit):
-    sh=scene.shapes
-    mix = mix_at(sh, fit.duration_at, fit.distance_at)
-    lag=index-scene.first
-    p=int(round(lag*sh.phases)); l,ph=divmod(p,sh.phases)
-    model=np.convolve(sh.basis[ph]@mix*fit.amplitude, scene.whitener.taps)[:sh.length]
-    seg=scene.white[l:l+sh.length]
-    res=seg-model
-    mis=float(np.mean(res**2))/scene.whitener.power
-    expl=1-float(res@res)/float(seg@seg)
-    smear=np.interp(fit.distance_at,np.arange(len(sh.smears)),sh.smears)
-    return Arrival(index,sigma,mis,fit.deflection,expl,float(smear))
+def _spread(scene: _Scene, family: _Family, fits: Table) -> Arrival:
+    """Near the noise: mean and width of the posterior over all lags and waves of the family.
+
+    Flat in ln(duration), ln(distance) and over the lags that detection usually gives; the
+    amplitude integrated out, which leaves exp(deflection^2 / 2).
+    """
+    waves = family.shapes
+    seen = fits * fits * 0.5 + scene.usual[:, None]
+    is_likely = seen.max(axis=1) > seen.max() - _NEGLIGIBLE
+    is_likely[1:] |= is_likely[:-1]
+    is_likely[:-1] |= is_likely[1:]
+    whole = np.flatnonzero(is_likely)
+    along = correlations(waves, scene.twice, whole, waves.phases)
+    deflections = along @ family.units.reshape(-1, waves.rank).T
+    chance = deflections * deflections * 0.5
+    chance[deflections < 0.0] += math.log(_ODD_POLARITY)
+    chance += np.repeat(scene.usual[whole], waves.phases)[:, None]
+    weight = np.exp(chance - chance.max())
+    per_lag, total = weight.sum(axis=1), float(weight.sum())
+    lags = (whole[:, None] + np.arange(waves.phases) / waves.phases).ravel()
+    mean = float(per_lag @ lags) / total
+    sigma = math.sqrt(float(per_lag @ (lags - mean) ** 2) / total)
+    sigma = max(sigma, _LEAST_PHASE / waves.phases)
+    per_distance = weight.reshape(len(lags), *waves.mixes.shape[:2]).sum(axis=(0, 1))
+    smear = math.sqrt(float(per_distance @ waves.smears**2) / total)
+    least = max(_LEAST_S * waves.rate_hz, _LEAST_SAMPLES)
+    return Arrival(scene.first + mean, sigma, math.hypot(sigma, _SMEARS * smear, least), "spread")
+
+
+def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> Arrival:
+    """Echoes and clipping leave the first 0.4 ms alone, so that these may fit; else first break."""
+    rate_hz = stretch.rate_hz
+    broke = first_break(stretch, onset)
+    found = _front_fit(scene, shapes(rate_hz, FRONT_S), broke.index if broke and onset-broke.index>_EARLIER_S * rate_hz else onset)
+    if found is not None:
+        extra = _CLIPPED_S * rate_hz if clipped else 0.0
+        total = math.hypot(found.sigma_total, extra)
+        return Arrival(found.index, found.sigma_noise, total, found.how)
+    if broke is None:
+        broke = Break(onset, 0.0, _LEAST_SAMPLES)
+    total = math.hypot(broke.sigma, broke.rise / 2.0, _BREAK_S * rate_hz)
+    if onset - broke.index < _EARLIER_S * rate_hz: return Arrival(onset, broke.sigma, total, "step")
+    return Arrival(broke.index, broke.sigma, total, "break")
+
+
+def _front_fit(scene: _Scene, waves: Shapes, onset: float) -> Arrival | None:
+    """None where nothing of the family explains the front near `onset`."""
+    rate_hz = waves.rate_hz
+    low = max(0, math.floor(onset + _FRONT_FROM_S * rate_hz) - scene.first)
+    high = min(scene.lags, math.ceil(onset + _FRONT_TO_S * rate_hz) - scene.first + 1)
+    if low >= high:
+        return None
+    family = _family(waves, scene.whitener)
+    fits = correlations(waves, scene.twice, np.arange(low, high), 1)
+    fits = np.abs(fits @ family.units.reshape(-1, waves.rank).T).max(axis=1)
+    best = int(fits.argmax())
+    if _explained(scene, waves, low + best, float(fits[best])) < _FRONT_EXPLAINED:
+        return None
+    found = _fitted(scene, family, low + best, "front")
+    is_near = _FRONT_FROM_S * rate_hz - 1.0 < found.index - onset < _FRONT_TO_S * rate_hz + 1.0
+    return found if is_near else None

@@ -14,10 +14,9 @@ Table = npt.NDArray[np.float64]
 Spectrum = npt.NDArray[np.complex128]
 
 BEFORE_S = 0.6e-3
-AFTER_S = 2.0e-3
 _LEAST_BEFORE = 16
 _PHASES_PER_S = 192_000
-_POSITIVE_S = np.geomspace(0.1e-3, 5e-3, 13)
+_POSITIVE_S = np.geomspace(0.2e-3, 5e-3, 11)
 _DISTANCE_M = np.geomspace(8.0, 1600.0, 12)
 _RANK_TOLERANCE = 1e-3
 _SPAN_S = 0.04
@@ -28,7 +27,8 @@ _SMEAR_HZ = 2_000.0
 class Shapes:
     """Waves as differences between neighbouring samples, from `before` samples before the onset.
 
-    `basis`: (phases, length, rank), the basis waves at onsets `phase / phases` of a sample late.
+    `basis`: (phases, length, rank), the basis waves at onsets `phase / phases` of a sample late;
+    `columns` are the same as (length, phases x rank).
     `mixes`: (durations, distances, rank), how each wave of the family is made of them.
     `spectra`: those of the basis waves, zero-padded to twice their length, (rank, bins).
     `smears`: (distances,), how far that much air spreads a jump, in samples (1 sigma).
@@ -37,41 +37,52 @@ class Shapes:
     rate_hz: int
     before: int
     basis: Table
+    columns: Table
     mixes: Table
     spectra: Spectrum
     smears: Table
 
     @property
     def phases(self) -> int:
+        """Onsets per sample that are tabulated."""
         return self.basis.shape[0]
 
     @property
     def length(self) -> int:
+        """Of each wave, in samples."""
         return self.basis.shape[1]
+
+    @property
+    def rank(self) -> int:
+        """Number of basis waves."""
+        return self.basis.shape[2]
 
 
 @lru_cache(maxsize=8)
-def shapes(rate_hz: int) -> Shapes:
+def shapes(rate_hz: int, after_s: float) -> Shapes:
     """The tables for a sample rate; made once, in some tens of milliseconds."""
     before = max(_LEAST_BEFORE, round(BEFORE_S * rate_hz))
-    length = before + round(AFTER_S * rate_hz)
+    length = before + max(4, round(after_s * rate_hz))
     phases = max(1, round(_PHASES_PER_S / rate_hz))
-    spectra = _spectra(rate_hz)
-    flat = spectra.reshape(-1, spectra.shape[-1])
+    family = _spectra(rate_hz)
+    flat = family.reshape(-1, family.shape[-1])
     waves = _waves(flat, before, length, 0.0)
     size = np.linalg.norm(waves, axis=1, keepdims=True)
     left, strength, _ = np.linalg.svd(waves / size, full_matrices=False)
     lost = np.sqrt(np.cumsum((left * strength)[:, ::-1] ** 2, axis=1)[:, ::-1].max(axis=0))
     rank = int(np.argmax(lost < _RANK_TOLERANCE)) or len(strength)
     to_basis = (left[:, :rank] / strength[:rank]).T / size.T
-    mixes = (left[:, :rank] * strength[:rank]).reshape(*spectra.shape[:2], rank)
+    mixes = (left[:, :rank] * strength[:rank]).reshape(*family.shape[:2], rank)
     pure = to_basis @ flat
     basis = np.array([_waves(pure, before, length, phase / phases).T for phase in range(phases)])
     padded = 1 << (2 * length - 1).bit_length()
-    return Shapes(rate_hz, before, basis, mixes, np.fft.rfft(basis[0].T, padded), _smears(rate_hz))
+    columns = np.ascontiguousarray(basis.transpose(1, 0, 2).reshape(length, -1))
+    spectra = np.fft.rfft(basis[0].T, padded)
+    return Shapes(rate_hz, before, basis, columns, mixes, spectra, _smears(rate_hz))
 
 
 def _spectra(rate_hz: int) -> Spectrum:
+    """Of all waves of the family, (durations, distances, bins)."""
     count = 1 << round(_SPAN_S * rate_hz).bit_length()
     frequency_hz = np.fft.rfftfreq(count, 1.0 / rate_hz)
     omega = 2j * np.pi * frequency_hz

@@ -1,7 +1,8 @@
-"""How well every wave of a family fits at every lag: the likelihood of the time of arrival.
+"""How well the waves of a family fit a sound at every lag: the likelihood of its arrival.
 
-Pure arithmetic on whitened sound, after Kay 1993, Fundamentals of Statistical Signal Processing,
-chapters 3 and 7. Amplitude is always fitted. What the result means is `arrival`'s matter.
+Pure arithmetic on whitened sound, after Kay 1993, Fundamentals of Statistical Signal Processing:
+Estimation Theory, chapters 7 and 11. Amplitude is always fitted, sign included. What the result
+means is `arrival`'s matter.
 """
 
 from dataclasses import dataclass
@@ -11,21 +12,24 @@ import numpy.typing as npt
 
 from agent.core.blastshapes import Shapes, Table
 
-_STEPS = 5
-_CLOSE = 1e-3
-_LONGEST_STEP = np.array([4.0, 1.0, 1.0])
+_STEPS = 6
+_CLOSE = 0.02
+_LONGEST_STEP = np.array([3.0, 1.0, 1.0])
+_BATCH = 48
 _CUBIC = np.array(  # Lagrange's cubics through the nodes 0..3, ascending powers, (4, 4)
     [[1.0, 0.0, 0.0, 0.0], [-11 / 6, 3.0, -1.5, 1 / 3], [1.0, -2.5, 2.0, -0.5],
      [-1 / 6, 0.5, -0.5, 1 / 6]]
 )  # fmt: skip
 
+Indices = npt.NDArray[np.intp]
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A wave of the family in full: `lag` in samples, its two axes in steps of the grid.
+    """The wave that fits best: `lag` in samples, its two axes in steps of the family's grid.
 
-    `sigma_lag` is the curvature's, all else unknown; `amplitude` is for the wave as tabulated,
-    `deflection` its size over the noise: amplitude over the amplitude's sigma.
+    `sigma_lag` comes from the curvature there, everything else being unknown. `amplitude` is for
+    the wave as tabulated; `deflection` is amplitude over the amplitude's sigma, with its sign.
     """
 
     lag: float
@@ -36,15 +40,19 @@ class Fit:
     deflection: float
 
 
-def correlations(shapes: Shapes, sound: Table, lags: npt.NDArray[np.intp], phases: int) -> Table:
-    """Whitened twice `sound` against each basis wave: (lags x phases, rank), in order of time.
+def correlations(shapes: Shapes, sound: Table, lags: Indices, phases: int) -> Table:
+    """Twice whitened `sound` against each basis wave, (lags x phases, rank), in order of `lags`.
 
-    Lag 0 has the onset `shapes.before` samples after the start of `sound`.
+    Lag 0 has the onset `shapes.before` samples after the start of `sound`. In small batches, so
+    that no BLAS starts threads for it.
     """
-    pieces = np.lib.stride_tricks.sliding_window_view(sound, shapes.length)[lags]
-    basis = shapes.basis[:phases]
-    columns = basis.transpose(1, 0, 2).reshape(shapes.length, -1)
-    return np.asarray((pieces @ columns).reshape(len(lags) * phases, -1))
+    size = max(1, _BATCH // phases)
+    batches = -(-len(lags) // size)
+    padded = np.zeros((batches * size, shapes.length))
+    padded[: len(lags)] = np.lib.stride_tricks.sliding_window_view(sound, shapes.length)[lags]
+    columns = shapes.columns[:, : phases * shapes.rank]
+    found = padded.reshape(batches, size, shapes.length) @ columns
+    return np.asarray(found.reshape(-1, shapes.rank)[: len(lags) * phases])
 
 
 def overlaps(shapes: Shapes, taps: Table, power: float) -> Table:
@@ -58,24 +66,24 @@ def overlaps(shapes: Shapes, taps: Table, power: float) -> Table:
 def climb(shapes: Shapes, along: Table, gram: Table, start: tuple[int, int, int]) -> Fit:
     """Newton's method from a node (index in `along`, duration, distance) to the best fit.
 
-    `along` is `correlations` in all phases, from lag 0 of the result on.
+    `along` is `correlations` in all phases; lag 0 of the result is its first row.
     """
     place = np.array(start, float)
-    top = np.array([len(along) - 1.0, *(count - 1.0 for count in shapes.mixes.shape[:2])])
+    top = np.array([len(along), *shapes.mixes.shape[:2]]) - 1.0
     for _ in range(_STEPS):
         gradient, curvature, amplitude, energy = _expansion(shapes, along, gram, place)
-        free = np.array([True, *_within(place[1:], top[1:], gradient[1:]), True])
-        inverse = _inverse(curvature, free)
+        inverse = _inverse(curvature, gradient, place, top)
         step = inverse[:3, :3] @ gradient
-        step /= max(1.0, float(np.max(np.abs(step) / _LONGEST_STEP)))
+        step /= max(1.0, float((np.abs(step) / _LONGEST_STEP).max()))
         place = np.minimum(np.maximum(place + step, 0.0), top)
-        if np.max(np.abs(step)) < _CLOSE:
+        sigma = float(np.sqrt(inverse[0, 0]))
+        if abs(step[0]) < _CLOSE * sigma:
             break
     return Fit(
         lag=float(place[0]) / shapes.phases,
         duration_at=float(place[1]),
         distance_at=float(place[2]),
-        sigma_lag=float(np.sqrt(max(inverse[0, 0], 0.0))) / shapes.phases,
+        sigma_lag=sigma / shapes.phases,
         amplitude=amplitude,
         deflection=amplitude * float(np.sqrt(energy)),
     )
@@ -93,50 +101,58 @@ def _expansion(
     these and ln A; A and c.G.c.
     """
     at = min(max(int(place[0]) - 1, 0), len(along) - 4)
-    y, y1, y2 = _weights(place[0] - at) @ along[at : at + 4]
+    near = _weights(float(place[0]) - at) @ along[at : at + 4]
     mixes = _mixes(shapes, float(place[1]), float(place[2]))
-    c, sides = mixes[0, 0], np.array([mixes[1, 0], mixes[0, 1]])
-    turned = gram @ c
-    energy = float(c @ turned)
-    a = float(c @ y) / energy
-    left = y - a * turned
-    gradient = np.array([a * (c @ y1), *(a * (sides @ left))])
-    bends = np.array([[mixes[2, 0] @ left, mixes[1, 1] @ left], [0.0, mixes[0, 2] @ left]])
-    bends[1, 0] = bends[0, 1]
+    wave = mixes[0, 0]
+    turned = gram @ wave
+    energy = max(float(wave @ turned), 1e-300)
+    a = float(wave @ near[0]) / energy
+    left = near[0] - a * turned
+    sides = np.array([mixes[1, 0], mixes[0, 1]])
+    gradient = np.empty(3)
+    gradient[0] = a * (wave @ near[1])
+    gradient[1:] = a * (sides @ left)
     curvature = np.empty((4, 4))
-    curvature[0, 0] = a * (c @ y2)
-    curvature[0, 1:3] = a * (sides @ y1)
-    curvature[0, 3] = a * (c @ y1)
-    curvature[1:3, 1:3] = a * bends - a * a * (sides @ gram @ sides.T)
-    curvature[1:3, 3] = a * (sides @ (left - a * turned))
+    curvature[0, 0] = a * (wave @ near[2])
+    curvature[0, 1:3] = curvature[1:3, 0] = a * (sides @ near[1])
+    curvature[0, 3] = curvature[3, 0] = gradient[0]
+    curvature[1:3, 1:3] = -a * a * (sides @ gram @ sides.T)
+    curvature[1, 1] += a * (mixes[2, 0] @ left)
+    curvature[2, 2] += a * (mixes[0, 2] @ left)
+    bend = a * (mixes[1, 1] @ left)
+    curvature[1, 2] += bend
+    curvature[2, 1] += bend
+    curvature[1:3, 3] = curvature[3, 1:3] = gradient[1:] - a * a * (sides @ turned)
     curvature[3, 3] = -a * a * energy
-    lower = np.tril_indices(4, -1)
-    curvature[lower] = curvature.T[lower]
     return gradient, curvature, a, energy
 
 
-def _within(place: Table, top: Table, gradient: Table) -> npt.NDArray[np.bool_]:
-    """False where the climb would lead out of the family."""
-    return np.asarray(~(((place <= 0.0) & (gradient < 0.0)) | ((place >= top) & (gradient > 0.0))))
+def _inverse(curvature: Table, gradient: Table, place: Table, top: Table) -> Table:
+    """Of minus the curvature; made positive where it is not, 0 along what leads out of the grid.
 
-
-def _inverse(curvature: Table, free: npt.NDArray[np.bool_]) -> Table:
-    """Of minus the curvature in what is free, made positive where it is not; 0 elsewhere."""
-    values, vectors = np.linalg.eigh(-curvature[np.ix_(free, free)])
-    values = np.maximum(np.abs(values), 1e-9 * np.max(np.abs(values)) + 1e-300)
-    inverse = np.zeros((4, 4))
-    inverse[np.ix_(free, free)] = (vectors / values) @ vectors.T
-    return inverse
+    The gradient along such an axis is set to zero.
+    """
+    minus = -curvature
+    for axis in (1, 2):
+        if (place[axis] <= 0.0 and gradient[axis] < 0.0) or (
+            place[axis] >= top[axis] and gradient[axis] > 0.0
+        ):
+            minus[axis], minus[:, axis] = 0.0, 0.0
+            minus[axis, axis] = 1.0
+            gradient[axis] = 0.0
+    values, vectors = np.linalg.eigh(minus)
+    values = np.maximum(np.abs(values), 1e-9 * float(values[-1]) + 1e-12)
+    return np.asarray((vectors / values) @ vectors.T)
 
 
 def _mixes(shapes: Shapes, duration_at: float, distance_at: float) -> Table:
     """The mix between nodes and its derivatives, (3, 3, rank), by order along each axis."""
-    table, weights, first = shapes.mixes, [], []
-    for at, count in zip((duration_at, distance_at), table.shape, strict=False):
-        first.append(min(max(int(at) - 1, 0), count - 4))
-        weights.append(_weights(at - first[-1]))
-    patch = table[first[0] : first[0] + 4, first[1] : first[1] + 4]
-    return np.tensordot(weights[0], weights[1] @ patch, axes=(1, 0))
+    rows, columns, _ = shapes.mixes.shape
+    row = min(max(int(duration_at) - 1, 0), rows - 4)
+    column = min(max(int(distance_at) - 1, 0), columns - 4)
+    patch = shapes.mixes[row : row + 4, column : column + 4]
+    across = _weights(distance_at - column) @ patch
+    return np.asarray((_weights(duration_at - row) @ across.reshape(4, -1)).reshape(3, 3, -1))
 
 
 def _weights(x: float) -> Table:

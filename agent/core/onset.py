@@ -30,10 +30,12 @@ _FLOOR_QUANTILE = 0.4
 class Pick:
     """One onset: `index` counts (fractional) samples from the start of the stretch.
 
-    `sigma_noise` is the 1-sigma scatter that noise alone gives, in samples. `rise_ratio` compares
-    the energy just after with that just before, `over_floor` with the noise floor.
+    `rough` is where the energy rises most, `index` the first strong step near it. `sigma_noise`
+    is the 1-sigma scatter that noise alone gives, in samples. `rise_ratio` compares the energy
+    just after with that just before, `over_floor` with the noise floor.
     """
 
+    rough: int
     index: float
     sigma_noise: float
     rise_ratio: float
@@ -130,7 +132,7 @@ def _refine(stretch: Stretch, coarse: int, rise_ratio: float, over_floor: float)
     slope_noise = float(np.std(np.diff(fine[: max(3, low - quiet)])))
     sigma = slope_noise / -curvature if curvature < 0.0 else float(reach)
     index = quiet + peak + min(0.5, max(-0.5, shift))
-    return Pick(index, min(sigma, float(reach)), rise_ratio, over_floor)
+    return Pick(coarse, index, min(sigma, float(reach)), rise_ratio, over_floor)
 
 
 def _first_strong_peak(size: Wave) -> int:
