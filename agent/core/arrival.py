@@ -10,7 +10,7 @@ a rise that is the source's own cannot be told from one that the way through the
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from agent.core.likelihood import Fit, climb, correlations, overlaps
 from agent.core.onset import Pick, Stretch, Wave
 from agent.core.whitening import NOISE_S, Whitener, whitener
 
+WHOLE, FRONT, SPREAD, BREAK, STEP = "whole", "front", "spread", "break", "step"
 SEARCH_S = (-1.5e-3, 2.0e-3)
 WHOLE_S = 2.0e-3
 FRONT_S = 0.4e-3
@@ -36,7 +37,9 @@ _LEAST_PHASE = 0.3
 _WELL_EXPLAINED = 0.85
 _WELL_AT = 2.8
 _FRONT_EXPLAINED = 0.8
-_FRONT_FROM_S, _FRONT_TO_S = -0.15e-3, 0.5e-3
+_FIRST_SHARE = 0.3
+_SURE = 5.5
+_SAME_S = 0.45e-3
 
 _SMEARS = 1.8
 _LEAST_S = 10e-6
@@ -50,8 +53,8 @@ _EARLIER_S = 0.4e-3
 class Arrival:
     """`index` counts (fractional) samples from the start of the stretch, as both sigmas do.
 
-    `how` is "whole" or "front" where the blast, or its first 0.4 ms, was fitted, "spread" where
-    noise left several places, "break" for the first break and "step" for the onset as it came.
+    `how` it was found: WHOLE or FRONT where the blast, or its first 0.4 ms, was fitted, SPREAD
+    where noise leaves several places, BREAK for the first break, STEP for the onset as it came.
     """
 
     index: float
@@ -81,17 +84,22 @@ class _Family:
     units: Table
 
 
+def prepare(rate_hz: int) -> None:
+    """Make the tables for this rate now, so that no onset waits for them."""
+    shapes(rate_hz, WHOLE_S)
+    shapes(rate_hz, FRONT_S)
+
+
 def arrive(stretch: Stretch, pick: Pick) -> Arrival:
-    """The first arrival of the onset `pick`."""
-    return first_arrival(stretch, pick.rough, pick.index) or Arrival(
-        pick.index, pick.sigma_noise, math.hypot(pick.sigma_noise, _BREAK_S * stretch.rate_hz), "step"
-    )
+    """The first arrival of the onset `pick`; the pick itself where too little sound is there."""
+    found = first_arrival(stretch, pick.rough, pick.index)
+    return found or _first_break(stretch, pick.index)
 
 
 def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> Arrival | None:
     """The first arrival within SEARCH_S of sample `rough`; None where too little sound is there.
 
-    `onset` is a better guess, to fall back on.
+    `onset`, by default `rough`, is what stands where nothing better is found.
     """
     whole = shapes(stretch.rate_hz, WHOLE_S)
     scene = _scene(stretch, rough, whole)
@@ -107,7 +115,7 @@ def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> A
     if deflection < _NARROW and plain:
         return _spread(scene, family, fits)
     if plain and not clipped:
-        return _fitted(scene, family, best, "whole")
+        return _fitted(scene, family, best, WHOLE)
     return _front(stretch, scene, rough if onset is None else onset, clipped=clipped)
 
 
@@ -139,7 +147,7 @@ def _explained(scene: _Scene, waves: Shapes, lag: int, deflection: float) -> flo
     """Share of the sound's energy over that of the noise that the wave at `lag` accounts for."""
     piece = scene.white[lag : lag + waves.length]
     energy = float(piece @ piece) / scene.whitener.power - len(piece)
-    return deflection**2 / max(energy, deflection**2)
+    return deflection**2 / max(energy, deflection**2, 1.0)
 
 
 def _is_plain(scene: _Scene, waves: Shapes, lag: int, deflection: float) -> bool:
@@ -195,38 +203,38 @@ def _spread(scene: _Scene, family: _Family, fits: Table) -> Arrival:
     per_distance = weight.reshape(len(lags), *waves.mixes.shape[:2]).sum(axis=(0, 1))
     smear = math.sqrt(float(per_distance @ waves.smears**2) / total)
     least = max(_LEAST_S * waves.rate_hz, _LEAST_SAMPLES)
-    return Arrival(scene.first + mean, sigma, math.hypot(sigma, _SMEARS * smear, least), "spread")
+    return Arrival(scene.first + mean, sigma, math.hypot(sigma, _SMEARS * smear, least), SPREAD)
 
 
 def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> Arrival:
-    """Echoes and clipping leave the first 0.4 ms alone, so that these may fit; else first break."""
-    rate_hz = stretch.rate_hz
-    broke = first_break(stretch, onset)
-    found = _front_fit(scene, shapes(rate_hz, FRONT_S), broke.index if broke and onset-broke.index>_EARLIER_S * rate_hz else onset)
-    if found is not None:
-        extra = _CLIPPED_S * rate_hz if clipped else 0.0
-        total = math.hypot(found.sigma_total, extra)
-        return Arrival(found.index, found.sigma_noise, total, found.how)
-    if broke is None:
-        broke = Break(onset, 0.0, _LEAST_SAMPLES)
-    total = math.hypot(broke.sigma, broke.rise / 2.0, _BREAK_S * rate_hz)
-    if onset - broke.index < _EARLIER_S * rate_hz: return Arrival(onset, broke.sigma, total, "step")
-    return Arrival(broke.index, broke.sigma, total, "break")
+    """Echoes and clipping leave the first 0.4 ms alone, so that these may fit.
 
-
-def _front_fit(scene: _Scene, waves: Shapes, onset: float) -> Arrival | None:
-    """None where nothing of the family explains the front near `onset`."""
-    rate_hz = waves.rate_hz
-    low = max(0, math.floor(onset + _FRONT_FROM_S * rate_hz) - scene.first)
-    high = min(scene.lags, math.ceil(onset + _FRONT_TO_S * rate_hz) - scene.first + 1)
-    if low >= high:
-        return None
+    Where they do not, the onset as it came stands, unless the sound had broken out well before.
+    """
+    waves = shapes(stretch.rate_hz, FRONT_S)
     family = _family(waves, scene.whitener)
-    fits = correlations(waves, scene.twice, np.arange(low, high), 1)
+    fits = correlations(waves, scene.twice, np.arange(scene.lags), 1)
     fits = np.abs(fits @ family.units.reshape(-1, waves.rank).T).max(axis=1)
-    best = int(fits.argmax())
-    if _explained(scene, waves, low + best, float(fits[best])) < _FRONT_EXPLAINED:
-        return None
-    found = _fitted(scene, family, low + best, "front")
-    is_near = _FRONT_FROM_S * rate_hz - 1.0 < found.index - onset < _FRONT_TO_S * rate_hz + 1.0
-    return found if is_near else None
+    best = _first_strong(fits, stretch.count(_SAME_S))
+    if _explained(scene, waves, best, float(fits[best])) < _FRONT_EXPLAINED:
+        return _first_break(stretch, onset)
+    found = _fitted(scene, family, best, FRONT)
+    if not clipped:
+        return found
+    return replace(found, sigma_total=math.hypot(found.sigma_total, _CLIPPED_S * waves.rate_hz))
+
+
+def _first_strong(fits: Table, apart: int) -> int:
+    """The best of the first lags that fit well, so that no later, louder echo is taken."""
+    largest = float(fits.max())
+    first = int(np.argmax(fits >= min(largest, max(_FIRST_SHARE * largest, _SURE))))
+    return first + int(fits[first : first + apart + 1].argmax())
+
+
+def _first_break(stretch: Stretch, onset: float) -> Arrival:
+    broke = first_break(stretch, onset) or Break(onset, 0.0, _LEAST_SAMPLES)
+    unknown = _BREAK_S * stretch.rate_hz
+    total = math.hypot(broke.sigma, broke.rise / 2.0, unknown)
+    if onset - broke.index < stretch.count(_EARLIER_S):
+        return Arrival(onset, broke.sigma, total, STEP)
+    return Arrival(broke.index, broke.sigma, total, BREAK)

@@ -59,6 +59,8 @@ def first_break(stretch: Stretch, onset: float) -> Break | None:
     slope = float(size[first] - size[first - 1])
     crossing = first - float(size[first] - threshold) / slope
     return Break(at - back + crossing, top - crossing, noise / slope)
+
+
 def is_clipped(stretch: Stretch, start: int, stop: int) -> bool:
     """True if the largest of the samples from `start` to before `stop` are the same for 60 us."""
     size = np.abs(stretch.samples[max(0, start) : max(0, stop)])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.arrival import arrive, prepare
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, to_float
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import Gate, frame_samples
@@ -24,10 +25,14 @@ LOOK_AHEAD_S = WINDOW_S + 0.03
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """One trigger: where it began (samples since the stream opened), what it was like."""
+    """One trigger: where it began (samples since the stream opened), what it was like.
+
+    Both sigmas are 1 sigma of `sample`: what noise does, and with it what the sound's shape may do.
+    """
 
     sample: float
     sigma_noise_samples: float
+    sigma_total_samples: float
     features: Features
     verdict: Verdict
 
@@ -43,6 +48,7 @@ class Hearing:
         self._format = fmt
         self._size = frame_samples(fmt.rate_hz)
         self._gate = Gate(fmt.rate_hz)
+        prepare(fmt.rate_hz)
         self._back = self._frames(LOOK_BACK_S)
         self._ahead = self._frames(LOOK_AHEAD_S)
         self._frames_kept: deque[Floats] = deque(maxlen=self._back + self._ahead + 1)
@@ -123,9 +129,11 @@ class Hearing:
 
     def _judge(self, stretch: Stretch, pick: Pick, start: int, gap_near: bool) -> Onset:
         features = measure(stretch, int(pick.index), self._format.full_scale_db_spl, gap_near)
+        arrival = arrive(stretch, pick)
         return Onset(
-            sample=self._first + start + pick.index,
-            sigma_noise_samples=pick.sigma_noise,
+            sample=self._first + start + arrival.index,
+            sigma_noise_samples=arrival.sigma_noise,
+            sigma_total_samples=arrival.sigma_total,
             features=features,
             verdict=judge(pick, features),
         )
