@@ -112,11 +112,11 @@ def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> A
     deflection = float(np.abs(fits[best]).max())
     plain = _is_plain(scene, whole, best, deflection)
     clipped = is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
-    if deflection < _NARROW and plain:
-        return _spread(scene, family, fits)
+    spread = _spread(scene, family, fits) if deflection < _NARROW else None
     if plain and not clipped:
-        return _fitted(scene, family, best, WHOLE)
-    return _front(stretch, scene, rough if onset is None else onset, clipped=clipped)
+        return spread or _fitted(scene, family, best, WHOLE)
+    front = _front(stretch, scene, rough if onset is None else onset, clipped=clipped)
+    return front if spread is None else _doubted(front, spread)
 
 
 def _scene(stretch: Stretch, rough: int, family: Shapes) -> _Scene | None:
@@ -204,6 +204,13 @@ def _spread(scene: _Scene, family: _Family, fits: Table) -> Arrival:
     smear = math.sqrt(float(per_distance @ waves.smears**2) / total)
     least = max(_LEAST_S * waves.rate_hz, _LEAST_SAMPLES)
     return Arrival(scene.first + mean, sigma, math.hypot(sigma, _SMEARS * smear, least), SPREAD)
+
+
+def _doubted(front: Arrival, spread: Arrival) -> Arrival:
+    """Near the noise it is not sure that the blast does not fit: what it would say stays likely."""
+    apart = front.index - spread.index
+    noise = math.hypot(front.sigma_noise, spread.sigma_noise, apart)
+    return replace(front, sigma_noise=noise, sigma_total=math.hypot(front.sigma_total, noise))
 
 
 def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> Arrival:

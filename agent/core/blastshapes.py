@@ -81,7 +81,7 @@ def shapes(rate_hz: int, after_s: float) -> Shapes:
 def _spectra(rate_hz: int) -> Spectrum:
     """Of all waves of the family, (durations, distances, bins)."""
     count = 1 << round(_SPAN_S * rate_hz).bit_length()
-    frequency_hz: Table = np.arange(count // 2 + 1) * (rate_hz / count)
+    frequency_hz = np.linspace(0.0, rate_hz / 2.0, count // 2 + 1)
     omega = 2j * np.pi * frequency_hz
     loss = np.exp(-np.outer(_DISTANCE_M, absorption_np_per_m(frequency_hz)))
     jump = np.array([omega * t**2 / (1.0 + omega * t) ** 2 for t in _POSITIVE_S])

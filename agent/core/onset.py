@@ -98,6 +98,11 @@ def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
     ]
 
 
+def place(stretch: Stretch, rough: int) -> Pick:
+    """The first strong step near sample `rough`, for an onset that somebody else has found."""
+    return _refine(stretch, rough, 0.0, 0.0)
+
+
 def _peaks_apart(values: Wave, apart: int) -> list[int]:
     """Indices that are the (first) largest of all within `apart` on either side."""
     rises = np.concatenate(([True], values[1:] > values[:-1]))

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
+    _add_timing(commands.add_parser("timing", help="hold the onset picker to the physical limit"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
@@ -69,6 +70,9 @@ def _add_livefire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="(default: 1)")
     parser.add_argument(
         "--blank", action="store_true", help="null control: every excerpt becomes background"
+    )
+    parser.add_argument(
+        "--pulses", action="store_true", help="the ears alone, against the recording system's own"
     )
     parser.add_argument("--mode", choices=("virtual", "fast"), default="fast")
     _add_broker(parser)
@@ -144,6 +148,16 @@ def _add_clocks(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
     parser.set_defaults(module="clocks")
+
+
+def _add_timing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pulses", type=_count, default=1000, metavar="N", help="in each cell (default: 1000)"
+    )
+    parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page")
+    parser.set_defaults(module="timing")
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
