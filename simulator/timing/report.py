@@ -4,16 +4,7 @@ from simulator.figures import FOUND, TRUTH, drawing, svg
 from simulator.page import figure, heading, page, paragraph, table
 from simulator.timing.trial import Outcome
 
-CELL_COLUMNS = (
-    "SNR",
-    "distance",
-    "bound",
-    "RMS error",
-    "RMS / bound",
-    "P50",
-    "z RMS",
-    "peers' P50",
-)
+CELL_COLUMNS = ("SNR", "distance", "bound", "RMS error", "RMS / bound", "P50", "z RMS")
 ROW_COLUMNS = ("what differs", "picks", "inside", "inside 2x", "P50", "P95", "median sigma")
 
 
@@ -28,7 +19,6 @@ def cell_rows(outcome: Outcome) -> list[tuple[str, ...]]:
             f"{one.ratio:.3f}",
             f"{one.p50_us:.2f}",
             f"{one.z_rms:.2f}",
-            ", ".join(f"{p50_us:.1f}" for p50_us in one.peers_p50_us.values()) or "-",
         )
         for one in outcome.cells
     ]
@@ -53,7 +43,7 @@ def mismatch_rows(outcome: Outcome) -> list[tuple[str, ...]]:
 def report(outcome: Outcome) -> str:
     """The whole page."""
     right = frozenset(range(1, 8))
-    names = " and ".join(next(iter(outcome.cells)).peers_p50_us)
+    theirs = ", ".join(f"{name} {p50_us:g} us" for name, p50_us in outcome.peers_p50_us.items())
     body = [
         figure(_picture(outcome), "RMS error of the picker, and the bound (lines), in us."),
         heading("Against the limit"),
@@ -61,7 +51,11 @@ def report(outcome: Outcome) -> str:
             "Friedlander pulses of 0.5 to 2 ms behind ISO 9613-1 absorption, in pink, white and "
             "gusty noise at 48 kHz. SNR is the peak over the noise's RMS in 100 Hz to 20 kHz. The "
             "bound is Cramer and Rao's with amplitude, duration and distance unknown. z is error "
-            f"over stated noise sigma. Peers: {names}, constant delay removed. Times in us."
+            "over stated noise sigma. Times in us."
+        ),
+        paragraph(
+            f"Median error of all pulses at 20 dB and more: {outcome.p50_us:g} us. Others on the "
+            f"same pulses, their constant delay removed: {theirs}."
         ),
         table(CELL_COLUMNS, cell_rows(outcome), numbers=right),
         heading("When the pulse is not what is assumed"),
@@ -72,9 +66,8 @@ def report(outcome: Outcome) -> str:
         table(ROW_COLUMNS, mismatch_rows(outcome), numbers=right),
     ]
     lead = f"{outcome.pulses} pulses in each cell and row, seed {outcome.seed}."
-    return page(
-        "The onset picker against the physical limit", lead, body, "Written by earshot-sim."
-    )
+    title = "The onset picker against the physical limit"
+    return page(title, lead, body, "Written by earshot-sim.")
 
 
 def _picture(outcome: Outcome) -> str:
