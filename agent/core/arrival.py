@@ -2,7 +2,7 @@
 
 Takes an onset that was found, and places it by fitting the waves of a family in the noise as it
 was just before; a sound that is like none of them gets its plain first break. Whether there is an
-onset is `onset`'s matter, the clock's error `timebase`'s. Uses 0.6 s before the onset, 5 ms after.
+onset is `onset`'s matter, the clock's error `timebase`'s. Uses 0.4 s before the onset, 5 ms after.
 
 Two uncertainties, both 1 sigma in samples: `sigma_noise` is what noise alone does if the sound is
 of the family; `sigma_total` adds what an unknown shape may do, which in the open air rules:

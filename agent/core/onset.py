@@ -62,9 +62,13 @@ def step_response(samples: Wave, reach: int) -> Wave:
     """
     response = np.zeros(len(samples))
     if len(samples) > 2 * reach:
-        total = np.concatenate(([0.0], np.cumsum(samples)))
-        both = total[2 * reach :] - 2.0 * total[reach:-reach] + total[: -2 * reach]
-        response[reach : len(samples) - reach + 1] = both / reach
+        total = np.zeros(len(samples) + 1)
+        np.cumsum(samples, out=total[1:])
+        inner = response[reach : len(samples) - reach + 1]  # in place: this is most of the work
+        np.multiply(total[reach:-reach], -2.0, out=inner)
+        inner += total[2 * reach :]
+        inner += total[: -2 * reach]
+        inner /= reach
     return response
 
 
@@ -76,7 +80,8 @@ def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
     Allen 1978, Bull. Seismol. Soc. Am. 68, 1521), and by more than anywhere else within APART_S.
     The stretch should reach APART_S + BEFORE_S + GUARD_S before and APART_S + AFTER_S after.
     """
-    energy = step_response(stretch.samples, stretch.count(STEP_S)) ** 2
+    energy = step_response(stretch.samples, stretch.count(STEP_S))
+    energy *= energy
     floor = _floor(energy, stretch.count(_FLOOR_PIECE_S))
     apart, after = stretch.count(APART_S), stretch.count(AFTER_S)
     before, guard = stretch.count(BEFORE_S), stretch.count(GUARD_S)
@@ -84,10 +89,11 @@ def find_onsets(stretch: Stretch, first: int, last: int) -> list[Pick]:
     stop = min(last + apart, len(energy) - after + 1)
     if stop <= start or floor <= 0.0:
         return []
-    total = np.concatenate(([0.0], np.cumsum(energy)))
-    at = np.arange(start, stop)
-    ahead = (total[at + after] - total[at]) / after
-    behind = (total[at - guard] - total[at - guard - before]) / before
+    first_needed = start - guard - before
+    total = np.concatenate(([0.0], np.cumsum(energy[first_needed : stop + after])))
+    count, here = stop - start, start - first_needed
+    ahead = (total[here + after :][:count] - total[here:][:count]) / after
+    behind = (total[before:][:count] - total[:count]) / before
     rise = ahead / (behind + floor)
     rise[ahead < LEAST_OVER_FLOOR * floor] = 0.0
     coarse = _peaks_apart(rise, apart)

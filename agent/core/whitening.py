@@ -1,7 +1,7 @@
 """What the noise before a sound was like, as a filter that makes it white.
 
-A linear predictor after Makhoul 1975 (Proc. IEEE 63, 561), from power spectra of the last half
-second. Works on differences between neighbouring samples, so that wind and DC do not leak.
+A linear predictor after Makhoul 1975 (Proc. IEEE 63, 561), from power spectra of the last third of
+a second. Works on differences between neighbouring samples, so that wind and DC do not leak.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 Wave = npt.NDArray[np.float64]
 
-NOISE_S = 0.5
+NOISE_S = 0.3
 NEAR_S = 12e-3
 _FRAME_S = 1024 / 48_000
 _LEVEL_FROM_HZ = 500.0
