@@ -20,11 +20,8 @@ from agent.core.records import Data, Draft, Gap, Heartbeat, Impulse, Start, Stop
 from agent.core.survey import Survey, SurveySettings
 from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
 from agent.core.timesigns import Fix, TimeSign
-from agent.core.units import NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_S
 from agent.ports import HostVitals, Recorder
-
-SHAPE_SIGMA_NS = 100 * NS_PER_US
-MAX_RISE_SIGMA_NS = 2000 * NS_PER_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +171,12 @@ class Node:
 
     def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
         sample_index = int(onset.sample)
-        sigma_noise_ns = round(onset.sigma_noise_samples * NS_PER_S / self._format.rate_hz)
+        sample_ns = NS_PER_S / self._format.rate_hz
+        total_ns = math.hypot(onset.sigma_total_samples * sample_ns, stamp.sigma_ns or 0)
         return Impulse(
             toa_utc_ns=None if stamp.utc_ns is None else str(stamp.utc_ns),
-            sigma_noise_ns=sigma_noise_ns,
-            sigma_total_ns=_total_sigma_ns(onset, sigma_noise_ns, stamp),
+            sigma_noise_ns=round(onset.sigma_noise_samples * sample_ns),
+            sigma_total_ns=None if stamp.sigma_ns is None else round(total_ns),
             sample_index=sample_index,
             subsample=round(onset.sample - sample_index, 4),
             rate_hz=self._format.rate_hz,
@@ -197,11 +195,3 @@ class Node:
             utc_ns = self._timebase.utc_at_host(host_ns).utc_ns
         quality = self._timebase.quality(host_ns)
         self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))
-
-
-def _total_sigma_ns(onset: Onset, sigma_noise_ns: int, stamp: Stamp) -> int | None:
-    """Noise, clock, and what an unknown shape may shift the onset by: half its rise time."""
-    if stamp.sigma_ns is None:
-        return None
-    rise_ns = min(onset.features.rise_us * NS_PER_US / 2, MAX_RISE_SIGMA_NS)
-    return round(math.hypot(sigma_noise_ns, SHAPE_SIGMA_NS, rise_ns, stamp.sigma_ns))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agent.core.arrival import arrive, prepare
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, full_scale
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
@@ -30,11 +31,13 @@ _PICK_AHEAD_S = 0.02
 class Onset:
     """One trigger: where it began (samples since the stream opened), what it was like.
 
+    Both sigmas are 1 sigma of `sample`: what noise does, and with it what the sound's shape may do.
     `strength` is the gate's, in sigmas, of the loudest impulse within the same slot.
     """
 
     sample: float
     sigma_noise_samples: float
+    sigma_total_samples: float
     strength: float
     features: Features
     verdict: Verdict
@@ -52,6 +55,7 @@ class Hearing:
         self._slot = frame_samples(fmt.rate_hz)
         self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
+        prepare(fmt.rate_hz)
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
         self._wait = self._slot + self._ahead
         self._open: deque[Opening] = deque()
@@ -160,11 +164,14 @@ class Hearing:
         stretch = self._stretch(begin, last + self._ahead)
         gap_near = before_gap or (self._after_gap and not begin)
         for pick in picks:
-            at = replace(pick, index=pick.index + start - begin)
+            shift = start - begin
+            at = replace(pick, rough=pick.rough + shift, index=pick.index + shift)
             features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
+            arrival = arrive(stretch, at)
             yield Onset(
-                sample=self._first + begin + at.index,
-                sigma_noise_samples=at.sigma_noise,
+                sample=self._first + begin + arrival.index,
+                sigma_noise_samples=arrival.sigma_noise,
+                sigma_total_samples=arrival.sigma_total,
                 strength=opening.strength,
                 features=features,
                 verdict=judge(at, features),

@@ -34,10 +34,12 @@ _FLOOR_QUANTILE = 0.4
 class Pick:
     """One onset: `index` counts (fractional) samples from the start of the stretch.
 
-    `sigma_noise` is the 1-sigma scatter that noise alone gives, in samples. `rise_ratio` compares
-    the energy just after with that just before, `over_floor` with the noise floor.
+    `rough` is where the energy rises most, `index` the first strong step near it. `sigma_noise`
+    is the 1-sigma scatter that noise alone gives, in samples. `rise_ratio` compares the energy
+    just after with that just before, `over_floor` with the noise floor.
     """
 
+    rough: int
     index: float
     sigma_noise: float
     rise_ratio: float
@@ -64,9 +66,13 @@ def step_response(samples: Wave, reach: int) -> Wave:
     """
     response = np.zeros(len(samples))
     if len(samples) > 2 * reach:
-        total = np.concatenate(([0.0], np.cumsum(samples)))
-        both = total[2 * reach :] - 2.0 * total[reach:-reach] + total[: -2 * reach]
-        response[reach : len(samples) - reach + 1] = both / reach
+        total = np.zeros(len(samples) + 1)
+        np.cumsum(samples, out=total[1:])
+        inner = response[reach : len(samples) - reach + 1]  # in place: this is most of the work
+        np.multiply(total[reach:-reach], -2.0, out=inner)
+        inner += total[2 * reach :]
+        inner += total[: -2 * reach]
+        inner /= reach
     return response
 
 
@@ -82,7 +88,8 @@ def find_onsets(
     `floor` is what `noise_floor` says of a longer stretch; without it this one is asked. Where
     the gate has `told` of an onset at an index, and it was quiet before, it counts however weak.
     """
-    energy = step_response(stretch.samples, stretch.count(STEP_S)) ** 2
+    energy = step_response(stretch.samples, stretch.count(STEP_S))
+    energy *= energy
     if floor is None:
         floor = _floor(energy, stretch.count(_FLOOR_PIECE_S))
     apart, after = stretch.count(APART_S), stretch.count(AFTER_S)
@@ -91,10 +98,11 @@ def find_onsets(
     stop = min(last + apart, len(energy) - after + 1)
     if stop <= start or floor <= 0.0:
         return []
-    total = np.concatenate(([0.0], np.cumsum(energy)))
-    every = np.arange(start, stop)
-    ahead = (total[every + after] - total[every]) / after
-    behind = (total[every - guard] - total[every - guard - before]) / before
+    first_needed = start - guard - before
+    total = np.concatenate(([0.0], np.cumsum(energy[first_needed : stop + after])))
+    count, here = stop - start, start - first_needed
+    ahead = (total[here + after :][:count] - total[here:][:count]) / after
+    behind = (total[before:][:count] - total[:count]) / before
     rise = ahead / (behind + floor)
     coarse = _peaks_apart(np.where(ahead < LEAST_OVER_FLOOR * floor, 0.0, rise), apart)
     found = [(peak, _SEARCH_S) for peak in coarse]
@@ -107,6 +115,11 @@ def find_onsets(
         for at, search_s in found
         if first <= start + at < last
     ]
+
+
+def place(stretch: Stretch, rough: int) -> Pick:
+    """The first strong step near sample `rough`, for an onset that somebody else has found."""
+    return _refine(stretch, rough, 0.0, 0.0, _SEARCH_S)
 
 
 def _peaks_apart(values: Wave, apart: int) -> list[int]:
@@ -149,7 +162,7 @@ def _refine(
     slope_noise = float(np.std(np.diff(fine[: max(3, low - quiet)])))
     sigma = slope_noise / -curvature if curvature < 0.0 else float(reach)
     index = quiet + peak + min(0.5, max(-0.5, shift))
-    return Pick(index, min(sigma, float(reach)), rise_ratio, over_floor)
+    return Pick(coarse, index, min(sigma, float(reach)), rise_ratio, over_floor)
 
 
 def _first_strong_peak(size: Wave) -> int:

@@ -6,9 +6,16 @@ from rich.table import Table
 
 from simulator import grid, wording
 from simulator.cli.kept import Kept
-from simulator.cli.screen import check_outputs, printed, shown_progress, write, write_json
+from simulator.cli.screen import (
+    OutputError,
+    check_outputs,
+    printed,
+    shown_progress,
+    write,
+    write_json,
+)
 from simulator.grid import GridResult
-from simulator.livefire import dataset, replay, truth
+from simulator.livefire import dataset, pulses, replay, truth
 from simulator.livefire.dataset import RATE_HZ, Test
 from simulator.livefire.neutralise import LEAD_IN_S
 from simulator.livefire.outcome import (
@@ -26,6 +33,8 @@ from simulator.verdict import broken_promises
 def command(arguments: argparse.Namespace) -> int:
     """Exit code 1 if records are lost or do not verify; the score itself is for the reader."""
     check_outputs(arguments.json, arguments.report)
+    if arguments.pulses:
+        return _pulses(arguments)
     run = _replayed(arguments)
     printed(_table(run))
     for line in _outcome_lines(run):
@@ -38,6 +47,19 @@ def command(arguments: argparse.Namespace) -> int:
     for fault in faults:
         printed(f"The records are not whole: {fault}")
     return 1 if faults else 0
+
+
+def _pulses(arguments: argparse.Namespace) -> int:
+    """The ears alone; there is no page of that."""
+    if arguments.report or arguments.blank:
+        raise OutputError("--pulses goes with neither --report nor --blank: leave one of them out")
+    tests = dataset.load(arguments.directory, arguments.positions)
+    agreement = pulses.compare(tests, pulses.listen(tests, arguments.seed))
+    for line in agreement.lines():
+        printed(line)
+    if arguments.json:
+        write_json(arguments.json, agreement.figures())
+    return 0
 
 
 def _replayed(arguments: argparse.Namespace) -> LiveFireRun:

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands.add_parser("inspect", help="show what a node makes of one recording"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
     _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
+    _add_timing(commands.add_parser("timing", help="hold the onset picker to the physical limit"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
@@ -83,6 +84,9 @@ def _add_livefire(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=1, metavar="N", help="(default: 1)")
     parser.add_argument(
         "--blank", action="store_true", help="null control: every excerpt becomes background"
+    )
+    parser.add_argument(
+        "--pulses", action="store_true", help="the ears alone, against the recording system's own"
     )
     parser.add_argument("--mode", choices=("virtual", "fast"), default="fast")
     add_broker(parser)
@@ -193,6 +197,16 @@ def _add_clocks(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
     parser.set_defaults(module="clocks")
+
+
+def _add_timing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pulses", type=count, default=1000, metavar="N", help="in each cell (default: 1000)"
+    )
+    parser.add_argument("--seed", type=seed, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page")
+    parser.set_defaults(module="timing")
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,9 @@ _SHARE: Mapping[tuple[str, bool], float] = {
     ("live fire", True): 0.2,
 }
 _NEARLY_SHOTS = {"explosion": 0.3, "fireworks": 0.3, "balloon_pop": 0.3}
-_FREEDOM = 1.0
+_FREEDOM = 1.2
+_FAINT_DB = 12.0
+_FAINT_SHARE = 0.85
 _FURTHEST = 4.0
 
 Array = npt.NDArray[np.float64]
@@ -59,12 +61,24 @@ def table(examples: Sequence[Example]) -> Table:
             for one, weight in zip(examples, raw, strict=True)
         ]
     )
+    weights = _mostly_faint(weights, examples)
     return Table(
         inputs=np.array([described(one.features) for one in examples], np.float64),
         is_shot=np.array([one.is_shot for one in examples]),
         weights=weights / weights.sum(),
         folds=np.array([fold_of(one.group) for one in examples]),
     )
+
+
+def _mostly_faint(weights: Array, examples: Sequence[Example]) -> Array:
+    """Of what is no shot, faint sounds get _FAINT_SHARE of the weight: so it is in a street."""
+    faint = np.array([one.features.snr_db < _FAINT_DB for one in examples])
+    others = np.array([not one.is_shot for one in examples])
+    shared, total = weights.copy(), weights[others].sum()
+    for mine, share in ((others & faint, _FAINT_SHARE), (others & ~faint, 1.0 - _FAINT_SHARE)):
+        if mine.any():
+            shared[mine] *= share * total / weights[mine].sum()
+    return shared
 
 
 @dataclass(frozen=True, slots=True)

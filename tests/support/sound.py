@@ -4,6 +4,7 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
+from simulator.timing import pulses
 
 RATE_HZ = 48_000
 
@@ -30,6 +31,14 @@ def add_blast(
     t = ((np.arange(count * fine) + 0.5) / fine + first - 0.5 - onset) / rate_hz
     wave = np.where(t >= 0, (1 - t / tau_s) * np.exp(-np.maximum(t, 0) / tau_s), 0.0)
     sound[first : first + count] += peak * wave.reshape(-1, fine).mean(axis=1)
+
+
+def add_band_limited_blast(sound: np.ndarray, onset: float, peak: float) -> None:
+    """As a converter with its filter would give it, 100 m away; duration 1 ms."""
+    spectrum = pulses.blast(pulses.frequencies_hz(RATE_HZ), 1e-3, 100.0, RATE_HZ)
+    lead = 1_000
+    wave = pulses.wave(spectrum, lead + onset % 1.0, RATE_HZ)[:4_000]
+    sound[int(onset) - lead : int(onset) - lead + len(wave)] += wave * (peak / np.abs(wave).max())
 
 
 def as_int16(sound: np.ndarray) -> np.ndarray:
