@@ -86,7 +86,7 @@ def test_a_clip_of_a_second_either_side_repeats_the_onset() -> None:
 
 
 def test_nothing_waits_longer_than_a_record_may_take() -> None:
-    """From sound to onset: a block and 0.3 s at most; the clip of a second holds all that counts."""
+    """From sound to onset: a block and 0.3 s at most; a clip of a second holds all that counts."""
     assert LOOK_AHEAD_S <= 0.3
     assert SEARCH_S[1] + WHOLE_S < LOOK_AHEAD_S
     assert NOISE_S - SEARCH_S[0] + 0.1 < LOOK_BACK_S <= 1.0
