@@ -44,6 +44,7 @@ _SAME_S = 0.45e-3
 _SMEARS = 1.8
 _LEAST_S = 10e-6
 _LEAST_SAMPLES = 0.1
+_LEAST_SIGMA = 1e-3
 _CLIPPED_S = 100e-6
 _BREAK_S = 150e-6
 _EARLIER_S = 0.4e-3
@@ -108,9 +109,11 @@ def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> A
     family = _family(whole, scene.whitener)
     coarse = family.units[::_EVERY, ::_EVERY].reshape(-1, whole.rank)
     fits = correlations(whole, scene.twice, np.arange(scene.lags), 1) @ coarse.T
-    best = int(np.abs(fits).max(axis=1).argmax())
-    deflection = float(np.abs(fits[best]).max())
-    plain = _is_plain(scene, whole, best, deflection)
+    size = np.abs(fits).max(axis=1)
+    best = int(size.argmax())
+    deflection = float(size[best])
+    is_first = _first_strong(size, stretch.count(_SAME_S)) == best
+    plain = is_first and _is_plain(scene, whole, best, deflection)
     clipped = is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
     spread = _spread(scene, family, fits) if deflection < _NARROW else None
     if plain and not clipped:
@@ -162,8 +165,9 @@ def _fitted(scene: _Scene, family: _Family, best: int, how: str) -> Arrival:
     fit, first = _climbed(scene, family, best)
     smear = float(np.interp(fit.distance_at, np.arange(len(waves.smears)), waves.smears))
     least = max(_LEAST_S * waves.rate_hz, _LEAST_SAMPLES)
-    total = math.hypot(fit.sigma_lag, _SMEARS * smear, least)
-    return Arrival(scene.first + first + fit.lag, fit.sigma_lag, total, how)
+    total = math.hypot(_SMEARS * smear, least)
+    sigma = max(fit.sigma_lag, _LEAST_SIGMA)
+    return Arrival(scene.first + first + fit.lag, sigma, math.hypot(total, sigma), how)
 
 
 def _climbed(scene: _Scene, family: _Family, best: int) -> tuple[Fit, int]:
@@ -239,9 +243,10 @@ def _first_strong(fits: Table, apart: int) -> int:
 
 
 def _first_break(stretch: Stretch, onset: float) -> Arrival:
-    broke = first_break(stretch, onset) or Break(onset, 0.0, _LEAST_SAMPLES)
+    broke = first_break(stretch, onset) or Break(onset, 0.0, 0.0)
     unknown = _BREAK_S * stretch.rate_hz
-    total = math.hypot(broke.sigma, broke.rise / 2.0, unknown)
+    sigma = max(broke.sigma, _LEAST_SIGMA)
+    total = math.hypot(sigma, broke.rise / 2.0, unknown)
     if onset - broke.index < stretch.count(_EARLIER_S):
-        return Arrival(onset, broke.sigma, total, STEP)
-    return Arrival(broke.index, broke.sigma, total, BREAK)
+        return Arrival(onset, sigma, total, STEP)
+    return Arrival(broke.index, sigma, total, BREAK)

@@ -21,7 +21,7 @@ from simulator.timing.bound import least_sigma_s
 SNRS_DB = (40.0, 30.0, 20.0, 16.0, 12.0)
 DISTANCES_M = (50.0, 200.0, 800.0)
 COMPARED_DB = (40.0, 30.0, 20.0)
-_NOISE_S = 60
+_NOISE_S, _SHORT_S, _MANY = 60, 15, 300
 _ROUGH_S, _ROUGH_SIGMA_S, _ROUGH_MOST_S = -0.4e-3, 0.12e-3, 0.5e-3
 
 
@@ -157,11 +157,12 @@ def run(count: int, seed: int, told: Callable[[str], None] = lambda _: None) -> 
 
 
 def cell(
-    snr_db: float, distance_m: float, count: int, seed: int, rate_hz: int = pulses.RATE_HZ
+    snr_db: float, distance_m: float, count: int, seed: int, *, with_peers: bool = True
 ) -> Cell:
     """`count` matched pulses of any duration at one SNR and distance."""
-    rng = stream(seed, "timing", f"{snr_db} {distance_m} {rate_hz}")
-    sound = pulses.noise(_NOISE_S, rng, rate_hz)
+    rate_hz = pulses.RATE_HZ
+    rng = stream(seed, "timing", f"{snr_db} {distance_m}")
+    sound = pulses.noise(_NOISE_S if count >= _MANY else _SHORT_S, rng, rate_hz)
     errors, sigmas, bounds = [], [], []
     theirs: dict[str, list[float]] = {name: [] for name in PEERS}
     frequency_hz = pulses.frequencies_hz(rate_hz)
@@ -174,7 +175,7 @@ def cell(
         errors.append(picked.index - taken.onsets[0])
         sigmas.append(picked.sigma_noise)
         bounds.append(least_sigma_s(positive_s, distance_m, snr_db, rate_hz))
-        if snr_db in COMPARED_DB:
+        if with_peers and snr_db in COMPARED_DB:
             for name, peer in PEERS.items():
                 theirs[name].append(peer(taken.samples, rough, rate_hz) - taken.onsets[0])
     us = 1e6 / rate_hz
@@ -188,10 +189,11 @@ def cell(
     )
 
 
-def row(name: str, count: int, seed: int, rate_hz: int = pulses.RATE_HZ) -> Row:
+def row(name: str, count: int, seed: int) -> Row:
     """`count` pulses of one kind of mismatch, at the SNRs it is tried at."""
-    rng = stream(seed, "timing", f"{name} {rate_hz}")
-    sound = pulses.noise(_NOISE_S, rng, rate_hz)
+    rate_hz = pulses.RATE_HZ
+    rng = stream(seed, "timing", name)
+    sound = pulses.noise(_NOISE_S if count >= _MANY else _SHORT_S, rng, rate_hz)
     make, snrs_db = pulses.MISMATCHES[name]
     errors, sigmas = [], []
     for _ in range(count):

@@ -39,9 +39,7 @@ def in_time(positive_s: float, distance_m: float, snr_db: float) -> float:
     return float(np.sqrt(np.linalg.inv(information * np.outer(scale, scale))[0, 0]) * scale[0])
 
 
-@pytest.mark.parametrize(
-    ("positive_s", "distance_m"), [(0.5e-3, 50.0), (1e-3, 200.0), (2e-3, 800.0)]
-)
+@pytest.mark.parametrize(("positive_s", "distance_m"), [(0.5e-3, 50.0), (2e-3, 800.0)])
 def test_two_ways_to_the_bound_agree(positive_s: float, distance_m: float) -> None:
     """By spectra and by samples, within 3 %."""
     by_spectra = least_sigma_s(positive_s, distance_m, 20.0, RATE_HZ)
@@ -62,7 +60,7 @@ def test_the_noise_is_as_the_bound_assumes() -> None:
 
     Below 100 Hz gusts leave only some dozens of independent values, so that octave may be 2 dB off.
     """
-    sound = pulses.noise(120, np.random.default_rng(1))
+    sound = pulses.noise(60, np.random.default_rng(1))
     power = np.abs(np.fft.rfft(sound)) ** 2 * (2.0 / (len(sound) * RATE_HZ))
     frequency_hz = np.fft.rfftfreq(len(sound), 1.0 / RATE_HZ)
     for low_hz in (40.0, 200.0, 1_000.0, 4_000.0, 10_000.0):
