@@ -35,11 +35,11 @@ _AROUND = 4
 _LEAST_PHASE = 0.3
 
 _WELL_EXPLAINED = 0.85
-_WELL_AT = 2.8
+_WELL_AT = 4.0
 _FRONT_EXPLAINED = 0.8
-_FIRST_SHARE = 0.3
-_SURE = 5.5
-_SAME_S = 0.45e-3
+_FIRST_SHARE, _LOUD_SHARE = 0.3, 0.4
+_SURE, _LOUD_OVER = 5.5, 3.5
+_ONE_FRONT_S, _ONE_WAVE_S = 0.45e-3, 0.8e-3
 
 _SMEARS = 1.8
 _LEAST_S = 10e-6
@@ -112,7 +112,8 @@ def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> A
     size = np.abs(fits).max(axis=1)
     best = int(size.argmax())
     deflection = float(size[best])
-    is_first = _first_strong(size, stretch.count(_SAME_S)) == best
+    rivals = np.flatnonzero(size[:best] > _LOUD_SHARE * deflection + _LOUD_OVER)
+    is_first = not len(rivals) or best - rivals[0] <= stretch.count(_ONE_WAVE_S)
     plain = is_first and _is_plain(scene, whole, best, deflection)
     clipped = is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
     spread = _spread(scene, family, fits) if deflection < _NARROW else None
@@ -226,20 +227,15 @@ def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> A
     family = _family(waves, scene.whitener)
     fits = correlations(waves, scene.twice, np.arange(scene.lags), 1)
     fits = np.abs(fits @ family.units.reshape(-1, waves.rank).T).max(axis=1)
-    best = _first_strong(fits, stretch.count(_SAME_S))
+    strong = max(_FIRST_SHARE * float(fits.max()), min(_SURE, float(fits.max())))
+    first = int(np.argmax(fits >= strong))  # no later, louder echo
+    best = first + int(fits[first : first + stretch.count(_ONE_FRONT_S) + 1].argmax())
     if _explained(scene, waves, best, float(fits[best])) < _FRONT_EXPLAINED:
         return _first_break(stretch, onset)
     found = _fitted(scene, family, best, FRONT)
     if not clipped:
         return found
     return replace(found, sigma_total=math.hypot(found.sigma_total, _CLIPPED_S * waves.rate_hz))
-
-
-def _first_strong(fits: Table, apart: int) -> int:
-    """The best of the first lags that fit well, so that no later, louder echo is taken."""
-    largest = float(fits.max())
-    first = int(np.argmax(fits >= min(largest, max(_FIRST_SHARE * largest, _SURE))))
-    return first + int(fits[first : first + apart + 1].argmax())
 
 
 def _first_break(stretch: Stretch, onset: float) -> Arrival:
