@@ -21,6 +21,7 @@ _TAPS_BEFORE = 8
 _OPENS_AT = 4.5
 _OVER_USUAL = 1.2
 _SURE_AT = 5.8
+_RARE_FRAMES = 4
 _SURE_OVER_USUAL = 1.6
 _FLOOR_S = 8.0
 _RECENT_S = 1.0
@@ -49,8 +50,8 @@ class Opening:
     """A slot to look into, counted from the first of its frame.
 
     `strength` is the filter's largest answer in it, in sigmas of the street's noise, 0 where it
-    opens for a neighbour's sake. Where noise reaches that about once an hour, `sure` is the place
-    of that answer, in samples from the slot's start.
+    opens for a neighbour's sake. Where noise reaches that about once an hour, and nothing else
+    has of late, `sure` is the place of that answer, in samples from the slot's start.
     """
 
     slot: int
@@ -82,6 +83,8 @@ class Gate:
         self._tops: deque[float] = deque(maxlen=kept)
         self._powers: deque[float] = deque(maxlen=max(1, kept // _POWER_FRAMES))
         self._frames = 0
+        self._kept = kept
+        self._loud = deque([-kept - 1] * (_RARE_FRAMES + 1), maxlen=_RARE_FRAMES + 1)
         self._threshold = self._usual = 0.0
         self._power: float | None = None
         self._is_begun = False
@@ -174,6 +177,9 @@ class Gate:
         threshold = max(self._threshold, _OPENS_AT * self._recent_floor()) ** 2
         sure = max(threshold * (_SURE_AT / _OPENS_AT) ** 2, (_SURE_OVER_USUAL * self._usual) ** 2)
         above = np.flatnonzero(powers > threshold)
+        if not len(above):
+            return
+        is_rare = float(powers.max()) > sure and self._is_rare()
         places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
         first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
         for slot in sorted({*first.tolist(), *last.tolist()}):
@@ -185,7 +191,14 @@ class Gate:
             best = inside.start + int(np.argmax(powers[above[inside]]))
             power = float(powers[above[best]])
             strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
-            yield Opening(slot, strength, int(places[best]) - start if power > sure else None)
+            yield Opening(
+                slot, strength, int(places[best]) - start if is_rare and power > sure else None
+            )
+
+    def _is_rare(self) -> bool:
+        """Whether fewer than _RARE_FRAMES in the last _FLOOR_S were as loud as this one."""
+        self._loud.append(self._frames)
+        return self._frames - self._loud[0] > self._kept
 
     def _recent_floor(self) -> float:
         """RMS of the quieter slots of the last second: what goes on between the shots."""
