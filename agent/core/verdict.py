@@ -32,9 +32,13 @@ def judge(_pick: Pick, features: Features) -> Verdict:
 
 
 def judged_by(model: Model, features: Features) -> Verdict:
-    """Accept what the model scores high enough; else say what spoke most plainly against it."""
+    """Accept what the model scores high enough; else say what spoke most plainly against it.
+
+    What is periodic for a quarter of a second is no shot, however it begins: of 2 900 recorded
+    shots, disguised ones included, none reaches _TONAL.
+    """
     score = model.score(features)
-    accepted = score >= model.threshold
+    accepted = score >= model.threshold and features.tonality <= _TONAL
     reason = IMPULSIVE if accepted else _objection(features)
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
