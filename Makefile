@@ -1,6 +1,8 @@
 BIN := .venv/bin
 SIM := .venv/.ready-sim
 DEV := .venv/.ready-dev
+PEERS := .venv/.ready-bench
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup run test lint types bench torture clean
@@ -24,8 +26,8 @@ lint: $(DEV) ## ruff: rules and formatting
 types: $(DEV) ## mypy, strict
 	@$(BIN)/mypy --no-error-summary
 
-bench: $(DEV) ## measure, with ratios to a floor measured beside it
-	@$(PYTEST) -s -o python_files="bench_*.py" tests/benchmarks
+bench: $(PEERS) ## measure, with ratios to peers and floors measured beside it
+	@$(ONE_THREAD) $(PYTEST) -s -o python_files="bench_*.py" tests/benchmarks
 
 torture: $(DEV) ## the long trials
 	@$(PYTEST) -m torture
@@ -39,3 +41,6 @@ $(SIM): pyproject.toml .ci/setup
 
 $(DEV): pyproject.toml .ci/setup
 	@.ci/setup sim,dev && touch $(SIM) $@
+
+$(PEERS): pyproject.toml .ci/setup
+	@.ci/setup sim,dev,bench && touch $(SIM) $(DEV) $@

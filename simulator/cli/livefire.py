@@ -54,11 +54,15 @@ def _pulses(arguments: argparse.Namespace) -> int:
     if arguments.report or arguments.blank:
         raise OutputError("--pulses goes with neither --report nor --blank: leave one of them out")
     tests = dataset.load(arguments.directory, arguments.positions)
-    agreement = pulses.compare(tests, pulses.listen(tests, arguments.seed))
+    every, published = pulses.listen(tests, arguments.seed)
+    agreement = pulses.compare(tests, every)
+    share = pulses.compare(tests, published).matched
     for line in agreement.lines():
         printed(line)
+    printed(f"Published by weights that had not seen the firing position: {share:.1%}.")
     if arguments.json:
-        write_json(arguments.json, agreement.figures())
+        figures = {**agreement.figures(), "published_within_5ms": round(share, 4)}
+        write_json(arguments.json, figures)
     return 0
 
 

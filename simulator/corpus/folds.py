@@ -21,6 +21,11 @@ def fold_of(group: str) -> int:
     return zlib.crc32(group.encode()) % FOLDS
 
 
+def live_fire_group(position: str) -> str:
+    """The group of all live fire at one firing position."""
+    return f"live fire {position}"
+
+
 def fold_file(fold: int) -> str:
     """Name of a fold's weights within this package."""
     return f"fold-{fold}.npz"

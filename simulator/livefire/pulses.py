@@ -1,19 +1,21 @@
 """The node's ears alone on the recorded shots, against the recording system's own pulses.
 
-No clock, no locator: onsets that a node would publish, in the time of the files. The system's
-times are rounded to 1 ms and were found on the same sound by other means, so that agreement to a
+No clock, no locator: the detector alone, in the time of the files, and beside it what weights that
+have not seen the firing position would publish of it. The system's times are rounded to 1 ms and were found on the same sound by other means, so that agreement to a
 third of a millisecond is all there can be. A constant difference between the two is removed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat
-from agent.core.hearing import Hearing
+from agent.core.hearing import Hearing, Onset
 from agent.core.units import NS_PER_S, sound_speed_mps
+from agent.core.verdict import judged_by
+from simulator.corpus.folds import fold_model, fold_of, live_fire_group
 from simulator.livefire.dataset import RATE_HZ, Recording, Test
 from simulator.livefire.neutralise import neutralise
 
@@ -24,7 +26,7 @@ _CONTROL_S = (0.35, -0.35)
 _BLOCK_SAMPLES = 512
 
 Times = Mapping[tuple[str, str, str], Sequence[float]]
-"""Published onsets per (position, test, sensor), in seconds since the file's first sample."""
+"""Onsets per (position, test, sensor), in seconds since the file's first sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Agreement:
             "heard_unused": self.heard_unused,
             "unused": self.unused,
             "heard_unused_by_chance": round(self.by_chance, 1),
-            "onsets_published": self.onsets,
+            "onsets": self.onsets,
         }
 
     def lines(self) -> list[str]:
@@ -80,13 +82,21 @@ class Agreement:
         ]
 
 
-def listen(tests: Iterable[Test], seed: int) -> Times:
-    """What a node would publish of every recording, its padding replaced by background."""
-    return {
-        (test.position, test.name, one.sensor): _onsets_s(one, seed)
-        for test in tests
-        for one in test.recordings
-    }
+def listen(tests: Iterable[Test], seed: int) -> tuple[Times, Times]:
+    """All onsets in every recording, its padding replaced by background; and the published ones.
+
+    Published by the weights of the fold that has not learned from the firing position.
+    """
+    every: dict[tuple[str, str, str], list[float]] = {}
+    published: dict[tuple[str, str, str], list[float]] = {}
+    for test in tests:
+        model = fold_model(fold_of(live_fire_group(test.position)))
+        for one in test.recordings:
+            heard = list(_onsets(one, seed))
+            key = (test.position, test.name, one.sensor)
+            every[key] = [at_s for at_s, _ in heard]
+            published[key] = [at_s for at_s, o in heard if judged_by(model, o.features).accepted]
+    return every, published
 
 
 def compare(tests: Sequence[Test], heard: Times) -> Agreement:
@@ -112,7 +122,7 @@ def compare(tests: Sequence[Test], heard: Times) -> Agreement:
     )
 
 
-def _onsets_s(recording: Recording, seed: int) -> list[float]:
+def _onsets(recording: Recording, seed: int) -> Iterator[tuple[float, Onset]]:
     neutral = neutralise(recording, seed)
     hearing, found = Hearing(AudioFormat(RATE_HZ)), []
     for start in range(0, len(neutral.samples), _BLOCK_SAMPLES):
@@ -120,7 +130,7 @@ def _onsets_s(recording: Recording, seed: int) -> list[float]:
         found += hearing.on_block(AudioBlock(start, piece, 0))
     found += hearing.finish()
     lead_s = (recording.start_utc_ns - neutral.start_utc_ns) / NS_PER_S
-    return [one.sample / RATE_HZ - lead_s for one in found if one.verdict.accepted]
+    return ((one.sample / RATE_HZ - lead_s, one) for one in found)
 
 
 def _used(test: Test) -> frozenset[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from agent.core.records import Features
 from agent.core.units import NS_PER_S
 from simulator.corpus.embedding import embed
+from simulator.corpus.folds import live_fire_group
 from simulator.corpus.listening import onsets
 from simulator.corpus.manifest import Clip
 from simulator.livefire.dataset import RATE_HZ, Test
@@ -89,4 +90,4 @@ def _live_fire(tests: Iterable[Test], seed: int) -> Iterator[Take]:
             )
             if shots_s:
                 sound = neutral.samples[LEAD_IN_S * RATE_HZ :] / 32_768.0
-                yield Take(sound, RATE_HZ, shots_s, f"live fire {test.position}", "live fire")
+                yield Take(sound, RATE_HZ, shots_s, live_fire_group(test.position), "live fire")
