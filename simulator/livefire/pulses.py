@@ -1,8 +1,9 @@
 """The node's ears alone on the recorded shots, against the recording system's own pulses.
 
-No clock, no locator: the detector alone, in the time of the files, and beside it what weights that
-have not seen the firing position would publish of it. The system's times are rounded to 1 ms and were found on the same sound by other means, so that agreement to a
-third of a millisecond is all there can be. A constant difference between the two is removed.
+No clock, no locator: the detector, in the time of the files, and beside it what weights that have
+not seen the firing position would publish of it. The system's times are rounded to 1 ms and were
+found on the same sound by other means, so that agreement to a third of a millisecond is all there
+can be. A constant difference between the two is removed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
