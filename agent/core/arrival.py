@@ -1,8 +1,9 @@
 """When, to a fraction of a sample, the first front of a sound arrived, and how sure that is.
 
 Takes an onset that was found, and places it by fitting the waves of a family in the noise as it
-was just before; a sound that is like none of them gets its plain first break. Whether there is an
-onset is `onset`'s matter, the clock's error `timebase`'s. Uses 0.4 s before the onset, 5 ms after.
+was just before; one that is like none of them keeps its place, or gets its plain first break.
+Whether there is an onset is `onset`'s matter, the clock's error `timebase`'s. Uses 0.4 s before
+the onset, 5 ms after.
 
 Two uncertainties, both 1 sigma in samples: `sigma_noise` is what noise alone does if the sound is
 of the family; `sigma_total` adds what an unknown shape may do, which in the open air rules:
@@ -25,6 +26,7 @@ SEARCH_S = (-1.5e-3, 2.0e-3)
 WHOLE_S = 2.0e-3
 FRONT_S = 0.4e-3
 
+# Deflections (amplitude over its sigma) are 13 at 20 dB, 42 at 30 dB, within some 20 %.
 _NARROW = 14.0
 _USUAL_S = 0.9e-3
 _UNUSUAL_S = 0.15e-3
@@ -41,6 +43,8 @@ _FIRST_SHARE, _LOUD_SHARE = 0.3, 0.4
 _SURE, _LOUD_OVER = 5.5, 3.5
 _ONE_FRONT_S, _ONE_WAVE_S = 0.45e-3, 0.8e-3
 
+# A straight rise of T fits as air that smears by T / sqrt(12), and puts the onset T / 2 late:
+# 1.73 smears. Dispersion, which the waves have not, is less.
 _SMEARS = 1.8
 _LEAST_S = 10e-6
 _LEAST_SAMPLES = 0.1
