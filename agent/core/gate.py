@@ -20,6 +20,7 @@ _TAPS = 32
 _TAPS_BEFORE = 8
 _OPENS_AT = 4.5
 _OVER_USUAL = 1.2
+_USUAL_QUANTILE = 0.2
 _SURE_AT = 5.8
 _RARE_FRAMES = 4
 _SURE_OVER_USUAL = 1.6
@@ -62,10 +63,10 @@ class Opening:
 class Gate:
     """A matched filter for muzzle blasts, and a threshold that follows the street.
 
-    The threshold is the larger of two medians over the last _FLOOR_S, each with its margin: of
-    the filter's mean power per frame (hum, wind, rain, traffic, a siren next door), and of its
-    largest answer per frame (jackhammers, hail: what is common is no event). A burst of shots
-    moves neither. Silent until it has heard _SETTLE_S.
+    The threshold is the larger of two, each with its margin, over the last _FLOOR_S: the median of
+    the filter's mean power per frame (hum, wind, rain, traffic, a siren next door), and what its
+    largest answer reaches in all but a few frames (jackhammers, hail: what is common is no event).
+    Seconds of automatic fire move neither. Silent until it has heard _SETTLE_S.
 
     A frame that holds nothing costs a dozen numpy calls on about 1024 numbers: averaged down to
     12 kHz by one matrix product, filtered by another.
@@ -209,12 +210,12 @@ class Gate:
     def _refresh(self, step: float) -> None:
         """Follow the street; `step` is what the smallest change of a sample is worth."""
         if self._frames >= self._least_frames:
-            mean = _median(self._means) / self._past[0].size
-            self._usual = _median(self._tops)
+            mean = _quantile(self._means, 0.5) / self._past[0].size
+            self._usual = _quantile(self._tops, _USUAL_QUANTILE)
             self._threshold = max(
                 _OPENS_AT * max(mean**0.5, _LEAST_STEPS * step), _OVER_USUAL * self._usual
             )
-            self._power = _median(self._powers)
+            self._power = _quantile(self._powers, 0.5)
 
 
 def coarse_fold(rate_hz: int) -> int:
@@ -245,7 +246,7 @@ def matched_filter(rate_hz: float) -> tuple[Floats, float]:
     return taps.astype(np.float32), float(taps @ wave / wave.max())
 
 
-def _median(values: Iterable[float]) -> float:
-    """The upper one of an even number; a tenth of the cost of numpy's on so few."""
+def _quantile(values: Iterable[float], share: float) -> float:
+    """One of `values` that is above this share of them; a tenth of numpy's cost on so few."""
     ordered = sorted(values)
-    return ordered[len(ordered) // 2]
+    return ordered[int(share * len(ordered))]
