@@ -5,12 +5,12 @@ Nothing here says what caused it: one microphone cannot know. Levels are relativ
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from agent.core.onset import Stretch, Wave
 from agent.core.records import Features
+from agent.core.spectra import hann, squares
 from agent.core.timbre import timbre
 from agent.core.units import dbfs
 
@@ -92,16 +92,15 @@ def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
 def _centroid_hz(window: Wave, stretch: Stretch) -> float:
     """Mean frequency of the first 20 ms, weighted with power."""
     piece = window[: stretch.count(_SPECTRUM_S)]
-    power = np.abs(np.fft.rfft(piece * _falling(len(piece)))) ** 2
+    power = squares(np.fft.rfft(piece * _falling(len(piece))))
     frequencies = np.arange(len(power)) * (stretch.rate_hz / len(piece))
     total = float(power[1:].sum())
     return float(np.dot(power[1:], frequencies[1:]) / total) if total > 0 else 0.0
 
 
-@lru_cache(maxsize=64)
 def _falling(count: int) -> Wave:
     """The falling half of a Hann window."""
-    return np.hanning(2 * count)[count:]
+    return hann(2 * count)[count:]
 
 
 def _envelope_db(window: Wave, stretch: Stretch) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from agent.core.arrival import arrive, prepare
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, full_scale
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
-from agent.core.onset import Stretch, Wave, find_onsets, noise_floor
+from agent.core.onset import Pick, Stretch, Wave, find_onsets, noise_floor
 from agent.core.records import Features, Verdict
 from agent.core.ring import Ring
 from agent.core.units import dbfs
@@ -59,6 +59,7 @@ class Hearing:
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
         self._wait = self._slot + self._ahead
         self._open: deque[Opening] = deque()
+        self._found: deque[tuple[Opening, Pick]] = deque()
         self._wave32: Floats = np.empty(self._back + self._wait, np.float32)
         self._wave64: Wave = np.empty(self._back + self._wait)
         self._ring = self._new_ring(np.dtype(np.int16))
@@ -95,8 +96,8 @@ class Hearing:
                 if openings := self._gate.openings(frame):
                     self._take(openings)
                 self._next += self._frame
-            while self._open and self._open[0].slot * self._slot + self._wait <= self._heard:
-                found += self._pick(self._open.popleft(), before_gap=False)
+            if self._open or self._found:
+                found += self._completed(self._heard - self._wait, before_gap=False)
         return found
 
     def on_gap(self, gap: AudioGap) -> list[Onset]:
@@ -122,10 +123,10 @@ class Hearing:
         """A new uninterrupted stretch of sound."""
         self._first, self._heard, self._next = first_sample, 0, self._frame
         self._after_gap = after_gap
-        self._floor_of, self._floor = -1, 0.0
         self._ring.begin()
         self._gate.begin()
         self._open.clear()
+        self._found.clear()
 
     def _take(self, openings: Iterable[Opening]) -> None:
         """Slots to look into once their look-ahead is there; the stronger of two for one slot."""
@@ -145,48 +146,66 @@ class Hearing:
             held = self._ring.span(self._heard - rest, self._heard)
             padded = np.concatenate((held, np.repeat(held[-1:], self._frame - rest)))
             self._take(self._gate.openings(padded, is_whole=False))
-        while self._open:
-            found += self._pick(self._open.popleft(), before_gap=True)
-        return found
+        return found + list(self._completed(self._heard, before_gap=True))
 
-    def _pick(self, opening: Opening, *, before_gap: bool) -> Iterator[Onset]:
-        """All onsets of one slot, by its number in this stretch."""
-        first = opening.slot * self._slot
-        last = first + self._slot
+    def _completed(self, until: int, *, before_gap: bool) -> Iterator[Onset]:
+        """Onsets of the open slots that begin no later than sample `until` of this stretch."""
+        while True:
+            if self._found and self._found[0][0].slot * self._slot <= until:
+                yield self._described(*self._found.popleft(), before_gap=before_gap)
+            elif self._open and self._open[0].slot * self._slot <= until:
+                self._found.extend(self._picks())
+            else:
+                return
+
+    def _picks(self) -> Iterator[tuple[Opening, Pick]]:
+        """All onsets of the open slots of a group, places counted in this stretch.
+
+        A group has as many slots as a frame, but begins with the slot before it: all that may yet
+        open when the first of them is due has opened.
+        """
+        group = (self._open[0].slot + 1) // SLOTS_PER_FRAME
+        slots: dict[int, Opening] = {}
+        while self._open and (self._open[0].slot + 1) // SLOTS_PER_FRAME == group:
+            one = self._open.popleft()
+            slots[one.slot] = one
+        first, last = min(slots) * self._slot, (max(slots) + 1) * self._slot
         start = max(0, first - self._count(_PICK_BACK_S))
         near = self._stretch(start, last + self._count(_PICK_AHEAD_S))
-        told = None if opening.sure is None else first - start + opening.sure
-        floor = self._floor_near(opening.slot)
-        picks = find_onsets(near, first - start, last - start, floor, told)
-        if not picks:
-            return
-        begin = max(0, first - self._back)
-        stretch = self._stretch(begin, last + self._ahead)
-        gap_near = before_gap or (self._after_gap and not begin)
-        for pick in picks:
-            shift = start - begin
-            at = replace(pick, rough=pick.rough + shift, index=pick.index + shift)
-            features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
-            arrival = arrive(stretch, at)
-            yield Onset(
-                sample=self._first + begin + arrival.index,
-                sigma_noise_samples=arrival.sigma_noise,
-                sigma_total_samples=arrival.sigma_total,
-                strength=opening.strength,
-                features=features,
-                verdict=judge(at, features),
-            )
+        told = [
+            one.slot * self._slot + one.sure - start
+            for one in slots.values()
+            if one.sure is not None
+        ]
+        floor = self._floor_near(group * self._frame - self._slot)
+        for pick in find_onsets(near, first - start, last - start, floor, told):
+            if opening := slots.get((start + pick.rough) // self._slot):
+                yield opening, replace(pick, rough=start + pick.rough, index=start + pick.index)
 
-    def _floor_near(self, slot: int) -> float:
-        """The noise floor around a slot's frame: all slots of a frame share it."""
-        frame = slot // SLOTS_PER_FRAME
-        if frame != self._floor_of:
-            first = frame * self._frame
-            held = self._ring.span(max(0, first - self._back), first + self._wait)
-            sound = self._wave32[: len(held)]
-            np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
-            self._floor_of, self._floor = frame, noise_floor(sound, self._format.rate_hz)
-        return self._floor
+    def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset:
+        """What the onset is like, when it began to a fraction of a sample, and the verdict."""
+        first = opening.slot * self._slot
+        begin = max(0, first - self._back)
+        stretch = self._stretch(begin, first + self._wait)
+        at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
+        gap_near = before_gap or (self._after_gap and not begin)
+        features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
+        arrival = arrive(stretch, at)
+        return Onset(
+            sample=self._first + begin + arrival.index,
+            sigma_noise_samples=arrival.sigma_noise,
+            sigma_total_samples=arrival.sigma_total,
+            strength=opening.strength,
+            features=features,
+            verdict=judge(at, features),
+        )
+
+    def _floor_near(self, first: int) -> float:
+        """The noise floor around sample `first` of this stretch."""
+        held = self._ring.span(max(0, first - self._back), first + self._wait)
+        sound = self._wave32[: len(held)]
+        np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
+        return noise_floor(sound, self._format.rate_hz)
 
     def _stretch(self, first: int, last: int) -> Stretch:
         """Sound as floats, in memory that the next stretch will overwrite."""

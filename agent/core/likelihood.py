@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.blastshapes import Shapes, Table
+from agent.core.spectra import squares
 
 _STEPS = 6
 _CLOSE = 0.02
@@ -58,7 +59,7 @@ def correlations(shapes: Shapes, sound: Table, lags: Indices, phases: int) -> Ta
 def overlaps(shapes: Shapes, taps: Table, power: float) -> Table:
     """Inner products of the whitened basis waves, (rank, rank)."""
     bins = shapes.spectra.shape[1]
-    weight = np.abs(np.fft.rfft(taps, 2 * (bins - 1))) ** 2 / ((bins - 1) * power)
+    weight = squares(np.fft.rfft(taps, 2 * (bins - 1))) / ((bins - 1) * power)
     weight[[0, -1]] *= 0.5
     return np.asarray(((shapes.spectra * weight) @ shapes.spectra.conj().T).real)
 

@@ -5,6 +5,7 @@ side is enough to repeat what was found. When to look is the gate's matter, what
 like `features`'.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,11 @@ def step_response(samples: Wave, reach: int) -> Wave:
 
 
 def find_onsets(
-    stretch: Stretch, first: int, last: int, floor: float | None = None, told: int | None = None
+    stretch: Stretch,
+    first: int,
+    last: int,
+    floor: float | None = None,
+    told: Iterable[int] = (),
 ) -> list[Pick]:
     """All onsets at `first` <= index < `last` (whole samples), in order.
 
@@ -86,7 +91,7 @@ def find_onsets(
     Allen 1978, Bull. Seismol. Soc. Am. 68, 1521), and by more than anywhere else within APART_S.
     The stretch should reach APART_S + BEFORE_S + GUARD_S before and APART_S + AFTER_S after.
     `floor` is what `noise_floor` says of a longer stretch; without it this one is asked. Where
-    the gate has `told` of an onset at an index, and it was quiet before, it counts however weak.
+    the gate has `told` of onsets at an index, and it was quiet before, they count however weak.
     """
     energy = step_response(stretch.samples, stretch.count(STEP_S))
     energy *= energy
@@ -106,8 +111,7 @@ def find_onsets(
     rise = ahead / (behind + floor)
     coarse = _peaks_apart(np.where(ahead < LEAST_OVER_FLOOR * floor, 0.0, rise), apart)
     found = [(peak, _SEARCH_S) for peak in coarse]
-    if told is not None and start <= told < stop:
-        weak = told - start
+    for weak in (index - start for index in told if start <= index < stop):
         if behind[weak] < _QUIET_BEFORE * floor and all(abs(p - weak) >= apart for p in coarse):
             found = sorted([*found, (weak, _TOLD_SEARCH_S)])
     return [

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.onset import Stretch, Wave
+from agent.core.spectra import hann, smooth_size, squares
 
 LOWEST_HZ = 80.0
 BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
@@ -37,6 +38,7 @@ _SOFT_OCTAVES = 0.15
 _TINY = 1e-12
 
 Numbers = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +68,19 @@ def timbre(stretch: Stretch, onset: int) -> Timbre:
     plan = _plan(rate_hz, len(sound))
     spectrum = np.fft.rfft(sound, plan.size) * plan.high_pass
     wave = np.fft.irfft(spectrum, plan.size)[: len(sound)]
-    rows = [_spans(wave * wave, plan.edges, 1.0)]
-    for band in plan.bands:
+    levels = np.empty((len(BAND_EDGES_HZ), plan.whole.count))
+    levels[0] = plan.whole.means(wave * wave)
+    for row, band in zip(levels[1:], plan.bands, strict=True):
         envelope = np.fft.ifft(spectrum[band.first : band.last] * band.weight, band.size)
-        power = envelope.real**2 + envelope.imag**2
-        rows.append(_spans(power, plan.edges, plan.size / band.size) * band.gain)
-    power = np.array(rows) + _TINY
-    attack = power[:, plan.attack] @ plan.attack_share
-    relative = power / attack[:, None]
-    bands = _db(attack[1:] / attack[0])
+        row[:] = band.spans.means(squares(envelope))
+    levels += _TINY
+    attack = levels[:, plan.attack] @ plan.attack_share
+    relative = levels / attack[:, None]
+    bands = np.clip(_db(attack[1:] / attack[0]), -60.0, 0.0)
     tail = wave[zero + round(_TAIL_S[0] * rate_hz) : zero + round(_TAIL_S[1] * rate_hz)]
     return Timbre(
-        spectrum_db=_whole(np.clip(bands, -60.0, 0.0) - np.clip(bands, -60.0, 0.0).mean()),
-        course_db=tuple(
-            _whole(row) for row in np.clip(_db(relative), float(LOWEST_DB), float(HIGHEST_DB))
-        ),
+        spectrum_db=_whole(bands - bands.mean()),
+        course_db=_whole_rows(np.clip(_db(relative), float(LOWEST_DB), float(HIGHEST_DB))),
         before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], float(attack[0]), rate_hz)),
         shape=_shape(wave, tail, zero, rate_hz),
         tonality=round(_tonality(tail, rate_hz), 3),
@@ -95,7 +95,27 @@ class _Band:
     last: int
     weight: Numbers
     size: int
-    gain: float
+    spans: "_Spans"
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Means of power over spans with fractional edges, (2, spans) each of `at` and `inside`.
+
+    `at` is the sample in which an edge lies, and `inside` how much of it lies before the edge.
+    """
+
+    at: Places
+    inside: Numbers
+    scale: Numbers
+
+    @property
+    def count(self) -> int:
+        return len(self.scale)
+
+    def means(self, power: Numbers) -> Numbers:
+        before = np.cumsum(power)[self.at] - (1.0 - self.inside) * power[self.at]
+        return np.asarray((before[1] - before[0]) * self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +125,7 @@ class _Plan:
     size: int
     high_pass: Numbers
     bands: tuple[_Band, ...]
-    edges: Numbers
+    whole: _Spans
     attack: slice
     attack_share: Numbers
 
@@ -124,20 +144,21 @@ def _plan(rate_hz: float, count: int) -> _Plan:
         if start >= _ATTACK_S[0] and stop <= _ATTACK_S[1]
     ]
     lasting = (stops - starts)[inside]
+    edges = (np.stack((starts, stops)) + round(_BEFORE_S * rate_hz) / rate_hz) * rate_hz
     return _Plan(
         size=size,
         high_pass=np.sqrt(steep / (1.0 + steep)),
         bands=tuple(
-            _band(low_hz, high_hz, frequency_hz, size)
+            _band(low_hz, high_hz, frequency_hz, size, edges)
             for low_hz, high_hz in itertools.pairwise(BAND_EDGES_HZ)
         ),
-        edges=(np.stack((starts, stops)) + round(_BEFORE_S * rate_hz) / rate_hz) * rate_hz,
+        whole=_spans(edges, 1.0, 1.0),
         attack=slice(inside[0], inside[-1] + 1),
         attack_share=lasting / lasting.sum(),
     )
 
 
-def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int) -> _Band:
+def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int, edges: Numbers) -> _Band:
     """Edges that fade by half at `low_hz` and `high_hz`: little rings before a sharp onset."""
     octaves = np.log2(np.maximum(frequency_hz, 1.0))
     rise = (octaves - np.log2(low_hz)) / (2.0 * _SOFT_OCTAVES) + 0.5
@@ -148,16 +169,18 @@ def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int) -> _B
     bins = np.flatnonzero(weight > 0.0)
     first, last = int(bins[0]), int(bins[-1]) + 1
     small = 1 << (last - first - 1).bit_length()
-    return _Band(first, last, weight[first:last], small, 2.0 * (small / size) ** 2)
+    gain = 2.0 * (small / size) ** 2
+    return _Band(first, last, weight[first:last], small, _spans(edges, size / small, gain))
 
 
-def _spans(power: Numbers, edges: Numbers, step: float) -> Numbers:
-    """Mean of `power`, sampled every `step`, between edges[0] and edges[1] (in samples)."""
-    total = np.concatenate(([0.0], np.cumsum(power))) * step
-    at = np.arange(len(total)) * step - step / 2.0
-    return np.asarray(
-        (np.interp(edges[1], at, total) - np.interp(edges[0], at, total)) / (edges[1] - edges[0])
-    )
+def _spans(edges: Numbers, step: float, gain: float) -> _Spans:
+    """Of power sampled every `step`, times `gain`; edges (2, spans) in samples.
+
+    A sample's power counts from half a step before it to half a step after it.
+    """
+    place = edges / step + 0.5
+    at = place.astype(np.intp)
+    return _Spans(at, place - at, gain * step / (edges[1] - edges[0]))
 
 
 def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
@@ -171,14 +194,15 @@ def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
     begin = onset - before * fold
     held = stretch.samples[max(0, begin) : begin + count * fold]
     missing = max(0, -begin)
-    quiet = stretch.samples[max(0, begin) : max(1, onset)]
-    mean = float(quiet.mean()) if len(quiet) else 0.0
     sound = np.zeros(count)
     lead = min(-missing % fold, len(held))
     whole = (len(held) - lead) // fold
     first = (missing + lead) // fold
     pieces = held[lead : lead + whole * fold].reshape(-1, fold)
-    sound[first : first + whole] = pieces @ np.full(fold, 1.0 / fold) - mean
+    inside = sound[first : first + whole]
+    np.dot(pieces, np.full(fold, 1.0 / fold), out=inside)
+    if first < before:
+        inside -= inside[: before - first].mean()
     return rate_hz, sound
 
 
@@ -199,16 +223,16 @@ def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ..
     peak = max(float(size.max()), _TINY)
     at = int(np.argmax(size))
     tail_peak = max(float(np.abs(tail).max()), _TINY)
-    power = np.abs(np.fft.rfft(tail * _hann(len(tail)))) ** 2
     per_hz = len(tail) / rate_hz
-    power = power[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
-    mean = float(power.mean())
+    lines = squares(np.fft.rfft(tail * hann(len(tail))))
+    lines = lines[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
+    mean = float(lines.mean())
     numbers = (
         20.0 * np.log10(peak / max(_rms(attack), _TINY)),
         20.0 * np.log10(tail_peak / max(_rms(tail), _TINY)),
         max(-80.0, 20.0 * np.log10(tail_peak / peak)),
-        10.0 * (float(np.log10(power).mean()) - np.log10(mean)),
-        10.0 * np.log10(float(power.max()) / mean),
+        10.0 * (float(np.log10(lines).mean()) - np.log10(mean)),
+        10.0 * np.log10(float(lines.max()) / mean),
         at / rate_hz * 1e3,
         float(attack.max()) / peak,
         -float(attack.min()) / peak,
@@ -220,19 +244,14 @@ def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ..
 
 def _tonality(tail: Wave, rate_hz: float) -> float:
     """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
-    size = 1 << (2 * len(tail) - 1).bit_length()
-    together = np.fft.irfft(np.abs(np.fft.rfft(tail, size)) ** 2, size)[: len(tail)]
+    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
+    size = smooth_size(len(tail) + len(lags) + int(lags[0]))
+    together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
     if together[0] <= _TINY:
         return 0.0
-    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
     return min(
         1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
     )
-
-
-@lru_cache(maxsize=32)
-def _hann(count: int) -> Wave:
-    return np.hanning(count)
 
 
 def _rms(samples: Wave) -> float:
@@ -251,3 +270,7 @@ def _db(ratio: Numbers) -> Numbers:
 
 def _whole(values: Numbers) -> tuple[int, ...]:
     return tuple(np.rint(values).astype(int).tolist())
+
+
+def _whole_rows(values: Numbers) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(tuple, np.rint(values).astype(int).tolist()))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.spectra import hann, squares
+
 Wave = npt.NDArray[np.float64]
 
 NOISE_S = 0.3
@@ -61,7 +63,7 @@ def _autocorrelation(noise: Wave, rate_hz: int, order: int) -> Wave:
         size = 1 << (len(noise).bit_length() - 1)
         count = 1
     frames = noise[len(noise) - count * size :].reshape(count, size)
-    power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
+    power = squares(np.fft.rfft(frames * hann(size)))
     first = int(_LEVEL_FROM_HZ * size / rate_hz)
     level = power[:, first:].sum(axis=1)
     mean = (1.0 / (level + level.mean() * 1e-6 + _LEAST)) @ power
