@@ -35,6 +35,7 @@ INPUTS = (
     + SHAPES
     + 1
 )
+PLAIN_FROM_DB, PLAIN_TO_DB = 14.0, 40.0
 _FURTHEST = 4.0
 
 
@@ -59,7 +60,8 @@ def described(features: Features) -> Numbers:
 class Model:
     """`weights` of inputs standardised with `centre` and `scale`, shape (INPUTS,), and `offset`.
 
-    A score at or above `threshold` is published.
+    `threshold` is the score that a sound at PLAIN_FROM_DB over the noise or below must reach;
+    `dearer_per_db` says how much more, in log-odds, is wanted of what is heard more plainly.
     """
 
     centre: Numbers
@@ -67,13 +69,28 @@ class Model:
     weights: Numbers
     offset: float
     threshold: float
+    dearer_per_db: float
     sha256: str
 
     def score(self, features: Features) -> float:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
         away = np.clip((described(features) - self.centre) / self.scale, -_FURTHEST, _FURTHEST)
-        log_odds = float(np.dot(away, self.weights)) + self.offset
-        return 1.0 / (1.0 + math.exp(-min(60.0, max(-60.0, log_odds))))
+        return _chance(float(np.dot(away, self.weights)) + self.offset)
+
+    def wanted(self, features: Features) -> float:
+        """The score from which on it is published.
+
+        Near the noise a shot shows little of what it is; heard plainly it shows all, and so does
+        what is none. One threshold for both would let pass every plain knock for the faint shots'
+        sake.
+        """
+        plain_db = min(max(features.snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
+        least = math.log(self.threshold / (1.0 - self.threshold))
+        return _chance(least + self.dearer_per_db * plain_db)
+
+
+def _chance(log_odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(60.0, max(-60.0, log_odds))))
 
 
 def read_model(data: bytes) -> Model:
@@ -86,5 +103,6 @@ def read_model(data: bytes) -> Model:
         weights=arrays["weights"],
         offset=float(arrays["offset"]),
         threshold=float(arrays["threshold"]),
+        dearer_per_db=float(arrays["dearer_per_db"]),
         sha256=hashlib.sha256(data).hexdigest(),
     )

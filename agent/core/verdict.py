@@ -10,7 +10,7 @@ from agent.core.onset import Pick
 from agent.core.opinion import Model, read_model
 from agent.core.records import Features, Verdict
 
-MODEL_FILE = "verdict-2.npz"
+MODEL_FILE = "verdict-3.npz"
 
 IMPULSIVE = "impulsive"
 WEAK = "weak"
@@ -32,13 +32,13 @@ def judge(_pick: Pick, features: Features) -> Verdict:
 
 
 def judged_by(model: Model, features: Features) -> Verdict:
-    """Accept what the model scores high enough; else say what spoke most plainly against it.
+    """Accept what scores as high as the model wants; else say what spoke most plainly against it.
 
     What is periodic for a quarter of a second is no shot, however it begins: of 2 900 recorded
     shots, disguised ones included, none reaches _TONAL.
     """
     score = model.score(features)
-    accepted = score >= model.threshold and features.tonality <= _TONAL
+    accepted = score >= model.wanted(features) and features.tonality <= _TONAL
     reason = IMPULSIVE if accepted else _objection(features)
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +14,8 @@ from simulator.corpus import manifest
 from simulator.corpus.figures import figures
 from simulator.corpus.folds import unseen_judge
 from simulator.corpus.listening import Heard, listen
+from simulator.corpus.manifest import Clip
+from simulator.corpus.rapidfire import rapid_fire
 from simulator.corpus.report import CLASS_COLUMNS, HEADLINES, class_rows, corpus_report, shown
 
 _TELL_EVERY_CLIPS = 25
@@ -22,12 +24,14 @@ _TELL_EVERY_CLIPS = 25
 def command(arguments: argparse.Namespace) -> int:
     """Print the tables; the figures are for the reader, so the exit code is 0."""
     check_outputs(arguments.json, arguments.report)
-    listened = list(_listened(arguments))
+    clips = manifest.load(arguments.directory)
+    listened = list(_listened(clips, arguments))
+    fired = list(rapid_fire(clips, arguments.seed, arguments.embeddings, unseen_judge))
     result = {
         "software": agent.__version__,
         "model_sha256": shipped_model().sha256,
         "seed": arguments.seed,
-        **figures(listened),
+        **figures(listened, fired),
     }
     printed(_classes(result["per_class"]))
     for name, meaning in HEADLINES.items():
@@ -39,8 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _listened(arguments: argparse.Namespace) -> Iterator[tuple[Heard, ...]]:
-    clips = manifest.load(arguments.directory)
+def _listened(clips: Sequence[Clip], arguments: argparse.Namespace) -> Iterator[tuple[Heard, ...]]:
     heard = listen(clips, arguments.seed, arguments.embeddings, unseen_judge)
     for number, one in enumerate(heard, start=1):
         if number % _TELL_EVERY_CLIPS == 0 or number == len(clips):

@@ -27,7 +27,7 @@ _STREETS = (
     StreetNoise(level_db_spl=52.0, wind_db_spl=50.0, hum_db_spl=55.0),
 )
 _STREET_S = 24
-_SNR_DB = (24.0, 46.0)
+SNR_DB = (24.0, 46.0)
 _FADE_IN_S = 1e-3
 _FADE_OUT_S = 50e-3
 FULL_SCALE = 32_768.0
@@ -52,7 +52,7 @@ def embeddings(clip: Clip, seed: int, count: int = EMBEDDINGS) -> Iterator[Embed
     sound = pcm / FULL_SCALE
     for number in range(count):
         rng = stream(seed, "corpus", clip.name, str(number))
-        yield embed(sound, rate_hz, rng, number, _SNR_DB)
+        yield embed(sound, rate_hz, rng, number, SNR_DB)
 
 
 def embed(

@@ -19,8 +19,11 @@ SPENT_ON_FALSE = 0.05
 Listened = Sequence[tuple[Heard, ...]]
 
 
-def figures(listened: Listened) -> dict[str, Any]:
-    """Everything that a run says, by the names in its JSON."""
+def figures(listened: Listened, rapid_fire: Iterable[tuple[int, Heard]] = ()) -> dict[str, Any]:
+    """Everything that a run says, by the names in its JSON.
+
+    `rapid_fire` are synthetic bursts, each with its spacing in ms.
+    """
     heard = [one for group in listened for one in group]
     shots = [one for one in heard if one.clip.is_shot]
     steady = [one for one in heard if not one.clip.is_shot and not one.clip.is_impulsive]
@@ -39,6 +42,7 @@ def figures(listened: Listened) -> dict[str, Any]:
         },
         **_ranking(listened),
         **_bursts(shots),
+        **_rapid_fire(rapid_fire),
         "per_class": {kind: _class(group) for kind, group in _by_kind(heard).items()},
         "missed_shots": _missed(shots),
     }
@@ -91,13 +95,33 @@ def _ranking(listened: Listened) -> dict[str, Any]:
 
 def _bursts(shots: Sequence[Heard]) -> dict[str, Any]:
     bursts = [one for one in shots if _shots(one) > 1]
-    rounds = sum(map(_shots, bursts))
-    spurious = sum(map(_spurious, bursts))
+    found, spurious = _rounds(bursts)
     return {
         "burst_clips": len({one.clip.name for one in bursts}),
-        "burst_recall": _share(map(found_shots, bursts), map(_shots, bursts)),
-        "burst_spurious_share": _rounded(spurious / rounds) if rounds else None,
+        "burst_recall": found,
+        "burst_spurious_share": spurious,
     }
+
+
+def _rapid_fire(bursts: Iterable[tuple[int, Heard]]) -> dict[str, Any]:
+    by_spacing: dict[int, list[Heard]] = defaultdict(list)
+    for spacing_ms, one in bursts:
+        by_spacing[spacing_ms].append(one)
+    heard = [one for group in by_spacing.values() for one in group]
+    found, spurious = _rounds(heard)
+    return {
+        "rapid_fire_clips": len({one.clip.name for one in heard}),
+        "rapid_fire_recall": found,
+        "rapid_fire_spurious_share": spurious,
+        "rapid_fire_recall_by_ms": {ms: _rounds(one)[0] for ms, one in by_spacing.items()},
+    }
+
+
+def _rounds(bursts: Sequence[Heard]) -> tuple[float | None, float | None]:
+    """Share of rounds with an onset of their own, and spurious onsets per round."""
+    rounds = sum(map(_shots, bursts))
+    found = _share(map(found_shots, bursts), map(_shots, bursts))
+    return found, _rounded(sum(map(_spurious, bursts)) / rounds) if rounds else None
 
 
 def _class(heard: Sequence[Heard]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def listen(
     """
     for clip in clips:
         judge = judge_of(clip)
-        yield tuple(_heard(clip, one, judge) for one in embeddings(clip, seed, count))
+        yield tuple(heard(clip, one, judge) for one in embeddings(clip, seed, count))
 
 
 def onsets(samples: Embedding) -> Iterator[Onset]:
@@ -69,7 +69,8 @@ def onsets(samples: Embedding) -> Iterator[Onset]:
     yield from hearing.finish()
 
 
-def _heard(clip: Clip, embedding: Embedding, judge: Judge | None) -> Heard:
+def heard(clip: Clip, embedding: Embedding, judge: Judge | None) -> Heard:
+    """What is triggered within the clip, by the node's own opinion where `judge` is None."""
     edge = round(EDGE_S * embedding.rate_hz)
     triggers = tuple(
         Trigger(

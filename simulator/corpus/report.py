@@ -17,6 +17,8 @@ HEADLINES = {
     "recall_at_5pct_fpr": "of shot clips, at a score that 5 % of the others reach",
     "burst_recall": "of the rounds in clips with several",
     "burst_spurious_share": "published in these clips and no round, per round",
+    "rapid_fire_recall": "of the rounds in bursts made of dry single shots, 45 to 150 ms apart",
+    "rapid_fire_spurious_share": "published in these bursts and no round, per round",
 }
 CLASS_COLUMNS = ("clips", "triggers", "published", "published_per_hour", "clip_rate", "recall")
 _BINS = np.linspace(0.0, 1.0, 41).tolist()

@@ -63,16 +63,14 @@ def learn(examples: Sequence[Example]) -> dict[str, Any]:
 def _figures(
     unseen: Array, rows: Table, examples: Sequence[Example], line: Calibration
 ) -> dict[str, Any]:
-    score = 1.0 / (1.0 + np.exp(-(line.slope * unseen + line.offset)))
+    published = line.published(unseen, rows)
     source = np.array([one.source for one in examples])
     shares = {}
     for name in sorted(set(source)):
         for label, word in ((True, "shots"), (False, "others")):
             mine = (source == name) & (rows.is_shot == label)
             if mine.any():
-                shares[f"{name}: {word} published"] = round(
-                    float(np.mean(score[mine] >= line.threshold)), 4
-                )
+                shares[f"{name}: {word} published"] = round(float(np.mean(published[mine])), 4)
     return {"inputs": INPUTS, "examples": len(examples), "threshold": line.threshold, **shares}
 
 

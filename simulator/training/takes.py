@@ -13,12 +13,12 @@ import numpy.typing as npt
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from simulator.corpus.manifest import Clip
+from simulator.corpus.rapidfire import burst, is_single
 from simulator.propagation import Air, Path, propagate
 from simulator.training.recorders import pushed_off_zero, recorded
 
 RATES_HZ = (12_000, 16_000, 22_050, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ECHO_S = 0.25
-_BURST_LEAD_S = 5e-3
 _BURST_APART_S = (0.045, 0.15)
 
 Wave = npt.NDArray[np.float64]
@@ -60,20 +60,12 @@ def of_clips(
 
 def bursts(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
     """Automatic fire made of a clip's only shot; nothing where it holds several, or two parts."""
-    samples, rate_hz = clip.read()
-    if len(clip.onsets_s) != 1 or clip.secondary_s:
+    if not is_single(clip):
         return
-    first = max(0, round((clip.onsets_s[0] - _BURST_LEAD_S) * rate_hz))
-    lead_s = clip.onsets_s[0] - first / rate_hz
-    shot = samples[first:] / 32_768.0
     for _ in range(count):
         rounds, every_s = int(rng.integers(2, 21)), float(rng.uniform(*_BURST_APART_S))
-        starts = [round(turn * every_s * rate_hz) for turn in range(rounds)]
-        sound = np.zeros(starts[-1] + len(shot))
-        for start in starts:
-            sound[start : start + len(shot)] += shot * rng.uniform(0.8, 1.0)
-        shots_s = tuple(lead_s + start / rate_hz for start in starts)
-        take = Take(sound / np.abs(sound).max(), rate_hz, shots_s, clip.group, clip.kind)
+        made = burst(clip, rng.uniform(0.8, 1.0, rounds), every_s)
+        take = Take(made.sound, made.rate_hz, made.shots_s, clip.group, clip.kind)
         yield disguised(take, rng)
 
 

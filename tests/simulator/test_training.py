@@ -37,7 +37,8 @@ def table(seed: int, count: int = 400) -> fit.Table:
     is_shot = rng.random(count) < 0.5
     inputs = rng.normal(0.0, 1.0, (count, INPUTS))
     inputs[:, :2] += 3.0 * is_shot[:, None]
-    return fit.Table(inputs, is_shot, np.full(count, 1 / count), rng.integers(0, FOLDS, count))
+    folds = rng.integers(0, FOLDS, count)
+    return fit.Table(inputs, rng.uniform(5, 50, count), is_shot, np.full(count, 1 / count), folds)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,14 @@ def test_fitting_learns_repeats_and_survives_the_file() -> None:
     unseen = fitted.log_odds(fresh.inputs)
     line = fit.calibrated(unseen, fresh, every)
     assert np.mean((unseen > np.median(unseen)) == fresh.is_shot) > 0.9
-    published = line.slope * unseen + line.offset >= np.log(line.threshold / (1 - line.threshold))
+    published = line.published(unseen, fresh)
     assert np.mean(published[fresh.is_shot]) == pytest.approx(fit.RECALL_WANTED, abs=0.01)
     data = fitted.as_bytes(line)
     assert fit.fit(rows, every).as_bytes(line) == data
     model = read_model(data)
     assert model.weights.shape == (INPUTS,)
     assert model.threshold == pytest.approx(line.threshold, abs=1e-6)
+    assert model.dearer_per_db == pytest.approx(fit.DEARER_PER_DB)
 
 
 def test_recorders_colour_a_sound_and_never_begin_before_it() -> None:

@@ -57,6 +57,17 @@ def test_loudness_is_no_evidence() -> None:
     assert shipped_model().score(soft) == pytest.approx(shipped_model().score(loud), abs=0.02)
 
 
+def test_what_is_heard_plainly_must_show_more() -> None:
+    """The score that is wanted grows from 14 to 40 dB over the noise, and nowhere else."""
+    features = features_of(blast_in_noise())
+    levels_db = (-5.0, 14.0, 20.0, 40.0, 60.0)
+    wanted = [
+        shipped_model().wanted(msgspec.structs.replace(features, snr_db=snr_db))
+        for snr_db in levels_db
+    ]
+    assert wanted[0] == wanted[1] < wanted[2] < wanted[3] == wanted[4] < 0.96
+
+
 def test_a_blast_is_a_candidate() -> None:
     """A clean blast is accepted, with the reason that says so."""
     verdict = judged_by(shipped_model(), features_of(blast_in_noise()))
