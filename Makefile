@@ -17,7 +17,7 @@ run: $(SIM) ## hear and locate the quickstart scene; writes report.html
 	@$(BIN)/earshot-sim run quickstart --report report.html
 
 test: lint types ## all checks, then all tests but the long ones
-	@$(PYTEST) -m "not torture"
+	@$(PYTEST) -n 2 --dist loadfile -m "not torture"
 
 lint: $(DEV) ## ruff: rules and formatting
 	@$(BIN)/ruff check --quiet
