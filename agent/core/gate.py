@@ -21,7 +21,7 @@ _TAPS_BEFORE = 8
 _OPENS_AT = 4.5
 _OVER_USUAL = 1.2
 _USUAL_QUANTILE = 0.2
-_SURE_AT = 5.8
+_SURE_AT = 5.4
 _RARE_FRAMES = 4
 _SURE_OVER_USUAL = 1.6
 _FLOOR_S = 8.0
@@ -50,9 +50,9 @@ def frame_samples(rate_hz: int) -> int:
 class Opening:
     """A slot to look into, counted from the first of its frame.
 
-    `strength` is the filter's largest answer in it, in sigmas of the street's noise, 0 where it
-    opens for a neighbour's sake. Where noise reaches that about once an hour, and nothing else
-    has of late, `sure` is the place of that answer, in samples from the slot's start.
+    `strength` is the filter's largest answer in it or within some ms of it, in sigmas of the
+    street's noise. Where noise reaches that about once an hour, and nothing else has of late,
+    `sure` is the place of that answer, in samples from the slot's start.
     """
 
     slot: int
@@ -187,16 +187,13 @@ class Gate:
         first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
         for slot in sorted({*first.tolist(), *last.tolist()}):
             start = slot * self._slot
-            inside = slice(*np.searchsorted(places, (start, start + self._slot)))
-            if inside.start == inside.stop:
-                yield Opening(slot, 0.0, None)
-                continue
-            best = inside.start + int(np.argmax(powers[above[inside]]))
-            power = float(powers[above[best]])
+            reach = start - self._late, start + self._slot + self._early
+            near = slice(*np.searchsorted(places, reach))
+            best = near.start + int(np.argmax(powers[above[near]]))
+            place, power = int(places[best]) - start, float(powers[above[best]])
+            is_sure = is_rare and power > sure and 0 <= place < self._slot
             strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
-            yield Opening(
-                slot, strength, int(places[best]) - start if is_rare and power > sure else None
-            )
+            yield Opening(slot, strength, place if is_sure else None)
 
     def _is_rare(self) -> bool:
         """Whether fewer than _RARE_FRAMES in the last _FLOOR_S were as loud as this one."""

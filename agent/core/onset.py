@@ -22,7 +22,8 @@ GUARD_S = 0.7e-3
 APART_S = 12e-3
 LEAST_RISE = 6.0
 LEAST_OVER_FLOOR = 12.0
-_QUIET_BEFORE = 3.0
+_QUIET_BEFORE = 6.0
+_ECHO_S = 7e-3
 _FINE_STEP_S = 0.17e-3
 _SEARCH_S = (-1.5e-3, 2.0e-3)
 _TOLD_SEARCH_S = (-0.3e-3, 0.3e-3)
@@ -91,7 +92,8 @@ def find_onsets(
     Allen 1978, Bull. Seismol. Soc. Am. 68, 1521), and by more than anywhere else within APART_S.
     The stretch should reach APART_S + BEFORE_S + GUARD_S before and APART_S + AFTER_S after.
     `floor` is what `noise_floor` says of a longer stretch; without it this one is asked. Where
-    the gate has `told` of onsets at an index, and it was quiet before, they count however weak.
+    the gate has `told` of onsets at an index, and it was quiet before (or _ECHO_S earlier, which
+    then is the onset), they count however weak.
     """
     energy = step_response(stretch.samples, stretch.count(STEP_S))
     energy *= energy
@@ -112,6 +114,9 @@ def find_onsets(
     coarse = _peaks_apart(np.where(ahead < LEAST_OVER_FLOOR * floor, 0.0, rise), apart)
     found = [(peak, _SEARCH_S) for peak in coarse]
     for weak in (index - start for index in told if start <= index < stop):
+        if behind[weak] >= _QUIET_BEFORE * floor:  # told of an echo, perhaps
+            begin = max(0, weak - stretch.count(_ECHO_S))
+            weak = begin + int(np.argmax(rise[begin : weak + 1]))
         if behind[weak] < _QUIET_BEFORE * floor and all(abs(p - weak) >= apart for p in coarse):
             found = sorted([*found, (weak, _TOLD_SEARCH_S)])
     return [

@@ -24,7 +24,7 @@ from scipy.signal import resample_poly
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
-from tests.support import peers
+from tests.support import clairvoyant, peers
 from tests.support.field import FIELD
 from tests.support.noisystreet import RATE_HZ, SNRS_DB, Blast, street
 
@@ -140,7 +140,8 @@ def test_cost_at_worst(capsys) -> None:
 
 def test_recall_and_time_beside_peers(tmp_path: Path, capsys) -> None:
     """Recall by SNR, each detector at the threshold that gives at most one false alarm an hour."""
-    scenes = [street(300.0, 6.0, seed=100 + n) for n in range(max(1, round(MINUTES / 5)))]
+    seeds = range(100, 100 + max(1, round(MINUTES / 5)))
+    scenes = [street(300.0, 6.0, seed=seed) for seed in seeds]
     trigger = peers.obspy_trigger()
     detectors: dict[str, Callable[[np.ndarray], peers.Picks]] = {
         "earshot": lambda sound: [(one.sample, one.strength) for one in hear(sound, 4096)],
@@ -156,7 +157,21 @@ def test_recall_and_time_beside_peers(tmp_path: Path, capsys) -> None:
     table = {}
     for name, detector in detectors.items():
         table[name] = _scored([(detector(sound), truth) for sound, truth in scenes], hours)
-    RESULT["detection"] = {"hours": hours, "per_detector": table}
+    truth = [one for _, blasts in scenes for one in blasts]
+    limits = {}
+    for name, known in (("direct wave", False), ("and reflection", True)):
+        found = [
+            hit
+            for (sound, blasts), seed in zip(scenes, seeds, strict=True)
+            for hit in clairvoyant.found(sound, blasts, seed, with_reflection=known)
+        ]
+        limits[f"clairvoyant, {name}"] = _recall(truth, np.array(found))
+    shares = {
+        f"recall over {name}": table["earshot"]["recall_20_12"] / row["recall_20_12"]
+        for name, row in limits.items()
+    }
+    RESULT["detection"] = {"hours": hours, "per_detector": table, "clairvoyant": limits}
+    RESULT["cells"] |= shares
     with capsys.disabled():
         print(f"\nrecall % at no more than 1 false alarm an hour, {hours * 60:.0f} min of street:")
         print(
@@ -166,6 +181,10 @@ def test_recall_and_time_beside_peers(tmp_path: Path, capsys) -> None:
             shown = "".join(f"{row['recall'][snr]:8.0f}" for snr in SNRS_DB)
             times = f"{row['p50_us']:9.1f}{row['p95_us']:9.0f}"
             print(f"  {name:24}{shown}{row['recall_20_12']:8.1f}{times}")
+        for name, row in limits.items():
+            shown = "".join(f"{row['recall'][snr]:8.0f}" for snr in SNRS_DB)
+            print(f"  {name:27}{shown[3:]}{row['recall_20_12']:8.1f}")
+        _print_cells(shares)
 
 
 @needs_clips
@@ -228,10 +247,18 @@ def _scored(heard: list[tuple[peers.Picks, list[Blast]]], hours: float) -> dict:
     return {
         "threshold": float(threshold),
         "false_at_any_threshold": len(false),
-        "recall": {one: 100.0 * float(np.mean(hit[snr == one])) for one in SNRS_DB},
-        "recall_20_12": 100.0 * float(np.mean(hit[(snr <= 20) & (snr >= 12)])),
+        **_recall([one for _, truth in heard for one in truth], hit),
         "p50_us": float(np.percentile(timed, 50)) if len(timed) else float("nan"),
         "p95_us": float(np.percentile(timed, 95)) if len(timed) else float("nan"),
+    }
+
+
+def _recall(truth: list[Blast], hit: np.ndarray) -> dict:
+    """Share that was hit, by SNR, %."""
+    snr = np.array([one.snr_db for one in truth])
+    return {
+        "recall": {one: 100.0 * float(np.mean(hit[snr == one])) for one in SNRS_DB},
+        "recall_20_12": 100.0 * float(np.mean(hit[(snr <= 20) & (snr >= 12)])),
     }
 
 
