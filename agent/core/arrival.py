@@ -28,7 +28,7 @@ FRONT_S = 0.4e-3
 
 # Deflections (amplitude over its sigma) are 13 at 20 dB, 42 at 30 dB, within some 20 %.
 _NARROW = 14.0
-_USUAL_S = 0.9e-3
+_USUAL_LATE_S, _USUAL_S = 0.35e-3, 0.6e-3
 _UNUSUAL_S = 0.15e-3
 _ODD_POLARITY = 0.1
 _NEGLIGIBLE = 8.0
@@ -140,7 +140,7 @@ def _scene(stretch: Stretch, rough: int, family: Shapes) -> _Scene | None:
     white = np.convolve(np.diff(samples[start - noise.order - 1 : stop]), noise.taps, "valid")
     padded = np.concatenate((white, np.zeros(noise.order)))
     twice = np.correlate(padded, noise.taps, "valid") / noise.power
-    away_s = np.abs(np.arange(first, last) - rough) / rate_hz
+    away_s = np.abs((np.arange(first, last) - rough) / rate_hz - _USUAL_LATE_S)
     usual = -np.maximum(away_s - _USUAL_S, 0.0) / _UNUSUAL_S
     return _Scene(first, last - first, usual, noise, white, twice)
 
