@@ -28,8 +28,8 @@ _FLOOR_S = 8.0
 _RECENT_S = 1.0
 _RECENT_QUANTILE = 0.4
 _SETTLE_S = 1.0
-_REFRESH_FRAMES = 5
-_POWER_FRAMES = 2
+_REFRESH_FRAMES = 8
+_POWER_FRAMES = 4
 _EARLY_S = 3e-3
 _LATE_S = 1e-3
 _LEAST_STEPS = 0.1
@@ -144,17 +144,18 @@ class Gate:
         street from a frame that is not whole.
         """
         size = np.abs(self._filter(frame), out=self._size)
-        tops = [float(half[half.argmax()]) for half in self._halves]
+        early, late = self._halves
+        tops = float(early[early.argmax()]), float(late[late.argmax()])
         found: Sequence[Opening] = ()
         if 0.0 < self._threshold < max(tops):
             found = tuple(self._opened(size * size))
         if is_whole:
-            self._learn(frame, tops)
+            self._tops += tops
+            self._learn(frame, float(size.dot(size)))
         return found
 
-    def _learn(self, frame: Samples, tops: Iterable[float]) -> None:
-        self._means.append(float(self._size.dot(self._size)))
-        self._tops.extend(tops)
+    def _learn(self, frame: Samples, mean: float) -> None:
+        self._means.append(mean)
         if not self._frames % _POWER_FRAMES:
             power = float(self._wave.dot(self._wave)) / self._frame
             self._powers.append(power / full_scale(frame) ** 2)

@@ -85,6 +85,10 @@ class Hearing:
             found += self._drain()
             self._ring = self._new_ring(samples.dtype)
             self._begin(self._first + self._heard, after_gap=self._heard > 0)
+        if self._heard + len(samples) < self._next and not (self._open or self._found):
+            self._ring.add(samples)  # as with most small blocks, nothing is due
+            self._heard += len(samples)
+            return found
         while done < len(samples):
             room = self._next - self._heard
             part = samples[done : done + room] if done or len(samples) > room else samples
