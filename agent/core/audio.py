@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Kind = np.dtype[np.int16] | np.dtype[np.int32]
 Samples = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 

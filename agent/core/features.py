@@ -20,7 +20,7 @@ WINDOW_S = ENVELOPE_PIECES * PIECE_S
 _PEAK_S = 30e-3
 _NOISE_S = (-0.10, -0.01)
 _SPECTRUM_S = 20e-3
-_SMOOTH_S = 1e-3
+_SMOOTH_S, _SMOOTH_STEPS = 1e-3, 4
 _CLIPPED_FROM = 0.5
 _FLAT_WITHIN = 2e-3
 _CLIPPED_RUN = 3
@@ -82,11 +82,13 @@ def _rise_samples(attack: Wave, peak_at: int) -> float:
 
 
 def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
-    """Until the smoothed magnitude has fallen for the last time below a tenth of the peak."""
-    width = min(stretch.count(_SMOOTH_S), len(window))
-    total = np.concatenate((np.zeros(1), np.cumsum(np.abs(window))))
-    loud = np.flatnonzero(total[width:] - total[:-width] > 0.1 * peak * width)
-    return int(loud[-1]) + (width + 1) // 2 if len(loud) else 0
+    """Until the mean magnitude of a millisecond is for the last time above a tenth of the peak."""
+    step = max(1, stretch.count(_SMOOTH_S) // _SMOOTH_STEPS)
+    short = np.abs(window[: len(window) // step * step]).reshape(-1, step) @ np.ones(step)
+    wide = min(_SMOOTH_STEPS, len(short))
+    total = np.concatenate((np.zeros(1), np.cumsum(short)))
+    loud = np.flatnonzero(total[wide:] - total[: len(total) - wide] > 0.1 * peak * wide * step)
+    return int(loud[-1]) * step + (wide * step + 1) // 2 if len(loud) else 0
 
 
 def _centroid_hz(window: Wave, stretch: Stretch) -> float:
@@ -107,7 +109,7 @@ def _envelope_db(window: Wave, stretch: Stretch) -> tuple[float, ...]:
     """RMS of each 25 ms relative to the loudest, down to -60 dB."""
     piece = stretch.count(PIECE_S)
     pieces = window[: len(window) // piece * piece].reshape(-1, piece)
-    levels = [float(np.dot(one, one) / piece) ** 0.5 for one in pieces]
+    levels = np.sqrt(np.einsum("ij,ij->i", pieces, pieces) / piece).tolist()
     top = max(levels, default=0.0)
     if top <= 0.0:
         return ()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core.arrival import arrive, prepare
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, full_scale
+from agent.core.arrival import arrive, plain_break, prepare
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Floats, Kind, Samples, full_scale
 from agent.core.features import WINDOW_S, measure
 from agent.core.gate import SLOTS_PER_FRAME, Gate, Opening, frame_samples
 from agent.core.onset import Pick, Stretch, Wave, find_onsets, noise_floor
@@ -21,8 +21,10 @@ from agent.core.ring import Ring
 from agent.core.units import dbfs
 from agent.core.verdict import judge
 
-LOOK_BACK_S = 0.9
+LOOK_BACK_S = 0.45
 LOOK_AHEAD_S = WINDOW_S + 0.02
+_FLOOR_BACK_S = 0.9
+_WORTH_FITTING = 0.1
 _PICK_BACK_S = 0.045
 _PICK_AHEAD_S = 0.02
 
@@ -57,12 +59,15 @@ class Hearing:
         self._gate = Gate(fmt.rate_hz)
         prepare(fmt.rate_hz)
         self._back, self._ahead = self._count(LOOK_BACK_S), self._count(LOOK_AHEAD_S)
+        self._floor_back = self._count(_FLOOR_BACK_S)
         self._wait = self._slot + self._ahead
         self._open: deque[Opening] = deque()
         self._found: deque[tuple[Opening, Pick]] = deque()
-        self._wave32: Floats = np.empty(self._back + self._wait, np.float32)
+        self._wave32: Floats = np.empty(self._floor_back + self._wait, np.float32)
         self._wave64: Wave = np.empty(self._back + self._wait)
-        self._ring = self._new_ring(np.dtype(np.int16))
+        self._kind: Kind = np.dtype(np.int16)
+        self._ring = self._new_ring(self._kind)
+        self._first = self._heard = self._next = 0
         self._begin(0, after_gap=False)
 
     @property
@@ -79,16 +84,21 @@ class Hearing:
 
     def on_block(self, block: AudioBlock) -> list[Onset]:
         """Onsets completed by `block`, in order."""
-        samples, done = block.samples, 0
-        found: list[Onset] = []
-        if samples.dtype != self._ring.kind:
-            found += self._drain()
-            self._ring = self._new_ring(samples.dtype)
-            self._begin(self._first + self._heard, after_gap=self._heard > 0)
-        if self._heard + len(samples) < self._next and not (self._open or self._found):
+        samples = block.samples
+        kind, heard = samples.dtype, self._heard + len(samples)
+        if kind is self._kind and heard < self._next and not (self._open or self._found):
             self._ring.add(samples)  # as with most small blocks, nothing is due
-            self._heard += len(samples)
-            return found
+            self._heard = heard
+            return []
+        found: list[Onset] = []
+        if kind != self._kind:
+            found += self._drain()
+            self._ring, self._kind = self._new_ring(kind), kind
+            self._begin(self._first + self._heard, after_gap=self._heard > 0)
+        return found + self._taken_in(samples)
+
+    def _taken_in(self, samples: Samples) -> list[Onset]:
+        done, found = 0, list[Onset]()
         while done < len(samples):
             room = self._next - self._heard
             part = samples[done : done + room] if done or len(samples) > room else samples
@@ -119,9 +129,9 @@ class Hearing:
     def _count(self, seconds: float) -> int:
         return round(seconds * self._format.rate_hz)
 
-    def _new_ring(self, kind: np.dtype[np.int16] | np.dtype[np.int32]) -> Ring:
+    def _new_ring(self, kind: Kind) -> Ring:
         """Long enough for the oldest slot that may still be waiting, and its frame's floor."""
-        return Ring(self._back + self._wait + 2 * self._frame, kind)
+        return Ring(self._floor_back + self._wait + 2 * self._frame, kind)
 
     def _begin(self, first_sample: int, *, after_gap: bool) -> None:
         """A new uninterrupted stretch of sound."""
@@ -187,26 +197,27 @@ class Hearing:
                 yield opening, replace(pick, rough=start + pick.rough, index=start + pick.index)
 
     def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset:
-        """What the onset is like, when it began to a fraction of a sample, and the verdict."""
+        """What the onset is like, the verdict, and when it began: roughly if hardly a shot."""
         first = opening.slot * self._slot
         begin = max(0, first - self._back)
         stretch = self._stretch(begin, first + self._wait)
         at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
         gap_near = before_gap or (self._after_gap and not begin)
         features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
-        arrival = arrive(stretch, at)
+        verdict = judge(at, features)
+        arrival = (arrive if verdict.score >= _WORTH_FITTING else plain_break)(stretch, at)
         return Onset(
             sample=self._first + begin + arrival.index,
             sigma_noise_samples=arrival.sigma_noise,
             sigma_total_samples=arrival.sigma_total,
             strength=opening.strength,
             features=features,
-            verdict=judge(at, features),
+            verdict=verdict,
         )
 
     def _floor_near(self, first: int) -> float:
         """The noise floor around sample `first` of this stretch."""
-        held = self._ring.span(max(0, first - self._back), first + self._wait)
+        held = self._ring.span(max(0, first - self._floor_back), first + self._wait)
         sound = self._wave32[: len(held)]
         np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
         return noise_floor(sound, self._format.rate_hz)

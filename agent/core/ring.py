@@ -5,7 +5,7 @@ Nothing is converted on the way in; whoever looks closer converts what it looks 
 
 import numpy as np
 
-from agent.core.audio import Samples
+from agent.core.audio import Kind, Samples
 
 _ROOM = 4
 
@@ -13,19 +13,14 @@ _ROOM = 4
 class Ring:
     """The last `keep` samples at least, as slices without a seam. Counts from its own beginning."""
 
-    def __init__(self, keep: int, kind: np.dtype[np.int16] | np.dtype[np.int32]) -> None:
-        self._keep = keep
-        self._memory: Samples = np.zeros(_ROOM * keep, kind)
+    def __init__(self, keep: int, kind: Kind) -> None:
+        self._keep, self._room = keep, _ROOM * keep
+        self._memory: Samples = np.zeros(self._room, kind)
         self.begin()
 
     def begin(self) -> None:
         """Forget everything; the next sample is number 0."""
         self._base = self._fill = 0
-
-    @property
-    def kind(self) -> np.dtype[np.int16] | np.dtype[np.int32]:
-        """The kind of samples in it."""
-        return self._memory.dtype
 
     @property
     def end(self) -> int:
@@ -34,14 +29,14 @@ class Ring:
 
     def add(self, samples: Samples) -> None:
         """`samples`, no more than `keep` of them, follow those that are in it."""
-        fill = self._fill
-        if fill + len(samples) > len(self._memory):
+        fill, end = self._fill, self._fill + len(samples)
+        if end > self._room:
             kept = min(self._keep, fill)
             self._memory[:kept] = self._memory[fill - kept : fill]
             self._base += fill - kept
-            fill = kept
-        self._fill = fill + len(samples)
-        self._memory[fill : self._fill] = samples
+            fill, end = kept, kept + len(samples)
+        self._memory[fill:end] = samples
+        self._fill = end
 
     def span(self, first: int, last: int) -> Samples:
         """Samples `first` <= number < `last`, a view that the next `add` may overwrite.

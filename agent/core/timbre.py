@@ -18,16 +18,16 @@ from agent.core.spectra import hann, smooth_size, squares
 
 LOWEST_HZ = 80.0
 BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
-PAST_EDGES_S = (-0.85, -0.4, -0.2, -0.1, -0.05, -0.025, -0.012, -0.004)
+PAST_EDGES_S = (-0.4, -0.2, -0.1, -0.05, -0.025, -0.012, -0.004)
 COURSE_EDGES_S = (
     -0.001, 0.001, 0.003, 0.006, 0.012, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12, 0.16, 0.21, 0.255,
 )  # fmt: skip
 SHAPES = 10
-LATELY_S = (0.1, 0.2, 0.4, 0.75)
+LATELY_S = (0.1, 0.2, 0.4)
 SHARES = (0.1, 0.5, 0.9, 1.0)
 LOWEST_DB, HIGHEST_DB = -45, 25
 _COARSE_HZ = 11_000
-_BEFORE_S = 0.9
+_BEFORE_S = 0.42
 _AFTER_S = 0.26
 _ATTACK_S = (0.001, 0.02)
 _LEVEL_S = 12.5e-3
@@ -45,8 +45,8 @@ Places = npt.NDArray[np.intp]
 class Timbre:
     """Whole dB but for the last. Rows of `course_db` are all sound, then the bands.
 
-    `spectrum_db` (9) is the attack per band, relative to the mean of all; `course_db` (10, 20)
-    each span's power relative to the row's own attack, spans of the past first; `before_db` (8)
+    `spectrum_db` (9) is the attack per band, relative to the mean of all; `course_db` (10, 19)
+    each span's power relative to the row's own attack, spans of the past first; `before_db` (7)
     levels of the past relative to the attack: quantiles at SHARES, then the loudest of LATELY_S.
     `shape` (10) is crest of the attack and of the tail in dB, the tail's peak in dB, its flatness
     and its strongest line in dB; place of the peak in ms, share of the peak that goes up and down,
