@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 Kind = np.dtype[np.int16] | np.dtype[np.int32]
 Samples = npt.NDArray[np.int16] | npt.NDArray[np.int32]
@@ -21,14 +22,14 @@ class AudioFormat:
     full_scale_db_spl: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AudioBlock:
+class AudioBlock(Struct, frozen=True, eq=False, gc=False):
     """Consecutive samples, int16 or int32, shape (n,), n >= 1.
 
     `first_sample` counts from the opening of the stream, lost samples included.
     `host_ns` is CLOCK_MONOTONIC when the block was handed over: never before its last
     sample was converted, and late by a delay that is one-sided. `pps` is a second channel of
     the same converter that carries a receiver's pulse per second: same shape, same instants.
+    A Struct, because it is made all the time for years, at an eighth of a dataclass's cost.
     """
 
     first_sample: int
