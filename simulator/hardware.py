@@ -6,10 +6,11 @@ sit under the same agent as the real adapters and know nothing of what it makes 
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import structs
 
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
 from agent.core.timesigns import TimeSign
@@ -121,11 +122,11 @@ class VirtualMicrophone:
         complete_utc_ns = self._adc.utc_ns_at(piece.first_sample + lost_or_heard)
         complete_ns = self._clock.time.host_ns_at(complete_utc_ns)
         self._clock.advance_to(complete_ns + self._delay.draw_ns())
-        handed_over = replace(piece, host_ns=self._clock.monotonic_ns())
+        handed_over = structs.replace(piece, host_ns=self._clock.monotonic_ns())
         if self._pps_line is None or isinstance(handed_over, AudioGap):
             return handed_over
         pps = self._pps_line.samples(handed_over.first_sample, len(handed_over.samples))
-        return replace(handed_over, pps=pps)
+        return structs.replace(handed_over, pps=pps)
 
     def close(self) -> None:
         """End the stream."""

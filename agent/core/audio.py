@@ -43,8 +43,7 @@ class AudioBlock(Struct, frozen=True, eq=False, gc=False):
         return self.first_sample + len(self.samples)
 
 
-@dataclass(frozen=True, slots=True)
-class AudioGap:
+class AudioGap(Struct, frozen=True, gc=False):
     """`lost` samples are missing from `first_sample` on; the next block starts after them."""
 
     first_sample: int
