@@ -5,6 +5,7 @@ ends with the context that started it, also when this process is killed.
 """
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from agent.errors import LinkError
 Kind = Literal["mosquitto", "nats"]
 
 _READY_S = 15.0
+_PORTS = range(20_000, 32_768)
 _STOP_S = 5.0
 _MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1
@@ -47,7 +49,7 @@ class Broker:
 
     def __init__(self, kind: Kind, program: Path, directory: Path) -> None:
         self.kind = kind
-        self._port = _free_port()
+        self._port = free_port()
         self._log = directory / "broker.log"
         self._command = _with_parent([str(program), "-c", str(directory / "broker.conf")])
         template = _MOSQUITTO_CONF if kind == "mosquitto" else _NATS_CONF
@@ -143,7 +145,14 @@ def _with_parent(command: list[str]) -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A TCP port of the loopback that nothing uses. Raises LinkError when none is found.
+
+    Below the range from which systems serve outgoing connections (32768 up on Linux, 49152
+    elsewhere; RFC 6056): while a broker is down, no other program's connection sits on it.
+    """
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise LinkError("no free port on 127.0.0.1: stop programs that listen there")

@@ -6,16 +6,11 @@ import socket
 import subprocess
 from pathlib import Path
 
+from simulator.broker import free_port
 from tests.support.links import until
 
 CONFIG = Path(__file__).parents[2] / "config" / "mosquitto"
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ShippedBroker:
