@@ -1,13 +1,12 @@
 """A broker that asks nodes for certificates, and lets the locator in by a side door."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.broker import Broker
+from simulator.broker import Broker, free_port
 from tests.support.links import world_of
 from tests.support.mosquitto import CONFIG
 from tests.support.network import IDENTITY
@@ -53,16 +52,13 @@ class Fortress:
 @contextmanager
 def fortress_in(directory: Path) -> Iterator[Fortress]:
     """Its doors are still shut; skips the test where Mosquitto is not installed."""
-    with world_of("mosquitto") as world, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        made = Fortress(
+    with world_of("mosquitto") as world:
+        yield Fortress(
             world.broker,
             Authority(directory / "ours"),
             Authority(directory / "theirs"),
-            probe.getsockname()[1],
+            free_port(),
         )
-        probe.close()
-        yield made
 
 
 def open_doors(fortress: Fortress, server: dict[str, Path] | None = None) -> None:
