@@ -98,12 +98,7 @@ def prepare(rate_hz: int) -> None:
 def arrive(stretch: Stretch, pick: Pick) -> Arrival:
     """The first arrival of the onset `pick`; the pick itself where too little sound is there."""
     found = first_arrival(stretch, pick.rough, pick.index)
-    return found or plain_break(stretch, pick)
-
-
-def plain_break(stretch: Stretch, pick: Pick) -> Arrival:
-    """The first break of the onset `pick`, as true as `arrive` says, less exact, much cheaper."""
-    return _first_break(stretch, pick.index)
+    return found or plain_break(stretch, pick.index)
 
 
 def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> Arrival | None:
@@ -240,14 +235,15 @@ def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> A
     first = int(np.argmax(fits >= strong))  # no later, louder echo
     best = first + int(fits[first : first + stretch.count(_ONE_FRONT_S) + 1].argmax())
     if _explained(scene, waves, best, float(fits[best])) < _FRONT_EXPLAINED:
-        return _first_break(stretch, onset)
+        return plain_break(stretch, onset)
     found = _fitted(scene, family, best, FRONT)
     if not clipped:
         return found
     return replace(found, sigma_total=math.hypot(found.sigma_total, _CLIPPED_S * waves.rate_hz))
 
 
-def _first_break(stretch: Stretch, onset: float) -> Arrival:
+def plain_break(stretch: Stretch, onset: float) -> Arrival:
+    """The first break of sound at `onset`: as true as a fit, less exact, much cheaper."""
     broke = first_break(stretch, onset) or Break(onset, 0.0, 0.0)
     unknown = _BREAK_S * stretch.rate_hz
     sigma = max(broke.sigma, _LEAST_SIGMA)

@@ -205,7 +205,8 @@ class Hearing:
         gap_near = before_gap or (self._after_gap and not begin)
         features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
         verdict = judge(at, features)
-        arrival = (arrive if verdict.score >= _WORTH_FITTING else plain_break)(stretch, at)
+        is_worth_it = verdict.score >= _WORTH_FITTING
+        arrival = arrive(stretch, at) if is_worth_it else plain_break(stretch, at.index)
         return Onset(
             sample=self._first + begin + arrival.index,
             sigma_noise_samples=arrival.sigma_noise,
