@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.chain import Head, Sealed
-from agent.core.records import Draft, Receipt
-from agent.core.timesigns import TimeSign
+from agent.core.clock.time_signs import TimeSign
+from agent.core.records import Draft
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.kinds import Receipt
 
 
 class AudioSource(Protocol):
@@ -28,7 +29,7 @@ class AudioSource(Protocol):
 
 
 class TimeReference(Protocol):
-    """Something that tells about UTC, from whole marks to bare pulses; see `core.timesigns`."""
+    """Something that tells about UTC, from marks to bare pulses; see `core.clock.time_signs`."""
 
     def poll(self) -> list[TimeSign]:
         """Signs since the last call, oldest first; never waits, and only `close` may raise."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from agent.core.tokenuri import is_token_uri, parse_token_uri
+from agent.core.trust.token_uri import is_token_uri, parse_token_uri
 from agent.errors import SettingsError, TokenError
 from agent.sections import (
     MAX_RATE_HZ,

@@ -18,7 +18,7 @@ import pytest
 import agent
 from agent.adapters.host import Discipline
 from agent.app.trustedclock import TrustedClock
-from agent.core.records import Stop
+from agent.core.records.kinds import Stop
 from agent.core.units import NS_PER_S, ns_of
 from tests.support.disk import preload
 from tests.support.fortress import OURS, Fortress, fortress_in, open_doors

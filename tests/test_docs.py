@@ -71,7 +71,8 @@ def test_every_path_named_exists(paper: str) -> None:
 def test_every_name_in_the_architecture_exists() -> None:
     """Renaming something without its page fails here, with the name."""
     known = defined_names() | {"py", "Protocol", "service", "windows", "evidence", "associate"}
-    known |= {path.stem for path in (ROOT / "simulator").rglob("*.py")}
+    places = [path for folder in ("agent", "simulator") for path in (ROOT / folder).rglob("*")]
+    known |= {path.stem for path in places if path.suffix == ".py" or path.is_dir()}
     assert names_in(ARCHITECTURE) - known == set()
     assert "SqliteOutbox" in names_in(ARCHITECTURE)
 

@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jsonschema import Draft202012Validator
 
 from agent.adapters.keyfile import Ed25519FileSigner
-from agent.core.envelope import open_envelope, pae
-from agent.core.records import PAYLOAD_TYPE
-from simulator import contract, grid
-from simulator.fleet import VirtualNode, registry_of
-from simulator.grid import STORE_NAME, Grid
-from simulator.locator.store import EventStore
+from agent.core.records.envelope import open_envelope, pae
+from agent.core.records.kinds import PAYLOAD_TYPE
+from simulator.centre import contract
+from simulator.centre.locator.store import EventStore
+from simulator.grid import grid
+from simulator.grid.fleet import VirtualNode, registry_of
+from simulator.grid.grid import STORE_NAME, Grid
 from tests.support.links import KINDS, PATIENCE_S, world_of
 from tests.support.runs import SEED, HurriedPace, held, plans_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.records import Start, Stop
+from agent.core.records.kinds import Start, Stop
 from tests.support.links import until
 from tests.support.mosquitto import PROGRAM
 from tests.support.town import Town, ended_of, told

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 import pytest
 
 from agent.cli import main as agent_cli
-from agent.core.changes import CommandOutcome, ConfigChange, KeyChange
-from agent.core.commands import Command, seal_command
-from agent.core.envelope import load_registered_key, seal
-from agent.core.records import COMMAND_TYPE, Start, Status, parse
+from agent.core.records.envelope import load_registered_key, seal
+from agent.core.records.kinds import COMMAND_TYPE, Start, Status, parse
+from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
+from agent.core.trust import Command
+from agent.core.trust.commands import seal_command
 from agent.core.units import NS_PER_S
 from agent.ports import Message, Sent
+from simulator.centre.operator.node_keys import Voice, lines_of
 from simulator.cli import main as cli
-from simulator.operating.voice import Voice, lines_of
 from tests.support.drafts import signer_of
 from tests.support.links import Collector
 from tests.support.mosquitto import PROGRAM

@@ -5,7 +5,7 @@ The root of the file system is given, so that another machine's files can stand 
 
 from pathlib import Path
 
-from agent.core.enrolment import Hardware
+from agent.core.trust.enrolment import Hardware
 
 _LONGEST = 200
 

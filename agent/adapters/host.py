@@ -11,14 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.core.timesigns import (
-    Discontinuity,
-    Leap,
-    ReceiverReport,
-    Refusal,
-    TimeMark,
-    TimeSign,
-)
+from agent.core.clock.time_signs import Discontinuity, ReceiverReport, Refusal, TimeMark, TimeSign
+from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.ports import HostClock, Vitals
 

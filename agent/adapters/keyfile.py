@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from agent import durable
-from agent.core.envelope import key_id, load_public_pem, raw_public_key
+from agent.core.records.envelope import key_id, load_public_pem, raw_public_key
 from agent.errors import KeyFileError
 
 log = logging.getLogger("earshot")

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.core.envelope import load_registered_key
-from agent.core.fields import NodeId, UtcText, source_of
+from agent.core.records.envelope import load_registered_key
+from agent.core.records.fields import NodeId, UtcText, source_of
 from agent.errors import KeyFileError
 
 

@@ -11,7 +11,7 @@ from datetime import date
 
 import pynmea2
 
-from agent.core.timesigns import Fix, Place, Refusal
+from agent.core.clock.time_signs import Fix, Place, Refusal
 from agent.core.units import NS_PER_S
 
 LONGEST = 120

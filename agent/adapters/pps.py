@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from agent.core.timesigns import Pulse, Refusal, TimeSign
+from agent.core.clock.time_signs import Pulse, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import TimeError
 from agent.ports import HostClock

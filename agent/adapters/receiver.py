@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from agent.core.timesigns import Refusal, TimeSign
+from agent.core.clock.time_signs import Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import HostClock
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.nodestate import NodeState
+from agent.core.clock.node_state import NodeState
 from agent.core.units import NS_PER_S
 from agent.errors import StateError
 

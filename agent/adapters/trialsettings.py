@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from agent import durable
-from agent.core.changes import MAX_REASON_LETTERS, ConfigChange
+from agent.core.records.remote_records import MAX_REASON_LETTERS, ConfigChange
 from agent.errors import SettingsError
 from agent.settings import Settings, load
 

@@ -8,7 +8,8 @@ both versions) and NAV-TIMELS. Other frames pass by. Receivers of other makes sa
 import struct
 from dataclasses import replace
 
-from agent.core.timesigns import Doubt, Leap, ReceiverReport, Refusal
+from agent.core.clock.time_signs import ReceiverReport, Refusal
+from agent.core.records.fields import Doubt, Leap
 
 _NAV_STATUS, _NAV_TIMELS = (0x01, 0x03), (0x01, 0x26)
 _MON_HW, _SEC_SIG = (0x0A, 0x09), (0x27, 0x09)

@@ -1,7 +1,7 @@
 """Carries out commands, one after another, and tells the chain of each what came of it.
 
 Refused ones are told too, REFUSALS at once and then one each REFUSAL_NS: what comes faster is
-counted, for a flood must not fill the store. Whether to obey is `core.commands`' matter.
+counted, for a flood must not fill the store. Whether to obey is `core.trust.commands`' matter.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,10 +10,16 @@ from typing import Protocol
 
 import msgspec
 
-from agent.core.chain import Sealer
-from agent.core.changes import MAX_REASON_LETTERS, CommandOutcome, ConfigChange, KeyChange
-from agent.core.commands import Command, CommandJudge, Now, Obeyed, Order, Refused, Reply, Value
-from agent.core.records import REPLY_TYPE, Data, Heartbeat
+from agent.core.records import Sealer
+from agent.core.records.kinds import REPLY_TYPE, Data, Heartbeat
+from agent.core.records.remote_records import (
+    MAX_REASON_LETTERS,
+    CommandOutcome,
+    ConfigChange,
+    KeyChange,
+)
+from agent.core.trust import Command, CommandJudge, Reply
+from agent.core.trust.commands import Now, Obeyed, Order, Refused, Value
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError, SettingsError, TokenError
 

@@ -14,8 +14,8 @@ from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
-from agent.core.commands import Order
-from agent.core.timesigns import Discontinuity, TimeSign
+from agent.core.clock.time_signs import Discontinuity, TimeSign
+from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError
 from agent.ports import AudioSource, HostClock, TimeReference

@@ -17,7 +17,8 @@ from agent.adapters.hardware import hardware
 from agent.adapters.keyfile import TlsFileKey, load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.app.evidence import evidence_key
-from agent.core.enrolment import (
+from agent.core.records.envelope import raw_public_key
+from agent.core.trust.enrolment import (
     MAX_BYTES,
     Earliest,
     EnrolmentRequest,
@@ -29,8 +30,7 @@ from agent.core.enrolment import (
     open_response,
     seal_request,
 )
-from agent.core.envelope import raw_public_key
-from agent.core.proquint import fingerprint
+from agent.core.trust.proquint import fingerprint
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError, EnrolmentError
 from agent.ports import HostClock

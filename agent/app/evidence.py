@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from agent.adapters.hsm import EvidenceToken
 from agent.adapters.keyfile import Ed25519FileSigner, EvidenceKeyFile
-from agent.core.succession import Heir
-from agent.core.tokenuri import is_token_uri, parse_token_uri
+from agent.core.records.succession import Heir
+from agent.core.trust.token_uri import is_token_uri, parse_token_uri
 
 Which = Literal["there", "new", "either"]
 
@@ -24,7 +24,7 @@ class EvidenceSigner(Heir, Protocol):
 
 
 class EvidenceKey(Protocol):
-    """The key that signs, and the one that may take over; see `core.succession`."""
+    """The key that signs, and the one that may take over; see `core.records.succession`."""
 
     @property
     def signer(self) -> EvidenceSigner:

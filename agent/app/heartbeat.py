@@ -1,7 +1,7 @@
 """Proof of listening: what a node heard and said since its last heartbeat."""
 
 from agent.core.audio import AudioFormat
-from agent.core.records import Heartbeat
+from agent.core.records.kinds import Heartbeat
 from agent.core.units import NS_PER_S
 from agent.ports import HostVitals
 

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from agent.app.node import Item
 from agent.app.uplink import CountedOutbox
-from agent.core.chain import Sealed
-from agent.core.losses import Shed, Unsaid
-from agent.core.records import Draft, Receipt, kind_of
+from agent.core.records import Draft
+from agent.core.records.chain import Sealed
+from agent.core.records.kinds import Receipt, kind_of
+from agent.core.records.store_records import Shed, Unsaid
 from agent.core.units import NS_PER_S
 from agent.errors import StoreError
 from agent.ports import Outbox

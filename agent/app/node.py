@@ -13,13 +13,15 @@ from typing import Literal
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.commands import Order
+from agent.core.clock import Stamp, Timebase
+from agent.core.clock.node_state import NodeState
+from agent.core.clock.survey import Survey, SurveySettings
+from agent.core.clock.time_signs import Fix, TimeSign
+from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
-from agent.core.nodestate import NodeState
-from agent.core.records import Data, Draft, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
-from agent.core.survey import Survey, SurveySettings
-from agent.core.timebase import ClockSettings, Stamp, StateChange, Timebase
-from agent.core.timesigns import Fix, TimeSign
+from agent.core.records import Draft
+from agent.core.records.kinds import Data, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
+from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
 from agent.ports import HostVitals, Recorder
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 import msgspec
 
 import agent
-from agent.core.chain import Sealer
-from agent.core.records import STATUS_TYPE, Status
+from agent.core.records import Sealer
+from agent.core.records.kinds import STATUS_TYPE, Status
 from agent.errors import TokenError
 
 

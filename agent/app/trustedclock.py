@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.adapters.host import Discipline
-from agent.core.certtime import Clock, TrustedTime
-from agent.core.nodestate import NodeState
+from agent.core.clock.node_state import NodeState
+from agent.core.trust.certificate_time import Clock, TrustedTime
 from agent.ports import HostClock
 
 

@@ -14,10 +14,10 @@ from typing import Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.core.chain import Sealed
-from agent.core.envelope import open_envelope
-from agent.core.records import RECEIPT_TYPE, Identity, Receipt, parse
-from agent.core.retry import BackOff, doubling
+from agent.core.records.chain import Sealed
+from agent.core.records.envelope import open_envelope
+from agent.core.records.kinds import RECEIPT_TYPE, Identity, Receipt, parse
+from agent.core.trust.backoff import BackOff, doubling
 from agent.core.units import NS_PER_S
 from agent.errors import MalformedRecord, RecordError, TokenError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent

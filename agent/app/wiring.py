@@ -43,12 +43,12 @@ from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
-from agent.core.chain import Sealer
-from agent.core.commands import CommandJudge
-from agent.core.envelope import key_id
-from agent.core.records import Identity
-from agent.core.succession import change_to
-from agent.core.timebase import ClockSettings
+from agent.core.clock.timebase import ClockSettings
+from agent.core.records import Sealer
+from agent.core.records.envelope import key_id
+from agent.core.records.kinds import Identity
+from agent.core.records.succession import change_to
+from agent.core.trust import CommandJudge
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
 from agent.ports import AudioSource, HostClock, TimeReference

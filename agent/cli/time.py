@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.run import DEFAULT_FILE
-from agent.core.nodestate import NodeState
+from agent.core.clock.node_state import NodeState
 from agent.errors import SettingsError, StateError
 from agent.settings import Settings, load
 
@@ -60,7 +60,7 @@ def _read(settings: Settings) -> NodeState:
 def _as_json(state: NodeState, settings: Settings) -> str:
     import msgspec
 
-    from agent.core.clockadvice import advice, headline
+    from agent.core.clock.advice import advice, headline
 
     content = msgspec.to_builtins(state)
     content["words"] = headline(state.clock)
@@ -69,7 +69,7 @@ def _as_json(state: NodeState, settings: Settings) -> str:
 
 
 def _words(state: NodeState, settings: Settings) -> list[str]:
-    from agent.core.clockadvice import advice, headline
+    from agent.core.clock.advice import advice, headline
 
     rows = [
         ("time error", _sigma(state)),

@@ -46,8 +46,8 @@ def add_commands(commands: Any) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     from agent.adapters.keyfile import load_public_key_file
     from agent.adapters.keyring import load_keyring
-    from agent.core.audit import Auditor
-    from agent.core.envelope import key_id
+    from agent.core.records.audit import Auditor
+    from agent.core.records.envelope import key_id
 
     files = [file for path in arguments.exports for file in _files(path)]
     keyring = load_keyring(arguments.keys)

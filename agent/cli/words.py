@@ -2,7 +2,7 @@
 
 import sys
 
-from agent.core.proquint import same_words
+from agent.core.trust.proquint import same_words
 from agent.errors import EnrolmentError
 
 

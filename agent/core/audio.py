@@ -13,6 +13,8 @@ Kind = np.dtype[np.int16] | np.dtype[np.int32]
 Samples = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
+_SLOT_S = 1024 / 48_000
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
@@ -53,6 +55,11 @@ class AudioGap(Struct, frozen=True, gc=False):
 
 
 FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}
+
+
+def frame_samples(rate_hz: int) -> int:
+    """Samples per slot, the power of two nearest to 21 ms; ten slots make a frame of hearing."""
+    return int(2 ** round(np.log2(rate_hz * _SLOT_S)))
 
 
 def full_scale(samples: Samples) -> float:

@@ -12,8 +12,8 @@ from rich.table import Table
 
 import agent
 from simulator.cli.screen import check_outputs, printed, write_json
-from simulator.clockroom import scenario as scenarios
-from simulator.clockroom import trial
+from simulator.trials.clocks import scenario as scenarios
+from simulator.trials.clocks import trial
 
 
 def command(arguments: argparse.Namespace) -> int:

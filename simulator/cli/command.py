@@ -13,16 +13,24 @@ from contextlib import closing
 from agent.adapters.filing import read_file, write_new_file
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.commands import Command, seal_command
-from agent.core.envelope import MAX_ENVELOPE_BYTES
+from agent.core.records.envelope import MAX_ENVELOPE_BYTES
+from agent.core.trust import Command
+from agent.core.trust.commands import seal_command
 from agent.core.units import rfc3339
 from agent.errors import LinkError
+from simulator.centre.locator import registry
+from simulator.centre.locator.registry import Station
+from simulator.centre.operator.command_client import Answer, Courier, subscriptions
+from simulator.centre.operator.node_keys import Voice, keep, lines_of
+from simulator.centre.operator.orders import (
+    MAX_LIFE_S,
+    OrderError,
+    changes_of,
+    make,
+    read,
+    station_named,
+)
 from simulator.cli.arguments import tls_files
-from simulator.locator import registry
-from simulator.locator.registry import Station
-from simulator.operating.courier import Answer, Courier, subscriptions
-from simulator.operating.orders import MAX_LIFE_S, OrderError, changes_of, make, read, station_named
-from simulator.operating.voice import Voice, keep, lines_of
 
 _LIFE_S = 60
 _STEP_S = 0.1

@@ -8,15 +8,21 @@ from typing import Any
 from rich.table import Table
 
 import agent
-from agent.core.verdict import shipped_model
+from agent.core.hearing.classification import shipped_model
 from simulator.cli.screen import check_outputs, printed, write, write_json
-from simulator.corpus import manifest
-from simulator.corpus.figures import figures
-from simulator.corpus.folds import unseen_judge
-from simulator.corpus.listening import Heard, listen
-from simulator.corpus.manifest import Clip
-from simulator.corpus.rapidfire import rapid_fire
-from simulator.corpus.report import CLASS_COLUMNS, HEADLINES, class_rows, corpus_report, shown
+from simulator.trials.corpus import manifest
+from simulator.trials.corpus.figures import figures
+from simulator.trials.corpus.folds import unseen_judge
+from simulator.trials.corpus.listening import Heard, listen
+from simulator.trials.corpus.manifest import Clip
+from simulator.trials.corpus.rapidfire import rapid_fire
+from simulator.trials.corpus.report import (
+    CLASS_COLUMNS,
+    HEADLINES,
+    class_rows,
+    corpus_report,
+    shown,
+)
 
 _TELL_EVERY_CLIPS = 25
 

@@ -7,8 +7,8 @@ from rich.table import Table
 
 import agent
 from simulator.cli.screen import OutputError, check_outputs, printed, write
-from simulator.figures import drawing
-from simulator.inspection import (
+from simulator.report.plots import drawing
+from simulator.trials.inspection import (
     COLUMNS,
     Inspection,
     draw_overview,

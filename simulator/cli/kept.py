@@ -8,10 +8,11 @@ from typing import Any, Self
 
 import msgspec
 
-from agent.core.records import Body, Impulse
-from simulator.fleet import locator_signer
-from simulator.grid import STORE_NAME, GridResult
-from simulator.locator.store import EventStore
+from agent.core.records import Body
+from agent.core.records.kinds import Impulse
+from simulator.centre.locator.store import EventStore
+from simulator.grid.fleet import locator_signer
+from simulator.grid.grid import STORE_NAME, GridResult
 
 
 class Kept:

@@ -4,7 +4,6 @@ import argparse
 
 from rich.table import Table
 
-from simulator import grid, wording
 from simulator.cli.kept import Kept
 from simulator.cli.screen import (
     OutputError,
@@ -14,20 +13,22 @@ from simulator.cli.screen import (
     write,
     write_json,
 )
-from simulator.grid import GridResult
-from simulator.livefire import dataset, pulses, replay, truth
-from simulator.livefire.dataset import RATE_HZ, Test
-from simulator.livefire.neutralise import LEAD_IN_S
-from simulator.livefire.outcome import (
+from simulator.grid import grid
+from simulator.grid.grid import GridResult
+from simulator.report import wording
+from simulator.report.limits import broken_promises
+from simulator.report.score import Evidence, score
+from simulator.trials.livefire import dataset, pulses, replay, truth
+from simulator.trials.livefire.dataset import RATE_HZ, Test
+from simulator.trials.livefire.neutralise import LEAD_IN_S
+from simulator.trials.livefire.outcome import (
     LiveFireRun,
     as_json,
     by_position,
     exact_round_count_tests,
 )
-from simulator.livefire.report import live_fire_report
-from simulator.livefire.sites import sites_of, valid_name
-from simulator.score import Evidence, score
-from simulator.verdict import broken_promises
+from simulator.trials.livefire.report import live_fire_report
+from simulator.trials.livefire.sites import sites_of, valid_name
 
 
 def command(arguments: argparse.Namespace) -> int:

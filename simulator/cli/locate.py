@@ -15,15 +15,15 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.units import rfc3339
 from agent.errors import LinkError
 from agent.ports import Connected, Lost
+from simulator.centre.locator import registry
+from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.registry import Registry
+from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
 from simulator.cli.screen import printed
-from simulator.locator import registry
-from simulator.locator.incident import Incident
-from simulator.locator.registry import Registry
-from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
-from simulator.locator.store import EventStore
-from simulator.locator.windows import Revision
-from simulator.wording import clock_time, count, place
+from simulator.report.wording import clock_time, count, place
 
 _STEP_S = 0.2
 _FIRST_ANSWER_S = 15.0

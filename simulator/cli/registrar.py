@@ -7,10 +7,10 @@ from functools import partial
 
 from agent.adapters.filing import read_file, write_new_file
 from agent.cli.words import compare_words
-from agent.core.enrolment import MAX_BYTES, EnrolmentRequest, Hardware
+from agent.core.trust.enrolment import MAX_BYTES, EnrolmentRequest, Hardware
 from agent.errors import EarshotError, EnrolmentError
-from simulator.registrar.desk import ROLES, found, opened
-from simulator.registrar.ledger import Enrolled, Role
+from simulator.centre.registrar.issued import Enrolled, Role
+from simulator.centre.registrar.registrar import ROLES, found, opened
 
 
 def command(arguments: argparse.Namespace) -> int:

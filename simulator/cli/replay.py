@@ -20,19 +20,20 @@ import agent
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.node import Node, NodeSettings
-from agent.core.chain import Sealed, Sealer
-from agent.core.changes import KeyChange
-from agent.core.envelope import load_public_key, open_envelope
-from agent.core.places import Position
-from agent.core.records import Body, Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
-from agent.core.timebase import ClockSettings
+from agent.core.clock.timebase import ClockSettings
+from agent.core.records import Body, Sealer
+from agent.core.records.chain import Sealed
+from agent.core.records.envelope import load_public_key, open_envelope
+from agent.core.records.kinds import Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
+from agent.core.records.position import Position
+from agent.core.records.remote_records import KeyChange
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
 from agent.errors import EarshotError
 from simulator.cli.screen import printed
-from simulator.hardware import Board, Hardware, RecordedAudio, assemble, items
-from simulator.leadin import LEAD_IN_S, Recording, read_recording, with_lead_in
-from simulator.livefire.sites import valid_name
-from simulator.randomness import stream
+from simulator.grid.hardware import Board, Hardware, RecordedAudio, assemble, items
+from simulator.scene.lead_in import LEAD_IN_S, Recording, read_recording, with_lead_in
+from simulator.scene.randomness import stream
+from simulator.trials.livefire.sites import valid_name
 
 _AIR_C = 15.0
 _LATENCY_BOUND_NS = 500 * NS_PER_US

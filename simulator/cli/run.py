@@ -7,14 +7,15 @@ from typing import Any
 
 from rich.table import Table
 
-from simulator import grid, scenario, truth, wording
 from simulator.cli.kept import Kept
 from simulator.cli.screen import check_outputs, printed, shown_progress, write, write_json
-from simulator.grid import GridResult, NodePlan
-from simulator.report import ScenarioRun, scenario_report, verdict_line
-from simulator.scenario import Scenario
-from simulator.score import Evidence, Score, TruthRound, rounded, score
-from simulator.verdict import broken_promises, missed_limits
+from simulator.grid import grid, scenario, truth
+from simulator.grid.grid import GridResult, NodePlan
+from simulator.grid.scenario import Scenario
+from simulator.report import wording
+from simulator.report.incident_report import ScenarioRun, scenario_report, verdict_line
+from simulator.report.limits import broken_promises, missed_limits
+from simulator.report.score import Evidence, Score, TruthRound, rounded, score
 
 _POSITION_SIGMA_M = 0.1
 

@@ -5,8 +5,8 @@ import argparse
 from rich.table import Table
 
 from simulator.cli.screen import printed
-from simulator.scenario import load, names
-from simulator.truth import rounds
+from simulator.grid.scenario import load, names
+from simulator.grid.truth import rounds
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from agent.errors import EarshotError
-from simulator.grid import Progress
+from simulator.grid.grid import Progress
 
 _WIDTH_OF_A_FILE = 120
 _LINE_EVERY_S = 5.0

@@ -10,8 +10,14 @@ from rich.table import Table
 
 import agent
 from simulator.cli.screen import check_outputs, printed, write, write_json
-from simulator.timing import trial
-from simulator.timing.report import CELL_COLUMNS, ROW_COLUMNS, cell_rows, mismatch_rows, report
+from simulator.trials.timing import trial
+from simulator.trials.timing.report import (
+    CELL_COLUMNS,
+    ROW_COLUMNS,
+    cell_rows,
+    mismatch_rows,
+    report,
+)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 import agent.models
-import simulator.corpus
-from agent.core.opinion import INPUTS
-from agent.core.verdict import MODEL_FILE
+import simulator.trials.corpus
+from agent.core.hearing.classification import MODEL_FILE
+from agent.core.hearing.classifier import INPUTS
 from agent.errors import EarshotError
-from simulator.corpus import manifest
-from simulator.corpus.folds import FOLDS, fold_file
-from simulator.livefire import dataset
 from simulator.training.examples import Example, gather
 from simulator.training.fit import Array, Calibration, Table, calibrated, fit, table
+from simulator.trials.corpus import manifest
+from simulator.trials.corpus.folds import FOLDS, fold_file
+from simulator.trials.livefire import dataset
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def learn(examples: Sequence[Example]) -> dict[str, Any]:
         unseen[rows.folds == fold] = one.log_odds(rows.inputs[rows.folds == fold])
     recorded = np.array(["synthetic" not in one.source for one in examples])
     line = calibrated(unseen, rows, recorded)
-    weights = Path(simulator.corpus.__path__[0]) / "weights"
+    weights = Path(simulator.trials.corpus.__path__[0]) / "weights"
     weights.mkdir(exist_ok=True)
     for fold, one in enumerate(folds):
         (weights / fold_file(fold)).write_bytes(one.as_bytes(line))

@@ -10,17 +10,17 @@ from itertools import chain, repeat
 
 import numpy as np
 
-from agent.core.records import Features
+from agent.core.records.kinds import Features
 from agent.core.units import NS_PER_S
-from simulator.corpus.embedding import embed
-from simulator.corpus.folds import live_fire_group
-from simulator.corpus.listening import onsets
-from simulator.corpus.manifest import Clip
-from simulator.livefire.dataset import RATE_HZ, Test
-from simulator.livefire.neutralise import LEAD_IN_S, neutralise
-from simulator.randomness import stream
+from simulator.scene.randomness import stream
 from simulator.training import scenes
 from simulator.training.takes import Take, of_clips
+from simulator.trials.corpus.embedding import embed
+from simulator.trials.corpus.folds import live_fire_group
+from simulator.trials.corpus.listening import onsets
+from simulator.trials.corpus.manifest import Clip
+from simulator.trials.livefire.dataset import RATE_HZ, Test
+from simulator.trials.livefire.neutralise import LEAD_IN_S, neutralise
 
 WITHIN_S = 10e-3
 _LEAD_IN_S = 4.0

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from agent.core.opinion import PLAIN_FROM_DB, PLAIN_TO_DB, described
-from simulator.corpus.folds import fold_of
+from agent.core.hearing.classifier import PLAIN_FROM_DB, PLAIN_TO_DB, described
 from simulator.training.examples import Example
+from simulator.trials.corpus.folds import fold_of
 
 RECALL_WANTED = 0.912
 DEARER_PER_DB = 0.15
@@ -99,7 +99,7 @@ class Fitted:
         return _standard(inputs, self.centre, self.scale) @ self.weights + self.offset
 
     def as_bytes(self, line: "Calibration") -> bytes:
-        """The file that `agent.core.opinion` reads, calibrated by `line`."""
+        """The file that `agent.core.hearing.classifier` reads, calibrated by `line`."""
         arrays: dict[str, Any] = {
             "centre": self.centre,
             "scale": self.scale,

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from simulator.corpus.manifest import Clip
-from simulator.corpus.rapidfire import burst, is_single
-from simulator.propagation import Air, Path, propagate
+from simulator.scene.propagation import Air, Path, propagate
 from simulator.training.recorders import pushed_off_zero, recorded
+from simulator.trials.corpus.manifest import Clip
+from simulator.trials.corpus.rapidfire import burst, is_single
 
 RATES_HZ = (12_000, 16_000, 22_050, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ECHO_S = 0.25

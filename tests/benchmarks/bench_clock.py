@@ -3,10 +3,10 @@
 import time
 
 from agent.core.audio import AudioBlock
-from agent.core.timebase import Timebase
-from simulator.clockroom import scenario as scenarios
-from simulator.clockroom.trial import settings_for
-from simulator.clockroom.world import BLOCK_SAMPLES, RATE_HZ, World
+from agent.core.clock import Timebase
+from simulator.trials.clocks import scenario as scenarios
+from simulator.trials.clocks.trial import settings_for
+from simulator.trials.clocks.world import BLOCK_SAMPLES, RATE_HZ, World
 
 
 def test_mapping_samples_to_utc() -> None:

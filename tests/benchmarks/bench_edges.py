@@ -3,11 +3,11 @@
 import time
 
 from agent.core.audio import AudioBlock, to_float
-from agent.core.ppsedge import EdgePicker
+from agent.core.clock.pps_edge import EdgePicker
 from agent.core.units import NS_PER_S
-from simulator.clocks import PERFECT, AdcClock, Oscillator
-from simulator.ppsline import PpsLine, PpsWiring
-from simulator.randomness import stream
+from simulator.scene.oscillators import PERFECT, AdcClock, Oscillator
+from simulator.scene.pps_line import PpsLine, PpsWiring
+from simulator.scene.randomness import stream
 
 RATE_HZ = 48_000
 BLOCK_SAMPLES = 1024

@@ -4,9 +4,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from simulator import grid
-from simulator.fleet import VirtualNode, locator_signer
-from simulator.virtual_broker import VirtualBroker
+from simulator.grid import grid
+from simulator.grid.fleet import VirtualNode, locator_signer
+from simulator.grid.virtual_broker import VirtualBroker
 from tests.support.links import World
 from tests.support.runs import SEED, plans_of
 

@@ -18,9 +18,10 @@ from agent.app.daemon import Daemon
 from agent.app.node import Node, NodeSettings
 from agent.app.uplink import Uplink
 from agent.core.audio import AudioBlock, AudioFormat
-from agent.core.chain import Sealed
-from agent.core.records import Draft, Impulse
-from agent.core.timebase import ClockSettings
+from agent.core.clock.timebase import ClockSettings
+from agent.core.records import Draft
+from agent.core.records.chain import Sealed
+from agent.core.records.kinds import Impulse
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Message
 from tests.support.drafts import LOCATOR_KEYS, identity_of, sealed_status, sealer_of

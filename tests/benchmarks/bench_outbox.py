@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.outbox import SqliteOutbox
-from agent.core.chain import Sealer
-from agent.core.records import Draft, Gap, Identity, TimeQuality
+from agent.core.records import Draft, Sealer
+from agent.core.records.kinds import Gap, Identity, TimeQuality
 
 RECORDS = 300
 CLOCK = TimeQuality(

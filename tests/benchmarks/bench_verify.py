@@ -4,8 +4,8 @@ import base64
 import json
 import time
 
-from agent.core.audit import Auditor
-from agent.core.envelope import pae
+from agent.core.records.audit import Auditor
+from agent.core.records.envelope import pae
 from tests.support.drafts import chain_of, registry_of
 
 RECORDS = 5_000

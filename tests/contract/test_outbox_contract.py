@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.outbox import SqliteOutbox
-from agent.core import envelope
-from agent.core.chain import Head, check_link
-from agent.core.losses import Rollback
-from agent.core.records import Body, parse
+from agent.core.records import Body, envelope
+from agent.core.records.chain import Head, check_link
+from agent.core.records.kinds import parse
+from agent.core.records.store_records import Rollback
 from agent.errors import ForgedRecord
 from tests.support.drafts import (
     draft,

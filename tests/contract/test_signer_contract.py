@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.core.envelope import open_envelope, pae, seal
+from agent.core.records.envelope import open_envelope, pae, seal
 from agent.errors import EarshotError
 
 Open = Callable[..., AbstractContextManager[EvidenceKey]]

@@ -14,9 +14,9 @@ from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.core.units import NS_PER_S
 from agent.ports import HostClock, TimeReference
-from simulator.clocks import PERFECT, HostTime, Oscillator, PpsSource
-from simulator.hardware import VirtualHostClock, VirtualTimeReference
-from simulator.randomness import stream
+from simulator.grid.hardware import VirtualHostClock, VirtualTimeReference
+from simulator.scene.oscillators import PERFECT, HostTime, Oscillator, PpsSource
+from simulator.scene.randomness import stream
 
 CLOCK = SystemClock()
 Making = tuple[TimeReference, HostClock]

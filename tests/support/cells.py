@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from agent.core.chain import Head, Sealed, Sealer
-from agent.core.records import Data, Draft, Identity
+from agent.core.records import Draft, Sealer
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.kinds import Data, Identity
 from agent.core.units import NS_PER_S, sound_speed_mps
 from agent.ports import Message
-from simulator.locator.registry import Registry
+from simulator.centre.locator.registry import Registry
 from tests.support.drafts import draft, heartbeat, impulse, signer_of
 from tests.support.located import NODES_ENU_M, START_NS, Point, stations
 

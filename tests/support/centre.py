@@ -8,12 +8,12 @@ from pathlib import Path
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
-from agent.core.chain import Sealer
-from agent.core.envelope import load_public_key
-from agent.core.records import Identity
-from simulator.locator.registry import Registry, Station
-from simulator.locator.service import EVENTS, LocatorService
-from simulator.locator.store import EventStore
+from agent.core.records import Sealer
+from agent.core.records.envelope import load_public_key
+from agent.core.records.kinds import Identity
+from simulator.centre.locator.registry import Registry, Station
+from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.store import EventStore
 from tests.support.drafts import NOW
 from tests.support.pole import Pole
 

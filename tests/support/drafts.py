@@ -10,13 +10,13 @@ import msgspec
 
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.outbox import SqliteOutbox
-from agent.core.chain import Head, Sealed, Sealer
-from agent.core.envelope import load_public_key, seal
-from agent.core.records import (
+from agent.core.records import Draft, Sealer
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.envelope import load_public_key, seal
+from agent.core.records.kinds import (
     RECEIPT_TYPE,
     STATUS_TYPE,
     Data,
-    Draft,
     Features,
     Heartbeat,
     Identity,

@@ -7,8 +7,8 @@ from agent import settings
 from agent.app.enrol import Asked, Enrolment, Installed
 from agent.core.units import NS_PER_S
 from agent.settings import Settings
-from simulator.registrar.desk import Answer, NewKey, Registrar, found, opened
-from simulator.registrar.ledger import Place
+from simulator.centre.registrar.issued import Place
+from simulator.centre.registrar.registrar import Answer, NewKey, Registrar, found, opened
 
 DAY_NS = 86_400 * NS_PER_S
 NOW_NS = agent.RELEASED_UTC_S * NS_PER_S + 30 * DAY_NS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent.core.units import NS_PER_S, sound_speed_mps
-from simulator.livefire.dataset import Pulse, Recording, Test
+from simulator.trials.livefire.dataset import Pulse, Recording, Test
 
 _BESIDE = Path(__file__).parents[2].parent / "shared" / "field"
 FIELD = Path(os.environ.get("EARSHOT_FIELD", _BESIDE))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.broker import Broker, free_port
+from simulator.grid.broker import Broker, free_port
 from tests.support.links import world_of
 from tests.support.mosquitto import CONFIG
 from tests.support.network import IDENTITY

@@ -6,7 +6,7 @@ import sys
 
 from agent.app import commanddesk
 from agent.cli.main import main
-from agent.core import commands
+from agent.core.trust import commands
 from agent.core.units import NS_PER_S
 
 commands.FORGETFUL_NS = NS_PER_S // 2

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.core.chain import Sealer
-from agent.core.succession import change_to
+from agent.core.records import Sealer
+from agent.core.records.succession import change_to
 from tests.support.drafts import draft, identity_of
 
 

@@ -11,8 +11,8 @@ import pytest
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.errors import LinkError
 from agent.ports import LinkEvent, Publisher, Will
-from simulator.broker import Broker, start_broker
-from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from simulator.grid.broker import Broker, start_broker
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 
 KINDS = ["virtual", "mosquitto", "nats"]
 PATIENCE_S = 20.0

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from agent.core.envelope import load_public_key
+from agent.core.records.envelope import load_public_key
 from agent.core.units import NS_PER_S, sound_speed_mps
-from simulator.grid import GridResult
-from simulator.locator.arrival import Arrival
-from simulator.locator.incident import Contribution, Incident, LocatedRound
-from simulator.locator.registry import Station
-from simulator.locator.service import ServiceCounters
-from simulator.score import TruthRound
+from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.incident import Contribution, Incident, LocatedRound
+from simulator.centre.locator.registry import Station
+from simulator.centre.locator.service import ServiceCounters
+from simulator.grid.grid import GridResult
+from simulator.report.score import TruthRound
 from tests.support.drafts import signer_of
 
 Point = tuple[float, float, float]

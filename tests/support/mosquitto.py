@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from simulator.broker import free_port
+from simulator.grid.broker import free_port
 from tests.support.links import until
 
 CONFIG = Path(__file__).parents[2] / "config" / "mosquitto"

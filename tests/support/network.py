@@ -20,14 +20,14 @@ import pytest
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.uplink import Uplink
-from agent.core.chain import Sealed
-from agent.core.records import Data
+from agent.core.records.chain import Sealed
+from agent.core.records.kinds import Data
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import LinkEvent, Lost, Message, Publisher
-from simulator.broker import Broker
-from simulator.locator.registry import Registry
-from simulator.locator.service import EVENTS, LocatorService
-from simulator.locator.store import EventStore
+from simulator.centre.locator.registry import Registry
+from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.store import EventStore
+from simulator.grid.broker import Broker
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,

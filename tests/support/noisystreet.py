@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.fft import next_fast_len
 
-from simulator.propagation import Air, Path, propagate
+from simulator.scene.propagation import Air, Path, propagate
 
 RATE_HZ = 48_000
 SNRS_DB = (40, 30, 25, 20, 16, 12, 9)

@@ -4,13 +4,14 @@ import secrets
 
 import msgspec
 
-from agent.core.chain import Head, Sealed, Sealer
-from agent.core.commands import Command, Reply
-from agent.core.envelope import load_public_key, seal
-from agent.core.records import REPLY_TYPE, STATUS_TYPE, Status
-from agent.core.succession import change_to
+from agent.core.records import Sealer
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.envelope import load_public_key, seal
+from agent.core.records.kinds import REPLY_TYPE, STATUS_TYPE, Status
+from agent.core.records.succession import change_to
+from agent.core.trust import Command, Reply
 from agent.core.units import NS_PER_S
-from simulator.locator.registry import Station
+from simulator.centre.locator.registry import Station
 from tests.support.drafts import UTC_NS, draft, identity_of, registry_of, signer_of
 
 SOURCE = identity_of("n1").source

@@ -12,8 +12,9 @@ import soundfile
 
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.envelope import key_id, open_envelope
-from agent.core.records import Body, parse
+from agent.core.records import Body
+from agent.core.records.envelope import key_id, open_envelope
+from agent.core.records.kinds import parse
 from agent.ports import Connected, Message
 from tests.support.sound import add_blast, as_int16
 

@@ -3,10 +3,10 @@
 import time
 from functools import partial
 
-from simulator import scenario
-from simulator.fleet import NodePlan
-from simulator.grid import Grid
-from simulator.pace import FastPace
+from simulator.grid import scenario
+from simulator.grid.fleet import NodePlan
+from simulator.grid.grid import Grid
+from simulator.grid.pace import FastPace
 
 HURRY = 20
 SEED = 1

@@ -4,9 +4,9 @@ from agent.adapters.host import SystemVitals
 from agent.app.node import Node, NodeSettings, Tick
 from agent.app.trustedclock import TrustedClock
 from agent.core.audio import AudioFormat
-from agent.core.lock import ClockSettings
-from agent.core.nodestate import NodeState
-from agent.core.timesigns import Discontinuity, Fix, Pulse
+from agent.core.clock.lock import ClockSettings
+from agent.core.clock.node_state import NodeState
+from agent.core.clock.time_signs import Discontinuity, Fix, Pulse
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Recorder
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
-from simulator.timing import pulses
+from simulator.trials.timing import pulses
 
 RATE_HZ = 48_000
 

@@ -17,11 +17,11 @@ from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.cli import main as agent_cli
 from agent.core.units import rfc3339
-from simulator.broker import free_port
+from simulator.centre.locator import registry
+from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.centre.locator.store import EventStore
 from simulator.cli import main as simulator_cli
-from simulator.locator import registry
-from simulator.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
-from simulator.locator.store import EventStore
+from simulator.grid.broker import free_port
 from tests.support.enrolled import Hut
 from tests.support.mosquitto import ShippedBroker
 

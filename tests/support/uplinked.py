@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from agent.adapters.outbox import SqliteOutbox
 from agent.app import uplink as module
 from agent.app.uplink import Uplink
-from agent.core.chain import Head
-from agent.core.records import Receipt
+from agent.core.records.chain import Head
+from agent.core.records.kinds import Receipt
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Message
-from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import (
     LOCATOR,
     draft,

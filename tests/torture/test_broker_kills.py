@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.ports import Connected, Lost, Refused, Sent
-from simulator.broker import Broker
+from simulator.grid.broker import Broker
 from tests.support.drafts import heartbeat
 from tests.support.links import world_of
 from tests.support.network import IDENTITY, Centre, Network, mosquitto_by_default

@@ -13,7 +13,7 @@ import pytest
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.app.uplink import Uplink
 from agent.core.units import NS_PER_S
-from simulator.broker import Broker
+from simulator.grid.broker import Broker
 from tests.agent.app.test_uplink_stampede import Silence
 from tests.support.drafts import LOCATOR_KEYS, identity_of
 from tests.support.links import World, world_of

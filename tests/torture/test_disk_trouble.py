@@ -11,11 +11,11 @@ import pytest
 
 from agent.adapters.outbox import SqliteOutbox
 from agent.app.keeping import MAX_WAITING, RETRY_NS, Keeping
-from agent.core.envelope import open_envelope
-from agent.core.losses import Shed
-from agent.core.records import Impulse, Receipt, parse
-from simulator.broker import start_broker
-from simulator.locator.store import EventStore
+from agent.core.records.envelope import open_envelope
+from agent.core.records.kinds import Impulse, Receipt, parse
+from agent.core.records.store_records import Shed
+from simulator.centre.locator.store import EventStore
+from simulator.grid.broker import start_broker
 from tests.support.centre import PATIENCE_S, POLL_S, Centre, outbox_at
 from tests.support.disk import environment, hog, mounted, preload
 from tests.support.drafts import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.core.chain import Sealed
+from agent.core.records.chain import Sealed
 from tests.support.drafts import heartbeat, start
 from tests.support.links import world_of
 from tests.support.network import Network

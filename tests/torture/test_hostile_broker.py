@@ -14,14 +14,14 @@ import pytest
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.mqtt.incoming import MAX_PACKET_BYTES
 from agent.app.uplink import Uplink
-from agent.core.chain import Head
-from agent.core.envelope import seal
-from agent.core.records import RECEIPT_TYPE
+from agent.core.records.chain import Head
+from agent.core.records.envelope import seal
+from agent.core.records.kinds import RECEIPT_TYPE
 from agent.core.units import NS_PER_S
 from agent.ports import Lost
-from simulator.locator.registry import Registry
-from simulator.locator.service import EVENTS, LocatorService
-from simulator.locator.store import EventStore
+from simulator.centre.locator.registry import Registry
+from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.store import EventStore
 from tests.agent.app.test_commanddesk import Room, sealed
 from tests.support.drafts import (
     LOCATOR,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.records import Impulse, Start, Stop
-from simulator.broker import start_broker
+from agent.core.records.kinds import Impulse, Start, Stop
+from simulator.grid.broker import start_broker
 from tests.support.centre import Centre, outbox_at
 from tests.support.pole import Pole
 from tests.support.storeproof import Known, digests_in, faults_of

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.records import Data
+from agent.core.records.kinds import Data
 from agent.core.units import NS_PER_S
-from simulator.broker import Broker
+from simulator.grid.broker import Broker
 from tests.support.drafts import heartbeat
 from tests.support.links import world_of
 from tests.support.network import NODE, Network

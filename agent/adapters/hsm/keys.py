@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from agent.adapters.hsm import pairs
 from agent.adapters.hsm.pairs import Pair
 from agent.adapters.hsm.session import Token
-from agent.core.envelope import key_id, raw_public_key
-from agent.core.tokenuri import TokenUri
+from agent.core.records.envelope import key_id, raw_public_key
+from agent.core.trust.token_uri import TokenUri
 from agent.errors import TokenError
 
 if TYPE_CHECKING:

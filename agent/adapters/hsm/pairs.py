@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.core.envelope import load_public_key
+from agent.core.records.envelope import load_public_key
 from agent.errors import KeyFileError, TokenError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agent.core.tokenuri import TokenUri
+from agent.core.trust.token_uri import TokenUri
 from agent.errors import TokenError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.adapters.mqtt.incoming import MAX_PACKET_BYTES, Incoming
 from agent.adapters.mqtt.route import Route, explain
-from agent.core import linkadvice
+from agent.core.trust import link_advice
 from agent.ports import Connected, LinkEvent, Lost, Message, Refused, Sent
 
 _NO_MATCHING_SUBSCRIBERS = 0x10
@@ -184,4 +184,4 @@ def token_of(generation: int, mid: int) -> int:
 
 
 def _told(code: ReasonCode) -> str:
-    return linkadvice.refusal(code.value, str(code))
+    return link_advice.refusal(code.value, str(code))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from agent.adapters.mqtt.validity import TrustedUtc, Untimely, Validity, host_time
-from agent.core import linkadvice
+from agent.core.trust import link_advice
 from agent.errors import LinkError
 from agent.ports import Will
 
@@ -67,7 +67,7 @@ class Route:
     def tls_failure(self, reason: str) -> str:
         """What an OpenSSL reason means here, in one line."""
         own = self.validity.own() if self.validity else None
-        return f"no TLS with {self}: {linkadvice.tls_failure(reason, own)}"
+        return f"no TLS with {self}: {link_advice.tls_failure(reason, own)}"
 
 
 def route_of(options: MqttOptions) -> Route:
@@ -87,7 +87,7 @@ def explain(error: Exception, route: Route) -> str:
         case socket.gaierror():
             return f"{route.host} is unknown: check the name and the DNS"
         case ssl.SSLCertVerificationError():
-            told = linkadvice.distrust(error.verify_code, error.verify_message)
+            told = link_advice.distrust(error.verify_code, error.verify_message)
             return f"certificate of {route} is not to be trusted: {told}"
         case Untimely():
             return f"certificate of {route} is not to be trusted: {error}"

@@ -2,7 +2,7 @@
 
 OpenSSL would ask CLOCK_REALTIME, which says 1970 on a board without a battery. So it is told to
 look at everything else alone, and a connection is judged here before a byte of MQTT leaves. What
-the verdict is, is `core.certtime`'s; where the present is known from, the caller's.
+the verdict is, is `core.trust.certificate_time`'s; where the present is known from, the caller's.
 """
 
 import logging
@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 
-from agent.core import linkadvice
-from agent.core.certtime import (
+from agent.core.trust import link_advice
+from agent.core.trust.certificate_time import (
     Judged,
     Span,
     TrustedTime,
@@ -76,10 +77,10 @@ class Validity:
         try:
             for judged in self._judge([x509.load_der_x509_certificate(der) for der in chain], now):
                 if judged.is_refused:
-                    raise Untimely(linkadvice.untimely(judged))
+                    raise Untimely(link_advice.untimely(judged))
                 if judged.verdict == "unknown" and judged.span not in self._taken:
                     self._taken.add(judged.span)
-                    log.info("certificate of the broker: %s", linkadvice.unjudged(judged))
+                    log.info("certificate of the broker: %s", link_advice.unjudged(judged))
         except (ValueError, TypeError) as error:
             raise Untimely(f"it cannot be read: {error}: renew it at the broker") from None
 
@@ -120,5 +121,5 @@ def _verified_chain(tls: ssl.SSLSocket) -> list[bytes]:
     """The broker's certificate, then who vouches for whom up to one we trust; in DER."""
     if sys.version_info >= (3, 13):
         return tls.get_verified_chain()
-    chain = tls._sslobj.get_verified_chain()  # type: ignore[attr-defined]
-    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain]
+    inner: Any = getattr(tls, "_sslobj")  # noqa: B009  # its type does not tell of it
+    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in inner.get_verified_chain()]

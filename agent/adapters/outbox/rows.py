@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.adapters.outbox.schema import PRIORITIES, STATISTICS, place, priority_and_seq
-from agent.core.chain import Head, Sealed
-from agent.core.losses import Link
-from agent.core.records import GENESIS_PREV, Identity, Receipt
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.kinds import GENESIS_PREV, Identity, Receipt
+from agent.core.records.store_records import Link
 from agent.errors import ForgedRecord
 
 Row = tuple[int, str]  # id and digest of a record

@@ -19,10 +19,11 @@ from agent.adapters.outbox import rows
 from agent.adapters.outbox.database import FullStore, open_database
 from agent.adapters.outbox.room import Room, is_failing, is_full, prepare
 from agent.adapters.outbox.schema import STEPS
-from agent.core.chain import Head, Sealed, Sealer, draft_of
-from agent.core.changes import KeyChange
-from agent.core.losses import Rollback, Shed
-from agent.core.records import Draft, Receipt
+from agent.core.records import Draft, Sealer
+from agent.core.records.chain import Head, Sealed, draft_of
+from agent.core.records.kinds import Receipt
+from agent.core.records.remote_records import KeyChange
+from agent.core.records.store_records import Rollback, Shed
 from agent.errors import ForgedRecord, StoreError, TokenError
 
 PreviousRun = Literal["new-store", "clean", "unclean"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.adapters.hardware import hardware
-from agent.core.enrolment import Hardware
+from agent.core.trust.enrolment import Hardware
 
 
 def test_a_board_is_told_by_its_device_tree(tmp_path: Path) -> None:

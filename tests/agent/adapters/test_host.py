@@ -10,7 +10,7 @@ from agent.adapters.host import (
     SystemVitals,
     kernel_discipline,
 )
-from agent.core.timesigns import Discontinuity, Refusal, TimeMark
+from agent.core.clock.time_signs import Discontinuity, Refusal, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Vitals
 

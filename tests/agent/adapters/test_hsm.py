@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.adapters.hsm import EvidenceToken
-from agent.core.tokenuri import parse_token_uri
+from agent.core.trust.token_uri import parse_token_uri
 from agent.errors import TokenError
 from tests.support.softtoken import PIN, SoftToken
 

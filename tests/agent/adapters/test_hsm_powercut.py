@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.app.evidence import evidence_key
-from agent.core.audit import Auditor
-from agent.core.envelope import load_public_key
+from agent.core.records.audit import Auditor
+from agent.core.records.envelope import load_public_key
 from tests.support.drafts import draft, identity_of
 from tests.support.keywork import outbox_in
 from tests.support.softtoken import SoftToken

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.adapters.keyfile import Ed25519FileSigner, TlsFileKey, load_public_key_file
-from agent.core.envelope import key_id
+from agent.core.records.envelope import key_id
 from agent.errors import KeyFileError
 
 

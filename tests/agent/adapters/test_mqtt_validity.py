@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.certtime import Clock, TrustedTime
+from agent.core.trust.certificate_time import Clock, TrustedTime
 from agent.core.units import ns_of
 from agent.errors import LinkError
 from agent.ports import Connected, Lost

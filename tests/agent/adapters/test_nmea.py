@@ -8,8 +8,8 @@ import pytest
 from agent.adapters.nmea import NmeaParser
 from agent.adapters.receiver import ByteReader
 from agent.adapters.ubx import UbxParser
-from agent.core.lock import ClockSettings, Lock
-from agent.core.timesigns import Fix, Refusal, TimeSign
+from agent.core.clock.lock import ClockSettings, Lock
+from agent.core.clock.time_signs import Fix, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 UTC_S = timegm((2027, 3, 14, 21, 15, 9))

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from agent.adapters.outbox import SqliteOutbox, open_database
 from agent.adapters.outbox.schema import STEPS
-from agent.core.chain import Head, Sealer
+from agent.core.records import Sealer
+from agent.core.records.chain import Head
 from agent.errors import MalformedRecord, StoreError
 from tests.support.drafts import (
     draft,

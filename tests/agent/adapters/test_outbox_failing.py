@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.outbox import SqliteOutbox
-from agent.core.chain import draft_of
-from agent.core.losses import Rollback
+from agent.core.records.chain import draft_of
+from agent.core.records.store_records import Rollback
 from tests.support.disk import environment, preload
 from tests.support.drafts import draft, sealer_of
 
@@ -17,8 +17,8 @@ APPEND_WITH_FAULTS = """
 import sys
 from pathlib import Path
 from agent.adapters.outbox import SqliteOutbox
-from agent.core.chain import draft_of
-from agent.core.losses import Rollback
+from agent.core.records.chain import draft_of
+from agent.core.records.store_records import Rollback
 from agent.errors import StoreError
 from tests.support.drafts import draft, receipt, sealer_of
 

@@ -12,11 +12,11 @@ import pytest
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.outbox.database import FullStore
 from agent.adapters.outbox.room import WAL_BYTES
-from agent.core.chain import Head
-from agent.core.envelope import open_envelope
-from agent.core.records import Receipt, parse
+from agent.core.records.chain import Head
+from agent.core.records.envelope import open_envelope
+from agent.core.records.kinds import Receipt, parse
 from agent.errors import ForgedRecord
-from simulator.locator.store import EventStore
+from simulator.centre.locator.store import EventStore
 from tests.support.disk import hog, mounted
 from tests.support.drafts import (
     LOCATOR,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.pps import DevicePps, SysfsPps
-from agent.core.lock import ClockSettings, Lock
-from agent.core.timesigns import Fix, Pulse, Refusal
+from agent.core.clock.lock import ClockSettings, Lock
+from agent.core.clock.time_signs import Fix, Pulse, Refusal
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.errors import TimeError
 

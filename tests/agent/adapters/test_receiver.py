@@ -12,7 +12,7 @@ from agent.adapters.host import SystemClock
 from agent.adapters.nmea import NmeaParser
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.ubx import UbxParser, frame, switch_on
-from agent.core.timesigns import Fix, ReceiverReport, Refusal, TimeSign
+from agent.core.clock.time_signs import Fix, ReceiverReport, Refusal, TimeSign
 from tests.agent.adapters.test_nmea import UTC_S, gga, rmc
 
 CLOCK = SystemClock()

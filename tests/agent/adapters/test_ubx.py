@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from agent.adapters.ubx import UbxParser, checksum, frame, switch_on
-from agent.core.timesigns import ReceiverReport, Refusal
+from agent.core.clock.time_signs import ReceiverReport, Refusal
 
 
 def status(spoofing: int) -> bytes:

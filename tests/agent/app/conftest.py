@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.app.uplink import Uplink
-from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import LOCATOR_KEYS, outbox_of, sealed_status
 from tests.support.uplinked import IDENTITY, RECEIPTS, Pole
 

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.app.commanddesk import REFUSALS, CommandDesk
-from agent.core.chain import Sealer
-from agent.core.changes import CommandOutcome, ConfigChange
-from agent.core.commands import FORGETFUL_NS, MAX_LIFE_NS, Command, CommandJudge, Order
-from agent.core.envelope import load_public_key, seal
-from agent.core.records import COMMAND_TYPE
-from agent.core.succession import change_to
+from agent.core.records import Sealer
+from agent.core.records.envelope import load_public_key, seal
+from agent.core.records.kinds import COMMAND_TYPE
+from agent.core.records.remote_records import CommandOutcome, ConfigChange
+from agent.core.records.succession import change_to
+from agent.core.trust import Command, CommandJudge
+from agent.core.trust.commands import FORGETFUL_NS, MAX_LIFE_NS, Order
 from agent.core.units import NS_PER_S
 from agent.errors import TokenError
 from tests.support.drafts import heartbeat, identity_of, sealer_of, signer_of

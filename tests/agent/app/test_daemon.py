@@ -12,7 +12,7 @@ from agent.adapters.host import SystemClock
 from agent.app.daemon import Daemon, Item
 from agent.app.node import Tick
 from agent.core.audio import AudioBlock, AudioFormat
-from agent.core.timesigns import TimeMark
+from agent.core.clock.time_signs import TimeMark
 from agent.errors import AudioError, EarshotError
 
 CLOCK = SystemClock()

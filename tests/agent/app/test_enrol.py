@@ -9,7 +9,7 @@ import pytest
 import agent
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.app.enrol import Enrolment
-from agent.core.enrolment import open_response, seal_response
+from agent.core.trust.enrolment import open_response, seal_response
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError, EnrolmentError
 from tests.support.drafts import signer_of

@@ -12,9 +12,10 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.outbox.room import WAL_BYTES
 from agent.app.keeping import MAX_WAITING, RETRY_NS, Keeping, KeptNode
 from agent.app.node import Item, Tick
-from agent.core.chain import draft_of
-from agent.core.losses import Shed
-from agent.core.records import Data, Draft
+from agent.core.records import Draft
+from agent.core.records.chain import draft_of
+from agent.core.records.kinds import Data
+from agent.core.records.store_records import Shed
 from agent.errors import StoreError
 from tests.support.disk import in_memory
 from tests.support.drafts import draft, heartbeat, impulse, receipt, sealer_of, start

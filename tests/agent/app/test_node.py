@@ -9,23 +9,14 @@ import pytest
 from agent.adapters.host import SystemVitals
 from agent.app.node import Node, NodeSettings, Tick
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.envelope import key_id, load_public_key, open_envelope
-from agent.core.places import Position
-from agent.core.records import (
-    Body,
-    Draft,
-    Gap,
-    Heartbeat,
-    Impulse,
-    Start,
-    Stop,
-    TimebaseChange,
-    parse,
-)
-from agent.core.timebase import ClockSettings
-from agent.core.timesigns import Fix, Place
+from agent.core.clock.time_signs import Fix, Place
+from agent.core.clock.timebase import ClockSettings
+from agent.core.records import Body, Draft
+from agent.core.records.envelope import key_id, load_public_key, open_envelope
+from agent.core.records.kinds import Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange, parse
+from agent.core.records.position import Position
 from agent.core.units import NS_PER_S
-from simulator.hardware import Board, RecordedAudio, assemble, items
+from simulator.grid.hardware import Board, RecordedAudio, assemble, items
 from tests.support.drafts import outbox_of, signer_of
 from tests.support.sound import RATE_HZ, add_blast, as_int16, noise
 

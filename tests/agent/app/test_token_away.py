@@ -7,10 +7,10 @@ import pytest
 
 from agent.app.evidence import evidence_key
 from agent.app.keeping import RETRY_NS, Keeping
-from agent.core.audit import Auditor
-from agent.core.changes import KeyChange
-from agent.core.envelope import load_public_key
-from agent.core.succession import change_to
+from agent.core.records.audit import Auditor
+from agent.core.records.envelope import load_public_key
+from agent.core.records.remote_records import KeyChange
+from agent.core.records.succession import change_to
 from agent.errors import StoreError, TokenError
 from tests.support.drafts import draft, identity_of
 from tests.support.keywork import outbox_in

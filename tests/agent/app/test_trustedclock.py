@@ -7,7 +7,7 @@ import pytest
 
 from agent.adapters.host import Discipline
 from agent.app.trustedclock import TrustedClock
-from agent.core.certtime import TrustedTime
+from agent.core.trust.certificate_time import TrustedTime
 from agent.core.units import NS_PER_MS, NS_PER_S
 from tests.support.drafts import outbox_of
 from tests.support.sky import PoleUnderSky, WakingHost

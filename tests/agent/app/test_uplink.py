@@ -7,13 +7,13 @@ from pathlib import Path
 from agent.adapters.outbox import SqliteOutbox
 from agent.app import uplink as module
 from agent.app.uplink import Uplink
-from agent.core.chain import Head
-from agent.core.envelope import open_envelope, seal
-from agent.core.records import STATUS_TYPE, Status, parse
+from agent.core.records.chain import Head
+from agent.core.records.envelope import open_envelope, seal
+from agent.core.records.kinds import STATUS_TYPE, Status, parse
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.errors import TokenError
 from agent.ports import Message
-from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import (
     LOCATOR,
     LOCATOR_KEYS,

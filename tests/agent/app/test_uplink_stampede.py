@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 
 from agent.app.uplink import Uplink
-from agent.core.chain import Sealed
-from agent.core.records import Receipt
+from agent.core.records.chain import Sealed
+from agent.core.records.kinds import Receipt
 from agent.core.units import NS_PER_MS, NS_PER_S
-from simulator.virtual_broker import VirtualBroker, VirtualPublisher
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.drafts import LOCATOR_KEYS, identity_of
 
 NODES = 200

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main as cli
-from agent.core.enrolment import REQUEST_TYPE
-from agent.core.envelope import seal
+from agent.core.records.envelope import seal
+from agent.core.trust.enrolment import REQUEST_TYPE
 from tests.support.drafts import signer_of
 from tests.support.enrolled import Hut, Office
 from tests.support.terminal import at_terminal

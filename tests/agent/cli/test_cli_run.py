@@ -8,10 +8,10 @@ import pytest
 
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.envelope import key_id, open_envelope
-from agent.core.records import Start, Status, Stop, parse
+from agent.core.records.envelope import key_id, open_envelope
+from agent.core.records.kinds import Start, Status, Stop, parse
 from agent.ports import Message
-from simulator.broker import start_broker
+from simulator.grid.broker import start_broker
 from tests.support.links import Collector
 from tests.support.pole import RATE_HZ, Listener, Pole, earshot
 

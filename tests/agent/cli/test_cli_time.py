@@ -10,9 +10,9 @@ import pytest
 
 from agent.adapters.statefile import StateFile, boot_id
 from agent.cli.main import main
-from agent.core.clockadvice import advice, headline
-from agent.core.clockreport import ClockReport
-from agent.core.nodestate import NodeState
+from agent.core.clock.advice import advice, headline
+from agent.core.clock.node_state import NodeState
+from agent.core.clock.report import ClockReport
 
 GOOD = ClockReport(
     state="locked",

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.cli.main import main
-from agent.core.audit import Auditor
-from agent.core.chain import Head, Sealed
-from agent.core.envelope import pae
-from agent.core.losses import Link, Shed
+from agent.core.records.audit import Auditor
+from agent.core.records.chain import Head, Sealed
+from agent.core.records.envelope import pae
+from agent.core.records.store_records import Link, Shed
 from agent.core.units import rfc3339
 from tests.support.drafts import (
     LOCATOR,

@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 import agent
-from agent.core.envelope import load_public_key, open_envelope
-from agent.core.records import Body, Impulse, parse
+from agent.core.records import Body
+from agent.core.records.envelope import load_public_key, open_envelope
+from agent.core.records.kinds import Impulse, parse
 from simulator.cli import main as cli
 from simulator.cli import scenarios
 

@@ -12,13 +12,13 @@ from typing import get_args
 import pytest
 
 from agent.adapters.keyfile import Ed25519FileSigner
-from agent.core.changes import Verb
-from agent.core.commands import Command
-from agent.core.envelope import load_public_key, open_envelope
-from agent.core.records import COMMAND_TYPE, parse
+from agent.core.records.envelope import load_public_key, open_envelope
+from agent.core.records.kinds import COMMAND_TYPE, parse
+from agent.core.records.remote_records import Verb
+from agent.core.trust import Command
 from agent.core.units import NS_PER_S
-from simulator.broker import Broker, start_broker
 from simulator.cli import main as cli
+from simulator.grid.broker import Broker, start_broker
 from tests.support.enrolled import Hut, Office
 
 NODE = "town/north/n1"

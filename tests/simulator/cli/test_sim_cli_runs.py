@@ -14,20 +14,20 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 import simulator
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.chain import Head
-from agent.core.envelope import key_id, open_envelope
-from agent.core.records import Receipt, parse
+from agent.core.records.chain import Head
+from agent.core.records.envelope import key_id, open_envelope
+from agent.core.records.kinds import Receipt, parse
 from agent.errors import LinkError
 from agent.ports import Connected, Message
-from simulator.broker import start_broker
 from simulator.cli import main as cli
-from simulator.scenario import load
+from simulator.grid.broker import start_broker
+from simulator.grid.scenario import load
 from tests.support.drafts import draft, identity_of, impulse, sealer_of, signer_of
 from tests.support.field import PITTSBURGH, needs_pittsburgh
 from tests.support.html import Reader
 from tests.support.located import NODES_ENU_M, arrivals, fired
 
-PACKAGED = Path(simulator.__file__).parent / "scenarios"
+PACKAGED = Path(simulator.__file__).parent / "grid" / "scenarios"
 
 
 @pytest.fixture(scope="module")

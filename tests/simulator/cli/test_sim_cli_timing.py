@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cli.main import main
-from simulator.timing import trial
+from simulator.trials.timing import trial
 
 
 def test_timing_writes_what_it_prints(

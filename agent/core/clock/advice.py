@@ -1,0 +1,87 @@
+"""A clock's state in words for the technician at the pole: what it means and what to do.
+
+Only words: the values come from `report`, and showing them is the command's matter.
+"""
+
+from collections.abc import Iterator
+
+from agent.core.clock.report import ClockReport
+
+_DOUBTS = {
+    "pulses stepped against the oscillator": "The pulses jumped against this node's own crystal: "
+    "spoofing, or a fault of the receiver. They are not followed.",
+    "reports contradict the count of seconds": "The receiver's sentences name other seconds than "
+    "were counted: a leap second it did not know, or a fault.",
+    "date before this software": "The receiver's date is before this software was made: its week "
+    "number has rolled over. Update its firmware or replace it.",
+    "date far in the future": "The receiver's date is decades ahead: replace the receiver.",
+    "week rollover set right": "The receiver is 1024 weeks off; this node sets it right. Plan a "
+    "firmware update.",
+    "reports near the next second": "Sentences come so late that they may name the wrong second: "
+    "raise time.baud, or switch off sentences that are not needed.",
+    "position jumped": "The receiver places itself more than 50 m from the surveyed place: "
+    "spoofing, or the node was moved. Restart the agent if it was.",
+}
+_REFUSALS = {
+    "serial line cannot be read": "The serial line cannot be read: check time.receiver, the cable "
+    "and that no other program (gpsd, a console) holds the line.",
+    "sentence with a wrong checksum": "Sentences arrive damaged: check time.baud and the cable.",
+    "sentence malformed": "Sentences arrive damaged: check time.baud and the cable.",
+    "pulse device lost": "The pulse device has vanished: check the wire and the pps-gpio overlay.",
+    "off rate": "Pulses come at other times than once a second: keep the pulse line away from "
+    "power lines, shield it, and check its ground.",
+    "receiver has no fix": "The receiver has no fix: give its antenna a free view of the sky and "
+    "check the antenna's plug.",
+    "report is void": "The receiver has no fix: give its antenna a free view of the sky and check "
+    "the antenna's plug.",
+    "no pulse before the report": "Sentences come but no pulse: check the PPS wire, its pin and "
+    "the line dtoverlay=pps-gpio in config.txt.",
+    "report out of its usual time": "Sentences come at irregular times: raise time.baud, or switch "
+    "off sentences that are not needed.",
+    "system clock is not synchronised": "The host's clock is not synchronised: check chrony with "
+    "`chronyc tracking`, and the network.",
+    "receiver reports spoofing": "The receiver itself reports spoofing: its pulses are not used.",
+}
+_NO_SIGN = {
+    "pps": "No sign of the receiver at all: check its power, time.receiver and the PPS wire.",
+    "pps-adc": "No pulse in the sound: check the wire to the second channel, audio.pps_channel "
+    "and the channel's gain.",
+    "nmea": "No sentence arrives: check the receiver's power, time.receiver and time.baud.",
+    "system": "The host's clock gives no time: check chrony with `chronyc tracking`.",
+    "sim": "Nothing to do: the simulation has only begun.",
+}
+
+
+def headline(report: ClockReport) -> str:
+    """The state in one sentence."""
+    return {
+        "locked": "Time is good: locked.",
+        "acquiring": f"Nearly there: {report.good_marks} of {report.marks_to_lock} good marks, "
+        f"about {max(1, report.marks_to_lock - report.good_marks)} s to lock.",
+        "holdover": "Running on the crystal alone: no good mark now.",
+        "expired": "Time has run out: too long without a good mark.",
+        "unsynchronised": "No time yet.",
+    }[report.state]
+
+
+def advice(report: ClockReport, configured_source: str) -> list[str]:
+    """What speaks against the time, and what to do; empty when all is well."""
+    told = list(dict.fromkeys(_advice(report, configured_source)))
+    if report.state not in ("locked", "acquiring") and not told:
+        told.append(_NO_SIGN[configured_source])
+    return told
+
+
+def _advice(report: ClockReport, configured_source: str) -> Iterator[str]:
+    yield from (_DOUBTS[doubt] for doubt in report.doubts if doubt in _DOUBTS)
+    if report.spoof in ("suspect", "affirmed"):
+        yield "Spoofing is suspected: do not rely on this node's time until it is explained."
+    if report.jam in ("suspect", "affirmed"):
+        yield "The receiver reports jamming: look for transmitters near the antenna."
+    if report.state != "locked":
+        worst_first = sorted(report.refused.items(), key=lambda item: -item[1])
+        yield from (_REFUSALS[reason] for reason, _ in worst_first if reason in _REFUSALS)
+        if configured_source in ("pps", "nmea") and report.has_fix is None and not report.refused:
+            yield _NO_SIGN[configured_source]
+    if report.latency == "bounded" and report.measured_latency_us is not None:
+        yield "The capture latency was measured: `earshot time calibrate` tells how to use it."

@@ -1,0 +1,191 @@
+"""Marks to a line: UTC along one axis (host time, or the converter's own samples).
+
+Decides which marks fit the oscillator under it, follows those with `clock_filter`, and says how
+well UTC is known there. Which second a pulse was is `second_labels`'; states and records are
+`timebase`'s. UTC here is counted without leap seconds, so that it never jumps.
+"""
+
+from collections import deque
+from itertools import pairwise
+from math import hypot
+from typing import Literal
+
+from agent.core.clock.clock_filter import Drift
+from agent.core.units import NS_PER_MS, NS_PER_S
+
+MAX_RATE_ERROR = 500e-6
+Verdict = Literal["good", "off rate", "phase step"]
+
+_GATE_SIGMAS = 5.0
+_GATE_SLACK_NS = 500.0
+_LEAST_SCATTER_NS = 30.0
+_FIRST_SCATTER_NS = 3000.0
+_SCATTER_MARKS = 60
+_SPREAD = 1.2  # what the filters' own error lacks, seen over the clock scenarios
+_UNDECIDED_MARKS = 3
+_SURE_AFTER = 3
+_DISPUTE = 0.7
+_DISPUTED_SIGMAS = 3.0
+_DISPUTE_FADES = 0.997
+
+
+class Discipline:
+    """Feed it marks in order of the axis; ask it for UTC anywhere near the last one.
+
+    While the first few marks off the line are undecided (false pulses, or did the line move?),
+    how far they are off is part of sigma. Where marks off the line are believed in the end, the
+    dispute stays part of it and fades over minutes.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[int, int]] = deque(maxlen=_SCATTER_MARKS)
+        self.refused_in_a_row = 0
+        self._least_scatter_ns = _LEAST_SCATTER_NS
+        self._begin()
+
+    def _begin(self) -> None:
+        self._drift = Drift(prior_ppm=3.0)
+        self._base: tuple[int, int] | None = None
+        self._kept.clear()
+        self._scatter_ns: float | None = None
+        self._unexplained_ns = self._disputed_ns = 0.0
+        self._shared_sigma_ns = 0
+        self.good_in_a_row = 0
+        self.last_axis_ns: int | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether UTC can be told: at least two marks agreed on the rate."""
+        return len(self._kept) > 1
+
+    @property
+    def marks(self) -> list[tuple[int, int]]:
+        """The good marks kept, as (axis_ns, utc_ns), oldest first."""
+        return list(self._kept)
+
+    @property
+    def ppm(self) -> float:
+        """How fast the axis runs against UTC, parts per million."""
+        rate = self._drift.at(self._seconds(self.last_axis_ns or 0)).rate_ns_per_s
+        return -rate / 1000.0
+
+    @property
+    def wander_ppm_per_sqrt_hour(self) -> float:
+        """The oscillator's measured wander."""
+        return self._drift.wander_ppm_per_sqrt_hour
+
+    @property
+    def scatter_ns(self) -> float | None:
+        """Measured 1-sigma of one mark about its neighbours; None before it can be told."""
+        return self._scatter_ns
+
+    def offer(
+        self, axis_ns: int, utc_ns: int, shared_sigma_ns: int, least_scatter_ns: float = 0.0
+    ) -> Verdict:
+        """Take a mark if it fits. `shared_sigma_ns` is what all its kind have in common; they
+        are thought to scatter by no less than `least_scatter_ns`."""
+        self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
+        surprise_ns = self._surprise_ns(axis_ns, utc_ns)
+        verdict = self._judge(axis_ns, utc_ns, surprise_ns)
+        if verdict == "good":
+            far_ns = _DISPUTED_SIGMAS * self._drift.at(self._seconds(axis_ns)).sigma_ns
+            if self.refused_in_a_row >= _UNDECIDED_MARKS and abs(surprise_ns) > far_ns:
+                self._disputed_ns = _DISPUTE * abs(surprise_ns)
+            self._take(axis_ns, utc_ns, shared_sigma_ns)
+            return verdict
+        self.refused_in_a_row += 1
+        if len(self._kept) < _SURE_AFTER:  # nothing worth defending yet
+            self.restart()
+            self._take(axis_ns, utc_ns, shared_sigma_ns)
+        return verdict
+
+    def at(self, axis_ns: int) -> tuple[int, float]:
+        """UTC and its 1-sigma in ns. ValueError while nothing is known."""
+        if self._base is None:
+            raise ValueError("no mark was offered yet")
+        estimate = self._drift.at(self._seconds(axis_ns))
+        utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns)
+        own_ns = _SPREAD * estimate.sigma_ns
+        parts = (own_ns, self._shared_sigma_ns, self._unexplained_ns, self._disputed_ns)
+        return utc_ns, hypot(*parts)
+
+    def restart(self) -> None:
+        """Forget all: what was known of UTC holds no longer."""
+        self._begin()
+
+    def interrupt(self) -> None:
+        """Marks stopped: count the good ones afresh, keep what is known."""
+        self.good_in_a_row = 0
+
+    def loosen(self, ns: float) -> None:
+        """The axis changed its pace: offset and rate may be off by `ns` and `ns` per second."""
+        self._drift.loosen(ns, ns)
+        self.refused_in_a_row = 0
+        self._unexplained_ns = 0.0
+
+    def forget_offset(self) -> None:
+        """The axis may have jumped by anything; the rate still holds."""
+        self._drift.forget_offset()
+        self._kept.clear()
+        self.good_in_a_row = 0
+
+    def _seconds(self, axis_ns: int) -> float:
+        return (axis_ns - self._base[0]) / NS_PER_S if self._base else 0.0
+
+    def _surprise_ns(self, axis_ns: int, utc_ns: int) -> float:
+        if self._base is None or not self._kept:
+            return 0.0
+        expected = self._drift.at(self._seconds(axis_ns))
+        return utc_ns - axis_ns - self._base[1] - expected.offset_ns
+
+    def _judge(self, axis_ns: int, utc_ns: int, surprise_ns: float) -> Verdict:
+        if not self._kept:
+            return "good"
+        last_axis_ns, last_utc_ns = self._kept[-1]
+        step_ns, utc_step_ns = axis_ns - last_axis_ns, utc_ns - last_utc_ns
+        scatter_ns = self._scatter()
+        slack_ns = MAX_RATE_ERROR * abs(step_ns) + 4 * scatter_ns + 2 * self._shared_sigma_ns
+        if step_ns <= 0 or utc_step_ns <= 0 or abs(utc_step_ns - step_ns) > slack_ns:
+            return "off rate"
+        sigma_ns = self._drift.at(self._seconds(axis_ns)).sigma_ns
+        if abs(surprise_ns) <= _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS:
+            return "good"
+        undecided = self.refused_in_a_row < _UNDECIDED_MARKS and abs(surprise_ns) < NS_PER_MS
+        self._unexplained_ns = abs(surprise_ns) if undecided else 0.0
+        return "phase step"
+
+    def _take(self, axis_ns: int, utc_ns: int, shared_sigma_ns: int) -> None:
+        if self._base is None:
+            self._base = (axis_ns, utc_ns - axis_ns)
+        self._shared_sigma_ns = shared_sigma_ns
+        self._kept.append((axis_ns, utc_ns))
+        self._measure_scatter()
+        self._drift.observe(
+            self._seconds(axis_ns),
+            float(utc_ns - axis_ns - self._base[1]),
+            self._scatter(),
+        )
+        self._unexplained_ns = 0.0
+        self._disputed_ns *= _DISPUTE_FADES
+        self.refused_in_a_row = 0
+        self.good_in_a_row += 1
+        self.last_axis_ns = axis_ns
+
+    def _scatter(self) -> float:
+        if self._scatter_ns is None:
+            return max(_FIRST_SCATTER_NS, self._shared_sigma_ns / 4)
+        return max(self._scatter_ns, self._least_scatter_ns)
+
+    def _measure_scatter(self) -> None:
+        """Second differences of evenly spaced marks cancel offset and rate: their variance is 6
+        times that of one mark, and the median keeps outliers from counting."""
+        kept = list(self._kept)[-_SCATTER_MARKS:]
+        offsets = [utc - axis for axis, utc in kept]
+        steps = [
+            (b[1] - a[1], y - x)
+            for (a, b), (x, y) in zip(pairwise(kept), pairwise(offsets), strict=True)
+        ]
+        bends = sorted(abs(q[1] - p[1]) for p, q in pairwise(steps) if p[0] == q[0])
+        if len(bends) >= 4:
+            median = bends[len(bends) // 2]
+            self._scatter_ns = median / 0.6745 / 6**0.5

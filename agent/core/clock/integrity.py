@@ -1,0 +1,112 @@
+"""What speaks against the time that is told: the receiver's own warnings and contradictions.
+
+Collects signs and phrases; which of them stop marks from being believed is said by `is_barred`.
+Nothing is ever called free of spoofing or jamming unless a receiver says so.
+"""
+
+from collections import Counter, deque
+from typing import Literal
+
+from agent.core.clock.time_signs import Fix, ReceiverReport
+from agent.core.records.fields import Doubt, Leap
+from agent.core.units import NS_PER_S
+
+FRESH_FIX_NS = 5 * NS_PER_S // 2
+_FRESH_REPORT_NS = 90 * NS_PER_S
+_STEPS_TO_SUSPECT = 5
+_RECENT_NS = 60 * NS_PER_S
+_REFUSALS_KEPT = 1000
+
+Contradiction = Literal[
+    "pulses stepped against the oscillator",
+    "reports contradict the count of seconds",
+    "date before this software",
+    "date far in the future",
+    "week rollover set right",
+    "position jumped",
+    "reports near the next second",
+]
+
+
+class Doubts:
+    """The latest word on everything that may be wrong with the satellites or their receiver."""
+
+    def __init__(self) -> None:
+        self._refusals: deque[tuple[int, str]] = deque(maxlen=_REFUSALS_KEPT)
+        self.satellites: int | None = None
+        self.has_fix: bool | None = None
+        self.announced_leap: Leap = "unknown"
+        self._report: ReceiverReport | None = None
+        self._valid_fix_ns: int | None = None
+        self._standing: dict[Contradiction, None] = {}
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """All contradictions that stand, oldest first."""
+        return tuple(self._standing)
+
+    def stand(self, contradiction: Contradiction, *, stands: bool) -> None:
+        """A contradiction stands, or is over."""
+        if stands:
+            self._standing.setdefault(contradiction)
+        else:
+            self._standing.pop(contradiction, None)
+
+    def refuse(self, host_ns: int, reason: str) -> None:
+        """A sign was of no use."""
+        self._refusals.append((host_ns, reason))
+
+    def refused(self, host_ns: int) -> dict[str, int]:
+        """How often each reason came up during the last minute, up to _REFUSALS_KEPT in all."""
+        recent = (why for when_ns, why in self._refusals if host_ns - when_ns < _RECENT_NS)
+        return dict(Counter(recent))
+
+    def on_fix(self, fix: Fix) -> None:
+        """Note whether the receiver has a fix, and on how many satellites."""
+        if fix.satellites is not None:
+            self.satellites = fix.satellites
+        if fix.utc_ns is None and fix.is_valid:
+            return  # a report without a date says nothing of the time
+        self.has_fix = fix.is_valid
+        if fix.is_valid:
+            self._valid_fix_ns = fix.host_ns
+        else:
+            self.refuse(fix.host_ns, "report is void")
+
+    def on_report(self, report: ReceiverReport) -> None:
+        """Keep the receiver's own word."""
+        self._report = report
+        if report.leap != "unknown":
+            self.announced_leap = report.leap
+
+    def on_phase_steps(self, in_a_row: int) -> None:
+        """So many pulses in a row stood off where the oscillator expects them."""
+        self.stand("pulses stepped against the oscillator", stands=in_a_row >= _STEPS_TO_SUSPECT)
+
+    def barred_by(self, host_ns: int) -> str:
+        """Why pulses must not be believed now; empty if they may."""
+        if self._word(host_ns).spoof in ("suspect", "affirmed"):
+            return "receiver reports spoofing"
+        if "position jumped" in self._standing:
+            return "position jumped"
+        if self.has_fix is None:
+            return ""
+        if self._valid_fix_ns is None or host_ns - self._valid_fix_ns > FRESH_FIX_NS:
+            return "receiver has no fix"
+        return ""
+
+    def spoof(self, host_ns: int) -> Doubt:
+        """The receiver's word, or `suspect` if its pulses or its place contradict what we know."""
+        told = self._word(host_ns).spoof
+        own = {"pulses stepped against the oscillator", "position jumped"} & set(self._standing)
+        return "suspect" if own and told != "affirmed" else told
+
+    def jam(self, host_ns: int) -> Doubt:
+        """The receiver's word."""
+        return self._word(host_ns).jam
+
+    def _word(self, host_ns: int) -> ReceiverReport:
+        report = self._report
+        if report is None or host_ns - report.host_ns > _FRESH_REPORT_NS:
+            return ReceiverReport(host_ns)
+        return report

@@ -1,0 +1,97 @@
+"""What the world says about the time: the values that time references put into the stream.
+
+Raw signs only, each with the host time at which it was noticed. What they mean together is
+worked out in `second_labels` (which second a pulse was), `discipline` (host time to UTC) and
+`timebase` (state and sigma).
+"""
+
+from dataclasses import dataclass
+
+from agent.core.records.fields import Doubt, Leap
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMark:
+    """UTC at one instant of host time.
+
+    `sigma_ns` is the 1-sigma of what all marks of this source may share, which averaging cannot
+    remove. How much they scatter is measured, not stated.
+    """
+
+    host_ns: int
+    utc_ns: int
+    sigma_ns: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A second of UTC began at `host_ns`; which one is not told. `sigma_ns` as in TimeMark."""
+
+    host_ns: int
+    sigma_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A second of UTC began when (fractional) `sample` was converted; noticed at `host_ns`."""
+
+    sample: float
+    sigma_samples: float
+    host_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a receiver believes itself to be: WGS 84, height above the ellipsoid or mean sea."""
+
+    latitude_deg: float
+    longitude_deg: float
+    height_m: float | None
+    hdop: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One report of a satellite receiver, whose first byte was received at `host_ns`.
+
+    `utc_ns` is the epoch it reports, None where the sentence names none or the receiver says
+    that it is void. `is_leap_second` marks 23:59:60, whose `utc_ns` is that of the midnight
+    after it. `satellites` are those used; None where the sentence does not tell.
+    """
+
+    host_ns: int
+    utc_ns: int | None
+    is_valid: bool
+    is_leap_second: bool = False
+    satellites: int | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverReport:
+    """What a receiver says of itself; `unknown` where it cannot tell."""
+
+    host_ns: int
+    spoof: Doubt = "unknown"
+    jam: Doubt = "unknown"
+    leap: Leap = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Discontinuity:
+    """What was known of UTC at earlier host times holds no longer: the host slept or was reset."""
+
+    host_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A sign that could not be used; `reason` is a short phrase that stays the same per cause."""
+
+    host_ns: int
+    reason: str
+
+
+TimeSign = TimeMark | Pulse | Fix | ReceiverReport | Discontinuity | Refusal

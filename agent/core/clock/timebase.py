@@ -1,0 +1,266 @@
+"""UTC for a sample, with a sigma that is meant to be true.
+
+Two mappings in a row: sample index to host time (`sample_clock`) and host time to UTC (`lock`);
+with pulses on a second channel of the converter, one straight from sample to UTC. The agent only
+ever reads clocks; nothing is set here.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import hypot
+
+from agent.core.audio import AudioBlock, AudioGap
+from agent.core.clock.discipline import Discipline
+from agent.core.clock.integrity import Doubts
+from agent.core.clock.latency import Latency
+from agent.core.clock.lock import GOOD_MARKS_TO_LOCK, ClockSettings, Lock, StateChange
+from agent.core.clock.pps_edge import EdgePicker
+from agent.core.clock.report import ClockReport
+from agent.core.clock.sample_clock import SampleClock
+from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, TimeSign
+from agent.core.records.kinds import TimePair, TimeQuality, TimeState
+from agent.core.units import NS_PER_MS, NS_PER_S
+
+PAIRS_KEPT = 16
+_FALLBACK_TRIES = 3
+_WORST_EDGE_SAMPLES = 0.5
+
+__all__ = ["ClockSettings", "Stamp", "StateChange", "Timebase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """UTC of one instant and the 1-sigma of that, both None while UTC is unknown."""
+
+    utc_ns: int | None
+    sigma_ns: int | None
+
+
+_UNKNOWN = Stamp(None, None)
+
+
+class Timebase:
+    """Feed it blocks, gaps and signs in host order; ask it for UTC.
+
+    The lock's axis is host time, or with pulses on a second channel the converter's own time
+    (samples at their nominal rate), which needs no deliveries. Then `_fallback`, on host time,
+    serves in the seconds after lost samples. The constant delay of capture is subtracted where
+    it was calibrated; where only its bound is known, bound / sqrt(3) enters sigma.
+    """
+
+    def __init__(self, rate_hz: int, settings: ClockSettings) -> None:
+        self._rate_hz, self._settings = rate_hz, settings
+        self._by_samples = settings.source == "pps-adc"
+        self._samples = SampleClock(rate_hz)
+        self._picker = EdgePicker(rate_hz)
+        self._fallback = Discipline()
+        self._latency = Latency()
+        self._look_next_ns = 0
+        self.lock = Lock(settings)
+
+    @property
+    def state(self) -> TimeState:
+        """How well UTC is known."""
+        return self.lock.state
+
+    @property
+    def doubts(self) -> Doubts:
+        """What speaks against the time."""
+        return self.lock.doubts
+
+    @property
+    def taken_mark(self) -> tuple[int, int] | None:
+        """Host time and UTC (ns) of the mark that the last sign made believed, if any."""
+        believed = self.lock.believed
+        if believed is None or self._by_samples:
+            return None
+        return believed.at_ns, self.lock.calendar.utc_of(believed.count_ns)
+
+    def on_block(self, block: AudioBlock) -> StateChange | None:
+        """Learn from one delivery, and from pulses on its second channel."""
+        self._samples.observe(block.end_sample, block.host_ns)
+        if moved_ns := self._samples.take_pace_change():
+            (self._fallback if self._by_samples else self.lock.discipline).loosen(moved_ns)
+        change = None
+        if block.pps is not None:
+            for edge in self._picker.on_block(block):
+                change = self.on_edge(edge) or change
+        return change
+
+    def on_gap(self, gap: AudioGap) -> None:
+        """Lost samples may be miscounted: what ties samples to other clocks is learnt afresh."""
+        self._samples.on_gap()
+        self._picker.on_gap(gap)
+        if self._by_samples:
+            self.lock.discipline.forget_offset()
+
+    def on_edge(self, edge: Edge) -> StateChange | None:
+        """A pulse on the second channel of the converter."""
+        if not self._samples.is_ready or edge.sigma_samples > _WORST_EDGE_SAMPLES:
+            return None
+        host_ns = self._samples.host_ns_at(edge.sample)
+        self._latency.on_edge(host_ns)
+        if not self._by_samples:
+            return None
+        change = self.lock.on_pulse(self._sample_ns(edge.sample), self._settings.edge_sigma_ns)
+        self._tie_host_to_utc()
+        return change
+
+    def on_sign(self, sign: TimeSign) -> StateChange | None:
+        """Learn from one sign; StateChange if it changed the state."""
+        if isinstance(sign, Pulse):
+            self._latency.on_pulse(sign.host_ns)
+        if isinstance(sign, Discontinuity):
+            self._samples.on_jump()
+            self._fallback.restart()
+        if not self._by_samples:
+            return self.lock.on_sign(sign)
+        if not self._samples.is_ready:
+            return None
+        change = self.lock.on_sign(replace(sign, host_ns=self._axis_ns(sign.host_ns)))
+        self._tie_host_to_utc()
+        return change
+
+    def on_time(self, host_ns: int) -> StateChange | None:
+        """Notice that marks have stopped coming; looks ten times a second at most."""
+        if host_ns < self._look_next_ns:
+            return None
+        self._look_next_ns = host_ns + NS_PER_S // 10
+        return self.lock.on_time(self._axis_ns(host_ns))
+
+    def stamp_sample(self, sample: float) -> Stamp:
+        """UTC at which a (fractional) sample was converted to a number."""
+        line = self.lock.discipline
+        if self._by_samples and line.is_known:
+            return self._stamp(*line.at(self._sample_ns(sample)))
+        if self._by_samples:
+            line = self._fallback
+        if not (self._samples.is_ready and line.is_known):
+            return _UNKNOWN
+        latency_ns, bound_ns = self._latency_and_bound_ns()
+        count_ns, sigma_ns = line.at(self._samples.host_ns_at(sample) - latency_ns)
+        parts = (sigma_ns, self._samples.sigma_ns_at(sample), bound_ns / 3**0.5)
+        return self._stamp(count_ns, hypot(*parts))
+
+    def host_ns_at(self, sample: float) -> int:
+        """Host time of a sample."""
+        return self._samples.host_ns_at(sample)
+
+    def utc_at_host(self, host_ns: int) -> Stamp:
+        """UTC at an instant of host time."""
+        line = self.lock.discipline
+        return self._stamp(*line.at(self._axis_ns(host_ns))) if line.is_known else _UNKNOWN
+
+    def quality(self, host_ns: int) -> TimeQuality:
+        """What to say about the clock in a record made at `host_ns`."""
+        lock, line, axis_ns = self.lock, self.lock.discipline, self._axis_ns(host_ns)
+        sample = self._samples.sample_at(host_ns) if self._samples.is_ready else None
+        last_ns = line.last_axis_ns
+        return TimeQuality(
+            state=lock.state,
+            source=lock.source,
+            sigma_ns=None if sample is None else self.stamp_sample(sample).sigma_ns,
+            mark_age_ms=None if last_ns is None else max(0, (axis_ns - last_ns) // NS_PER_MS),
+            oscillator_ppm=self._converter_ppm(),
+            latency="bounded" if self._latency_and_bound_ns()[1] else "calibrated",
+            leap=lock.calendar.leap_at(line.at(axis_ns)[0] if line.is_known else 0),
+            spoof=lock.doubts.spoof(axis_ns),
+            jam=lock.doubts.jam(axis_ns),
+            doubts=lock.doubts.phrases,
+        )
+
+    def pairs(self) -> tuple[TimePair, ...]:
+        """The last marks as (sample index, UTC): the first absolute, then differences."""
+        marks = self.lock.discipline.marks[-PAIRS_KEPT:]
+        if self._by_samples:
+            known = [(round(axis_ns * self._rate_hz / NS_PER_S), utc) for axis_ns, utc in marks]
+        elif self._samples.is_ready:
+            known = [(round(self._samples.sample_at(axis_ns)), utc) for axis_ns, utc in marks]
+        else:
+            return ()
+        known = [(s, self.lock.calendar.utc_of(count)) for s, count in known if s >= 0]
+        if not known:
+            return ()
+        steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(known)]
+        return tuple(TimePair(samples=s, utc_ns=str(u)) for s, u in [known[0], *steps])
+
+    def report(self, host_ns: int) -> ClockReport:
+        """Everything about the clock, for a person."""
+        quality, lock, line = self.quality(host_ns), self.lock, self.lock.discipline
+        scatter_ns, lag_ns = line.scatter_ns, lock.namer.lag_ns
+        return ClockReport(
+            state=quality.state,
+            reason=lock.reason,
+            source=quality.source,
+            sigma_ns=quality.sigma_ns,
+            mark_age_ms=quality.mark_age_ms,
+            good_marks=min(line.good_in_a_row, GOOD_MARKS_TO_LOCK),
+            marks_to_lock=GOOD_MARKS_TO_LOCK,
+            residual_ns=None if scatter_ns is None else round(scatter_ns),
+            oscillator_ppm=quality.oscillator_ppm,
+            host_ppm=round(line.ppm, 3) if line.is_known else None,
+            wander_ppm_per_sqrt_hour=round(line.wander_ppm_per_sqrt_hour, 3)
+            if line.is_known
+            else None,
+            delivery_delay_us=self._samples.mean_late_us,
+            latency=quality.latency,
+            measured_latency_us=self._latency.measured_us,
+            nmea_lag_ms=None if lag_ns is None else lag_ns // NS_PER_MS,
+            satellites=lock.doubts.satellites,
+            has_fix=lock.doubts.has_fix,
+            leap=quality.leap,
+            spoof=quality.spoof,
+            jam=quality.jam,
+            doubts=quality.doubts,
+            refused=lock.doubts.refused(self._axis_ns(host_ns)),
+        )
+
+    def _stamp(self, count_ns: int, sigma_ns: float) -> Stamp:
+        return Stamp(self.lock.calendar.utc_of(count_ns), round(sigma_ns))
+
+    def _sample_ns(self, sample: float) -> int:
+        """Nominal time of a sample since the stream opened; exact over years of samples."""
+        whole = int(sample // 1)
+        seconds, rest = divmod(whole, self._rate_hz)
+        within_ns = (rest + (sample - whole)) * NS_PER_S / self._rate_hz
+        return seconds * NS_PER_S + round(within_ns)
+
+    def _axis_ns(self, host_ns: int) -> int:
+        """Host time on the lock's axis."""
+        if not self._by_samples:
+            return host_ns
+        return self._sample_ns(self._samples.sample_at(host_ns)) if self._samples.is_ready else 0
+
+    def _tie_host_to_utc(self) -> None:
+        """The edge just believed also says what the host's clock read, to a few us."""
+        believed = self.lock.believed
+        if believed is None:
+            return
+        sample = believed.at_ns * self._rate_hz / NS_PER_S
+        if self._fallback.refused_in_a_row >= _FALLBACK_TRIES:
+            self._fallback.restart()
+        self._fallback.offer(
+            self._samples.host_ns_at(sample) - self._latency_and_bound_ns()[0],
+            believed.count_ns,
+            self._settings.edge_sigma_ns,
+            least_scatter_ns=2 * self._samples.sigma_ns_at(sample),
+        )
+
+    def _latency_and_bound_ns(self) -> tuple[int, int]:
+        """The constant delay to subtract, and the bound on what is not known of it.
+
+        Edges come to host time with the same delay, so that it cancels.
+        """
+        if self._by_samples:
+            return 0, 0
+        known_ns = self._settings.latency_ns
+        return (0, self._settings.latency_bound_ns) if known_ns is None else (known_ns, 0)
+
+    def _converter_ppm(self) -> float | None:
+        """Excess rate of the samples against UTC."""
+        if not self.lock.discipline.is_known:
+            return None
+        if self._by_samples:
+            return round(self.lock.discipline.ppm, 3)
+        ready = self._samples.is_ready
+        return round(self._samples.ppm + self.lock.discipline.ppm, 3) if ready else None

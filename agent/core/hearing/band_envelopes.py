@@ -1,0 +1,276 @@
+"""The colour of an onset over time: the course of ten bands, what went before, and its shape.
+
+All is measured on sound averaged down to 11-16 kHz and above LOWEST_HZ, so that it hardly depends
+on the sample rate or on wind. Every band is told relative to its own attack, so that microphones
+and distance, which colour a sound, leave its course alone. Loudness is `features`' matter.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.hearing.picker import Stretch, Wave
+from agent.core.hearing.spectra import hann, smooth_size, squares
+
+LOWEST_HZ = 80.0
+BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
+PAST_EDGES_S = (-0.4, -0.2, -0.1, -0.05, -0.025, -0.012, -0.004)
+COURSE_EDGES_S = (
+    -0.001, 0.001, 0.003, 0.006, 0.012, 0.02, 0.03, 0.045, 0.065, 0.09, 0.12, 0.16, 0.21, 0.255,
+)  # fmt: skip
+SHAPES = 10
+LATELY_S = (0.1, 0.2, 0.4)
+SHARES = (0.1, 0.5, 0.9, 1.0)
+LOWEST_DB, HIGHEST_DB = -45, 25
+_COARSE_HZ = 11_000
+_BEFORE_S = 0.42
+_AFTER_S = 0.26
+_ATTACK_S = (0.001, 0.02)
+_LEVEL_S = 12.5e-3
+_SHAPE_S = (-0.001, 0.03)
+_TAIL_S = (0.03, 0.25)
+_PERIODS_S = (1.25e-3, 14.2e-3)
+_SOFT_OCTAVES = 0.15
+_TINY = 1e-12
+
+Numbers = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Timbre:
+    """Whole dB but for the last. Rows of `course_db` are all sound, then the bands.
+
+    `spectrum_db` (9) is the attack per band, relative to the mean of all; `course_db` (10, 19)
+    each span's power relative to the row's own attack, spans of the past first; `before_db` (7)
+    levels of the past relative to the attack: quantiles at SHARES, then the loudest of LATELY_S.
+    `shape` (10) is crest of the attack and of the tail in dB, the tail's peak in dB, its flatness
+    and its strongest line in dB; place of the peak in ms, share of the peak that goes up and down,
+    changes of sign in attack and tail, per ten samples. `tonality` is 0 for noise and 1 for a
+    periodic tail.
+    """
+
+    spectrum_db: tuple[int, ...]
+    course_db: tuple[tuple[int, ...], ...]
+    before_db: tuple[int, ...]
+    shape: tuple[float, ...]
+    tonality: float
+
+
+def timbre(stretch: Stretch, onset: int) -> Timbre:
+    """Timbre of the onset at whole sample `onset`; sound that is not there counts as silence."""
+    rate_hz, sound = _coarse(stretch, onset)
+    zero = round(_BEFORE_S * rate_hz)
+    plan = _plan(rate_hz, len(sound))
+    spectrum = np.fft.rfft(sound, plan.size) * plan.high_pass
+    wave = np.fft.irfft(spectrum, plan.size)[: len(sound)]
+    levels = np.empty((len(BAND_EDGES_HZ), plan.whole.count))
+    levels[0] = plan.whole.means(wave * wave)
+    for row, band in zip(levels[1:], plan.bands, strict=True):
+        envelope = np.fft.ifft(spectrum[band.first : band.last] * band.weight, band.size)
+        row[:] = band.spans.means(squares(envelope))
+    levels += _TINY
+    attack = levels[:, plan.attack] @ plan.attack_share
+    relative = levels / attack[:, None]
+    bands = np.clip(_db(attack[1:] / attack[0]), -60.0, 0.0)
+    tail = wave[zero + round(_TAIL_S[0] * rate_hz) : zero + round(_TAIL_S[1] * rate_hz)]
+    return Timbre(
+        spectrum_db=_whole(bands - bands.mean()),
+        course_db=_whole_rows(np.clip(_db(relative), float(LOWEST_DB), float(HIGHEST_DB))),
+        before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], float(attack[0]), rate_hz)),
+        shape=_shape(wave, tail, zero, rate_hz),
+        tonality=round(_tonality(tail, rate_hz), 3),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Bins `first` <= k < `last` of the spectrum, faded by `weight`; `size` of its transform."""
+
+    first: int
+    last: int
+    weight: Numbers
+    size: int
+    spans: "_Spans"
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Means of power over spans with fractional edges, (2, spans) each of `at` and `inside`.
+
+    `at` is the sample in which an edge lies, and `inside` how much of it lies before the edge.
+    """
+
+    at: Places
+    inside: Numbers
+    scale: Numbers
+
+    @property
+    def count(self) -> int:
+        return len(self.scale)
+
+    def means(self, power: Numbers) -> Numbers:
+        before = np.cumsum(power)[self.at] - (1.0 - self.inside) * power[self.at]
+        return np.asarray((before[1] - before[0]) * self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that depends on the rate alone."""
+
+    size: int
+    high_pass: Numbers
+    bands: tuple[_Band, ...]
+    whole: _Spans
+    attack: slice
+    attack_share: Numbers
+
+
+@lru_cache(maxsize=16)
+def _plan(rate_hz: float, count: int) -> _Plan:
+    size = 1 << (count - 1).bit_length()
+    frequency_hz: Numbers = np.fft.rfftfreq(size, 1.0 / rate_hz).astype(np.float64)
+    steep = (frequency_hz / LOWEST_HZ) ** 4
+    starts = np.array(PAST_EDGES_S[:-1] + COURSE_EDGES_S[:-1])
+    stops = np.array(PAST_EDGES_S[1:] + COURSE_EDGES_S[1:])
+    past = len(PAST_EDGES_S) - 1
+    inside = [
+        past + at
+        for at, (start, stop) in enumerate(itertools.pairwise(COURSE_EDGES_S))
+        if start >= _ATTACK_S[0] and stop <= _ATTACK_S[1]
+    ]
+    lasting = (stops - starts)[inside]
+    edges = (np.stack((starts, stops)) + round(_BEFORE_S * rate_hz) / rate_hz) * rate_hz
+    return _Plan(
+        size=size,
+        high_pass=np.sqrt(steep / (1.0 + steep)),
+        bands=tuple(
+            _band(low_hz, high_hz, frequency_hz, size, edges)
+            for low_hz, high_hz in itertools.pairwise(BAND_EDGES_HZ)
+        ),
+        whole=_spans(edges, 1.0, 1.0),
+        attack=slice(inside[0], inside[-1] + 1),
+        attack_share=lasting / lasting.sum(),
+    )
+
+
+def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int, edges: Numbers) -> _Band:
+    """Edges that fade by half at `low_hz` and `high_hz`: little rings before a sharp onset."""
+    octaves = np.log2(np.maximum(frequency_hz, 1.0))
+    rise = (octaves - np.log2(low_hz)) / (2.0 * _SOFT_OCTAVES) + 0.5
+    fall = (np.log2(high_hz) - octaves) / (2.0 * _SOFT_OCTAVES) + 0.5
+    weight = np.sin(np.clip(rise, 0.0, 1.0) * np.pi / 2) * np.sin(
+        np.clip(fall, 0.0, 1.0) * np.pi / 2
+    )
+    bins = np.flatnonzero(weight > 0.0)
+    first, last = int(bins[0]), int(bins[-1]) + 1
+    small = 1 << (last - first - 1).bit_length()
+    gain = 2.0 * (small / size) ** 2
+    return _Band(first, last, weight[first:last], small, _spans(edges, size / small, gain))
+
+
+def _spans(edges: Numbers, step: float, gain: float) -> _Spans:
+    """Of power sampled every `step`, times `gain`; edges (2, spans) in samples.
+
+    A sample's power counts from half a step before it to half a step after it.
+    """
+    place = edges / step + 0.5
+    at = place.astype(np.intp)
+    return _Spans(at, place - at, gain * step / (edges[1] - edges[0]))
+
+
+def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
+    """Rate, and sound from _BEFORE_S before the onset to _AFTER_S after it, averaged down.
+
+    The mean of what went before is taken away.
+    """
+    fold = max(1, stretch.rate_hz // _COARSE_HZ)
+    rate_hz = stretch.rate_hz / fold
+    before, count = round(_BEFORE_S * rate_hz), round((_BEFORE_S + _AFTER_S) * rate_hz)
+    begin = onset - before * fold
+    held = stretch.samples[max(0, begin) : begin + count * fold]
+    missing = max(0, -begin)
+    sound = np.zeros(count)
+    lead = min(-missing % fold, len(held))
+    whole = (len(held) - lead) // fold
+    first = (missing + lead) // fold
+    pieces = held[lead : lead + whole * fold].reshape(-1, fold)
+    inside = sound[first : first + whole]
+    np.dot(pieces, np.full(fold, 1.0 / fold), out=inside)
+    if first < before:
+        inside -= inside[: before - first].mean()
+    return rate_hz, sound
+
+
+def _before(past: Wave, attack: float, rate_hz: float) -> Numbers:
+    piece = round(_LEVEL_S * rate_hz)
+    whole = len(past) // piece * piece
+    levels = np.square(past[len(past) - whole :]).reshape(-1, piece).mean(axis=1)
+    ordered = np.sort(levels)
+    last = len(levels) - 1
+    shares = [ordered[round(share * last)] for share in SHARES]
+    lately = [levels[-round(span / _LEVEL_S) :].max() for span in LATELY_S]
+    return np.clip(_db((np.array(shares + lately) + _TINY) / attack), -60.0, float(HIGHEST_DB))
+
+
+def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
+    attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
+    size = np.abs(attack)
+    peak = max(float(size.max()), _TINY)
+    at = int(np.argmax(size))
+    tail_peak = max(float(np.abs(tail).max()), _TINY)
+    per_hz = len(tail) / rate_hz
+    lines = squares(np.fft.rfft(tail * hann(len(tail))))
+    lines = lines[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
+    mean = float(lines.mean())
+    numbers = (
+        20.0 * np.log10(peak / max(_rms(attack), _TINY)),
+        20.0 * np.log10(tail_peak / max(_rms(tail), _TINY)),
+        max(-80.0, 20.0 * np.log10(tail_peak / peak)),
+        10.0 * (float(np.log10(lines).mean()) - np.log10(mean)),
+        10.0 * np.log10(float(lines.max()) / mean),
+        at / rate_hz * 1e3,
+        float(attack.max()) / peak,
+        -float(attack.min()) / peak,
+        10.0 * _crossings(attack),
+        10.0 * _crossings(tail),
+    )
+    return tuple(round(float(one), 2) for one in numbers)
+
+
+def _tonality(tail: Wave, rate_hz: float) -> float:
+    """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
+    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
+    size = smooth_size(len(tail) + len(lags) + int(lags[0]))
+    together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
+    if together[0] <= _TINY:
+        return 0.0
+    return min(
+        1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
+    )
+
+
+def _rms(samples: Wave) -> float:
+    return math.sqrt(float(np.dot(samples, samples)) / len(samples))
+
+
+def _crossings(samples: Wave) -> float:
+    """Share of samples that lie on another side of zero than the one before."""
+    up = samples > 0.0
+    return float(np.count_nonzero(up[1:] != up[:-1])) / len(samples)
+
+
+def _db(ratio: Numbers) -> Numbers:
+    return 10.0 * np.log10(ratio)
+
+
+def _whole(values: Numbers) -> tuple[int, ...]:
+    return tuple(np.rint(values).astype(int).tolist())
+
+
+def _whole_rows(values: Numbers) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(tuple, np.rint(values).astype(int).tolist()))

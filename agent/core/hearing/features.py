@@ -1,0 +1,127 @@
+"""What one onset sounds like, in numbers a person can check against the waveform.
+
+Nothing here says what caused it: one microphone cannot know. Levels are relative to full scale
+(dBFS, amplitude of a sine's peak), or dB SPL (peak) where the microphone's calibration is known.
+"""
+
+import math
+
+import numpy as np
+
+from agent.core.hearing.band_envelopes import timbre
+from agent.core.hearing.picker import Stretch, Wave
+from agent.core.hearing.spectra import hann, squares
+from agent.core.records.kinds import Features
+from agent.core.units import dbfs
+
+ENVELOPE_PIECES = 10
+PIECE_S = 25e-3
+WINDOW_S = ENVELOPE_PIECES * PIECE_S
+_PEAK_S = 30e-3
+_NOISE_S = (-0.10, -0.01)
+_SPECTRUM_S = 20e-3
+_SMOOTH_S, _SMOOTH_STEPS = 1e-3, 4
+_CLIPPED_FROM = 0.5
+_FLAT_WITHIN = 2e-3
+_CLIPPED_RUN = 3
+
+
+def measure(
+    stretch: Stretch, onset: int, full_scale_db_spl: float | None, gap_in_window: bool
+) -> Features:
+    """Features of the onset at whole sample `onset`, from 0.1 s before to WINDOW_S after it.
+
+    A stretch that ends early gives what it holds; missing envelope pieces are left out.
+    """
+    samples = stretch.samples
+    noise = samples[max(0, onset + round(_NOISE_S[0] * stretch.rate_hz)) : onset]
+    noise = noise[: max(1, len(noise) - stretch.count(-_NOISE_S[1]))]
+    mean = float(noise.mean()) if len(noise) else 0.0
+    noise_rms = float(np.sqrt(np.mean((noise - mean) ** 2))) if len(noise) else 0.0
+    window = samples[onset : onset + stretch.count(WINDOW_S)] - mean
+    attack = np.abs(window[: stretch.count(_PEAK_S)])
+    peak_at = int(np.argmax(attack))
+    peak = float(attack[peak_at])
+    rms = float(np.sqrt(np.mean(attack**2)))
+    peak_dbfs = dbfs(peak)
+    raw = np.abs(samples[onset : onset + stretch.count(WINDOW_S)])
+    colour = timbre(stretch, onset)
+    return Features(
+        peak_dbfs=round(peak_dbfs, 2),
+        peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),
+        snr_db=round(dbfs(peak) - dbfs(max(noise_rms, 1e-7)), 2),
+        noise_dbfs=round(dbfs(noise_rms), 2),
+        rise_us=round(_rise_samples(attack, peak_at) / stretch.rate_hz * 1e6, 1),
+        duration_ms=round(_duration_samples(window, peak, stretch) / stretch.rate_hz * 1e3, 2),
+        crest_db=round(dbfs(peak) - dbfs(max(rms, 1e-10)), 2),
+        centroid_hz=round(_centroid_hz(window, stretch), 1),
+        envelope_db=_envelope_db(window, stretch),
+        spectrum_db=colour.spectrum_db,
+        course_db=colour.course_db,
+        before_db=colour.before_db,
+        shape=colour.shape,
+        tonality=colour.tonality,
+        clipped=_is_clipped(raw),
+        gap_in_window=gap_in_window,
+    )
+
+
+def _rise_samples(attack: Wave, peak_at: int) -> float:
+    """From the last crossing of 10 % to that of 90 % of the peak before it, interpolated."""
+    climb = attack[: peak_at + 1] / attack[peak_at] if attack[peak_at] > 0 else attack[:1]
+
+    def crossing(level: float) -> float:
+        below = np.flatnonzero(climb < level)
+        if not len(below):
+            return 0.0
+        last = int(below[-1])
+        following = climb[min(last + 1, len(climb) - 1)]
+        return last + float((level - climb[last]) / max(following - climb[last], 1e-12))
+
+    return max(0.0, crossing(0.9) - crossing(0.1))
+
+
+def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
+    """Until the mean magnitude of a millisecond is for the last time above a tenth of the peak."""
+    step = max(1, stretch.count(_SMOOTH_S) // _SMOOTH_STEPS)
+    short = np.abs(window[: len(window) // step * step]).reshape(-1, step) @ np.ones(step)
+    wide = min(_SMOOTH_STEPS, len(short))
+    total = np.concatenate((np.zeros(1), np.cumsum(short)))
+    loud = np.flatnonzero(total[wide:] - total[: len(total) - wide] > 0.1 * peak * wide * step)
+    return int(loud[-1]) * step + (wide * step + 1) // 2 if len(loud) else 0
+
+
+def _centroid_hz(window: Wave, stretch: Stretch) -> float:
+    """Mean frequency of the first 20 ms, weighted with power."""
+    piece = window[: stretch.count(_SPECTRUM_S)]
+    power = squares(np.fft.rfft(piece * _falling(len(piece))))
+    frequencies = np.arange(len(power)) * (stretch.rate_hz / len(piece))
+    total = float(power[1:].sum())
+    return float(np.dot(power[1:], frequencies[1:]) / total) if total > 0 else 0.0
+
+
+def _falling(count: int) -> Wave:
+    """The falling half of a Hann window."""
+    return hann(2 * count)[count:]
+
+
+def _envelope_db(window: Wave, stretch: Stretch) -> tuple[float, ...]:
+    """RMS of each 25 ms relative to the loudest, down to -60 dB."""
+    piece = stretch.count(PIECE_S)
+    pieces = window[: len(window) // piece * piece].reshape(-1, piece)
+    levels = np.sqrt(np.einsum("ij,ij->i", pieces, pieces) / piece).tolist()
+    top = max(levels, default=0.0)
+    if top <= 0.0:
+        return ()
+    return tuple(round(max(-60.0, 20.0 * math.log10(max(x / top, 1e-6))), 1) for x in levels)
+
+
+def _is_clipped(size: Wave) -> bool:
+    """A flat top: several samples in a row at the largest magnitude, which need not be 1.0."""
+    top = float(size.max())
+    return top >= _CLIPPED_FROM and _longest_run(size >= top * (1 - _FLAT_WITHIN)) >= _CLIPPED_RUN
+
+
+def _longest_run(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0

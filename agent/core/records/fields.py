@@ -1,0 +1,54 @@
+"""The vocabulary of records: the strict types that their fields are made of.
+
+What the records mean is `kinds`, `store_records` and `remote_records`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+NodeId = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,32}$")]
+Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+EpochNs = Annotated[str, Meta(pattern="^-?[0-9]{1,20}$", description="ns since 1970, decimal")]
+UtcText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$",
+        description="RFC 3339 to the nanosecond: later is greater",
+    ),
+]
+HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
+Doubt = Literal["none", "suspect", "affirmed", "unknown"]
+Leap = Literal["none", "insert", "delete", "unknown"]
+Count = Annotated[int, Meta(ge=0)]
+Seq = Annotated[int, Meta(ge=1)]
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable, keyword-only, and strict about what it is given."""
+
+
+def source_of(site: str, cell: str, node: str) -> str:
+    """How records name the node that made them (CloudEvents `source`)."""
+    return f"urn:earshot:{site}:{cell}:{node}"
+
+
+class Named(Frozen, frozen=True, kw_only=True):
+    """Something of one node: where it belongs and which it is."""
+
+    site: NodeId
+    cell: NodeId
+    node: NodeId
+
+    @property
+    def source(self) -> str:
+        """How records name the node."""
+        return source_of(self.site, self.cell, self.node)
+
+    @property
+    def common_name(self) -> str:
+        """SITE/CELL/NODE: the name on its certificate, and how its topics begin."""
+        return f"{self.site}/{self.cell}/{self.node}"

@@ -1,0 +1,299 @@
+"""What a node says: the frozen record kinds and the body that is signed.
+
+A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
+`type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
+nanoseconds do not fit a double. What a store loses is told by the kinds in `store_records`, what is
+changed from afar by those in `remote_records`. Sealing is `envelope`, numbering and linking is
+`chain`.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from agent.core.records.fields import (
+    Count,
+    Doubt,
+    EpochNs,
+    Frozen,
+    Hex16,
+    Hex32,
+    Hex64,
+    HostNs,
+    Leap,
+    Named,
+    Seq,
+)
+from agent.core.records.position import Position
+from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
+from agent.core.records.store_records import Rollback, Shed
+from agent.core.units import rfc3339
+from agent.errors import MalformedRecord
+
+PAYLOAD_TYPE = "application/vnd.earshot.record.v1+json"
+RECEIPT_TYPE = "application/vnd.earshot.receipt.v1+json"
+STATUS_TYPE = "application/vnd.earshot.status.v1+json"
+COMMAND_TYPE = "application/vnd.earshot.command.v1+json"
+REPLY_TYPE = "application/vnd.earshot.reply.v1+json"
+GENESIS_PREV = "0" * 64
+
+TimeState = Literal["unsynchronised", "acquiring", "locked", "holdover", "expired"]
+
+
+class TimeQuality(Frozen, frozen=True, kw_only=True):
+    """What the node knew of its own clock when it spoke. `sigma_ns` is a promise (1 sigma).
+
+    `latency` tells whether the constant delay of capture was measured, or only its bound is
+    known and inside sigma. `doubts` are short phrases, empty when all signs agree.
+    """
+
+    state: TimeState
+    source: str
+    sigma_ns: Count | None
+    mark_age_ms: Count | None
+    oscillator_ppm: float | None
+    latency: Literal["calibrated", "bounded"] = "bounded"
+    leap: Leap = "unknown"
+    spoof: Doubt = "unknown"
+    jam: Doubt = "unknown"
+    doubts: tuple[str, ...] = ()
+
+
+class Features(Frozen, frozen=True, kw_only=True):
+    """Measured shape of one onset; no claim about what caused it.
+
+    `spectrum_db` to `tonality` are the colour of the sound over time, see `band_envelopes`.
+    """
+
+    peak_dbfs: float
+    peak_db_spl: float | None
+    snr_db: float
+    noise_dbfs: float
+    rise_us: float
+    duration_ms: float
+    crest_db: float
+    centroid_hz: float
+    envelope_db: tuple[float, ...]
+    spectrum_db: tuple[int, ...] = ()
+    course_db: tuple[tuple[int, ...], ...] = ()
+    before_db: tuple[int, ...] = ()
+    shape: tuple[float, ...] = ()
+    tonality: float = 0.0
+    clipped: bool
+    gap_in_window: bool
+
+
+class Verdict(Frozen, frozen=True, kw_only=True):
+    """The node's own opinion. Published records are candidates; the centre decides.
+
+    The features and the weights of `model_sha256` suffice to repeat `score`.
+    """
+
+    accepted: bool
+    score: float
+    reason: str
+    model_sha256: Hex64 | None = None
+
+
+class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):
+    """One time mark as (samples, ns) since the previous pair; the first is absolute."""
+
+    samples: int
+    utc_ns: EpochNs
+
+
+class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"):
+    """One onset: the time of arrival of an impulsive sound, cause unknown."""
+
+    toa_utc_ns: EpochNs | None
+    sigma_noise_ns: Count
+    sigma_total_ns: Count | None
+    sample_index: Count
+    subsample: float
+    rate_hz: Annotated[int, Meta(ge=1)]
+    features: Features
+    verdict: Verdict
+    time_pairs: tuple[TimePair, ...]
+
+
+class Heartbeat(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
+    """Proof of listening for the minute that ends now."""
+
+    uptime_s: Count
+    heard_samples: Count
+    lost_samples: Count
+    noise_dbfs: float | None
+    noise_db_spl: float | None
+    triggers: Count
+    published: Count
+    air_temperature_c: float | None
+
+
+class Gap(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
+    """Sound that was not heard."""
+
+    first_sample: Count
+    lost_samples: Count
+    reason: str
+
+
+class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="timebase"):
+    """The clock moved from one state to another."""
+
+    before: TimeState
+    after: TimeState
+    reason: str
+
+
+class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
+    """The agent began a run."""
+
+    software: str
+    settings_sha256: Hex64
+    rate_hz: Annotated[int, Meta(ge=1)]
+    reason: Literal["new-store", "clean", "unclean"]
+
+
+class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
+    """The agent ended a run of its own will; without it the next start is unclean."""
+
+    reason: str
+
+
+Data = (
+    Impulse
+    | Heartbeat
+    | Gap
+    | TimebaseChange
+    | Position
+    | Start
+    | Stop
+    | Shed
+    | Rollback
+    | CommandOutcome
+    | ConfigChange
+    | KeyChange
+)
+Priority = Literal[0, 1, 2]
+PRIORITY: dict[type[Data], Priority] = {
+    Impulse: 0,
+    KeyChange: 0,  # before any alert that the new key signs
+    Gap: 1,
+    TimebaseChange: 1,
+    Position: 1,
+    Start: 1,
+    Stop: 1,
+    Shed: 1,
+    Rollback: 1,
+    CommandOutcome: 1,
+    ConfigChange: 1,
+    Heartbeat: 2,
+}
+
+
+def kind_of(data: Data) -> str:
+    """The word that names a record kind in topics and in `type`."""
+    tag = data.__struct_config__.tag
+    assert isinstance(tag, str)  # noqa: S101 - every kind above is tagged with a string
+    return tag
+
+
+class Draft(Frozen, frozen=True, kw_only=True):
+    """What the node wants to say, before it is numbered, linked and signed."""
+
+    data: Data
+    clock: TimeQuality
+    host_ns: int
+    utc_ns: int | None
+
+    @property
+    def priority(self) -> Priority:
+        """0 alerts, 1 state, 2 statistics; lower overtakes higher on the link."""
+        return PRIORITY[type(self.data)]
+
+
+class Body(Frozen, frozen=True, kw_only=True, omit_defaults=False):
+    """The signed body, a CloudEvents 1.0 event. `time` is absent while UTC is unknown."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}/[0-9]+$")]
+    source: Annotated[str, Meta(pattern="^urn:earshot:[A-Za-z0-9-]+:[A-Za-z0-9-]+:[A-Za-z0-9-]+$")]
+    type: Annotated[str, Meta(pattern="^earshot\\.[a-z]+\\.v1$")]
+    time: str | msgspec.UnsetType = msgspec.UNSET
+    datacontenttype: Literal["application/json"]
+    keyid: Hex16
+    boot: Hex32
+    chain: Hex32
+    seq: Seq
+    prev: Hex64
+    host_ns: HostNs
+    clock: TimeQuality
+    data: Data
+
+
+class Identity(Named, frozen=True, kw_only=True):
+    """Who speaks: the place in the city, the key, and this run of the agent."""
+
+    keyid: Hex16
+    boot: Hex32
+
+    @property
+    def topic(self) -> str:
+        """Root of this node's topics."""
+        return f"earshot/v1/{self.common_name}"
+
+
+class Receipt(Frozen, frozen=True, kw_only=True):
+    """The locator's word that it holds a chain durably: 1..`upto_seq` and the `extra` ranges."""
+
+    source: str
+    chain: Hex32
+    upto_seq: Count
+    head: Hex64
+    extra: tuple[tuple[Seq, Seq], ...]
+    received_at: str
+
+
+class Status(Frozen, frozen=True, kw_only=True):
+    """Retained presence and link health: signed, never chained, since it is about the link."""
+
+    source: str
+    online: bool
+    boot: Hex32
+    backlog: Count
+    connects: Count
+    software: str
+
+
+_Payload = TypeVar("_Payload", bound=msgspec.Struct)
+
+
+def compose(identity: Identity, draft: Draft, chain: str, seq: int, prev: str) -> bytes:
+    """The exact bytes to sign for `draft` at one place of one chain."""
+    return msgspec.json.encode(
+        Body(
+            specversion="1.0",
+            id=f"{chain}/{seq}",
+            source=identity.source,
+            type=f"earshot.{kind_of(draft.data)}.v1",
+            time=msgspec.UNSET if draft.utc_ns is None else rfc3339(draft.utc_ns),
+            datacontenttype="application/json",
+            keyid=identity.keyid,
+            boot=identity.boot,
+            chain=chain,
+            seq=seq,
+            prev=prev,
+            host_ns=str(draft.host_ns),
+            clock=draft.clock,
+            data=draft.data,
+        )
+    )
+
+
+def parse(payload: bytes, kind: type[_Payload]) -> _Payload:
+    """Decode a payload that was already verified. Raises MalformedRecord."""
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, ValueError) as error:
+        raise MalformedRecord(f"payload is no {kind.__name__}: {error}") from error

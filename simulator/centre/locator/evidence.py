@@ -1,0 +1,245 @@
+"""The arrivals of one window as arrays, and the search for the place that explains most of them.
+
+Weights say how much an arrival looks like a direct one: clear, and not right after a stronger
+one at the same node. Nothing here decides what an incident is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.units import NS_PER_S
+from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.registry import Station
+from simulator.centre.locator.solve import Solution, solve
+
+Vector = npt.NDArray[np.float64]
+
+GRID_M = 12.0
+MARGIN_M = 500.0
+MAX_SEEDS = 48
+CANDIDATES_PER_SEED = 3
+_TRACE_BIN_S = 2e-3
+_COARSE_S = 0.045
+_FINE_S = 0.012
+_TRUST_S = 0.035
+_ECHO_S = 0.8
+_LOUDER_THAN_AN_ECHO_DB = 2.0
+_FAR_ECHO_S = 4.0
+_FAR_ECHO_WEAKER_DB = 6.0
+_AFTER_STRONGER = 0.55
+_KNOWN_ECHO = 0.25
+_STATION_HEIGHT_M = 6.0
+_DEAF_NEAR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A discharge at `enu_m`, `emission_s`; `members` maps station to arrival, by index."""
+
+    enu_m: Vector
+    emission_s: float
+    members: dict[int, int]
+    weight: float
+
+
+class Evidence:
+    """Arrivals of one window; times are seconds since the first of them."""
+
+    def __init__(
+        self, arrivals: Sequence[Arrival], stations: Mapping[str, Station], sound_mps: float
+    ) -> None:
+        self.arrivals = list(arrivals)
+        self.stations = sorted(stations.values(), key=lambda station: station.source)
+        self._sound_mps = sound_mps
+        number = {station.source: index for index, station in enumerate(self.stations)}
+        self._base_ns = min(a.toa_utc_ns for a in arrivals)
+        self.times = np.array([(a.toa_utc_ns - self._base_ns) / NS_PER_S for a in arrivals])
+        self.station = np.array([number[a.source] for a in arrivals])
+        self.places_m = np.array([station.enu_m for station in self.stations], np.float64)
+        self.peak = np.array([a.peak_dbfs for a in arrivals])
+        self.strength = self.peak + 0.5 * np.array([a.snr_db for a in arrivals])
+        self.weight = self._weights()
+        self.free = np.ones(len(self.times), bool)
+        self._own = [np.flatnonzero(self.station == s) for s in range(len(self.stations))]
+        heights = self.places_m[np.unique(self.station), 2]
+        self._height_m = float(np.median(heights)) - _STATION_HEIGHT_M
+        self._grid_m = self._grid()
+        apart_m = self._grid_m[:, None] - self.places_m
+        self._flight_s = np.asfortranarray(np.linalg.norm(apart_m, axis=2) / sound_mps)
+
+    def of_station(self, station: int) -> npt.NDArray[np.intp]:
+        """Indices of a station's arrivals, oldest first."""
+        return self._own[station]
+
+    def utc_ns(self, seconds: float) -> int:
+        """UTC of a time on the window's scale."""
+        return self._base_ns + round(seconds * NS_PER_S)
+
+    def flight_s(self, place_m: Vector, station: int) -> float:
+        """How long sound takes from `place_m` to a station."""
+        return float(np.linalg.norm(place_m - self.places_m[station])) / self._sound_mps
+
+    def solve(self, members: Mapping[int, int], guess_m: Vector) -> Solution | None:
+        """The solution for given members (station to arrival, by index)."""
+        numbers, chosen = list(members), list(members.values())
+        sigmas = [
+            np.hypot(
+                self.arrivals[a].sigma_ns / NS_PER_S, self.stations[s].sigma_m / self._sound_mps
+            )
+            for s, a in members.items()
+        ]
+        guess = np.array([guess_m[0], guess_m[1], self._height_m])
+        stations_m = self.places_m[numbers]
+        return solve(stations_m, self.times[chosen], np.array(sigmas), self._sound_mps, guess)
+
+    def set_aside(self, members: Mapping[int, int], shot: Hypothesis) -> None:
+        """A placed round's arrivals are used up, and what follows them is likely its echo."""
+        for station, own in enumerate(self._own):
+            direct = (
+                float(self.times[members[station]])
+                if station in members
+                else shot.emission_s + self.flight_s(shot.enu_m, station) - _TRUST_S
+            )
+            late = self.times[own] - direct
+            is_echo = (late >= 0.0) & (late < 2 * _ECHO_S)
+            if station in members:
+                louder_db = self.peak[own] - self.peak[members[station]]
+                is_echo &= louder_db < _LOUDER_THAN_AN_ECHO_DB
+                is_echo |= (late >= 0.0) & (late < _FAR_ECHO_S) & (louder_db < -_FAR_ECHO_WEAKER_DB)
+            echoes = own[is_echo]
+            self.weight[echoes] = np.minimum(self.weight[echoes], _KNOWN_ECHO)
+        self.free[list(members.values())] = False
+
+    def best_hypothesis(self, least_weight: float) -> Hypothesis | None:
+        """The place and time that explain most weight at four stations or more, if enough."""
+        best: Hypothesis | None = None
+        for place, emission in self._candidates():
+            refined = self._refine(place, emission)
+            enough = max(least_weight, best.weight + 1e-9 if best else 0.0)
+            if refined and refined.weight >= enough:
+                best = refined
+        return best
+
+    def _weights(self) -> Vector:
+        """0..1: clearness, less where a comparable sound came just before at the same station."""
+        clear = np.clip((np.array([a.snr_db for a in self.arrivals]) - 4.0) / 14.0, 0.25, 1.0)
+        for index in range(len(self.times)):
+            lag = self.times[index] - self.times
+            before = (self.station == self.station[index]) & (lag > 0) & (lag < _ECHO_S)
+            if np.any(self.strength[before] > self.strength[index] - 3.0):
+                clear[index] *= _AFTER_STRONGER
+        return np.asarray(clear)
+
+    def _grid(self) -> Vector:
+        """Places worth asking about, shape (n, 3)."""
+        heard = self.places_m[np.unique(self.station)]
+        low, high = heard.min(axis=0)[:2] - MARGIN_M, heard.max(axis=0)[:2] + MARGIN_M
+        step = max(GRID_M, float(np.sqrt(np.prod(high - low) / 60_000)))
+        east, north = np.meshgrid(
+            np.arange(low[0], high[0], step), np.arange(low[1], high[1], step)
+        )
+        level = np.full(east.size, self._height_m)
+        return np.column_stack((east.ravel(), north.ravel(), level))
+
+    def _candidates(self) -> list[tuple[Vector, float]]:
+        """Places where the back-projections of a seed and of all others agree best."""
+        usable = np.flatnonzero(self.free & (self.weight > _KNOWN_ECHO))
+        if not len(usable) or len(np.unique(self.station[self.free])) < 4:
+            return []
+        seeds = usable[np.argsort(-self.weight[usable], kind="stable")][:MAX_SEEDS]
+        flight, traces = self._flight_s, self._traces()
+        found: list[tuple[float, Vector, float]] = []
+        for seed in seeds:
+            emission = self.times[seed] - flight[:, self.station[seed]]
+            image = np.zeros(len(self._grid_m))
+            for station, trace in enumerate(traces):
+                if trace is not None:
+                    at = ((emission + flight[:, station] + 0.5) / _TRACE_BIN_S).astype(np.int32)
+                    image += trace.take(at, mode="clip")
+            for place in _separate_maxima(image, self._grid_m, CANDIDATES_PER_SEED):
+                found.append((float(image[place]), self._grid_m[place], float(emission[place])))
+        found.sort(key=lambda one: -one[0])
+        return [(place, emission) for _, place, emission in found[:MAX_SEEDS]]
+
+    def _traces(self) -> list[Vector | None]:
+        """Per station: how well an arrival at each instant would fit, on a fine time axis."""
+        length = int((self.times.max() + 1.0) / _TRACE_BIN_S) + 1
+        axis = np.arange(length) * _TRACE_BIN_S - 0.5
+        traces: list[Vector | None] = []
+        for own in self._own:
+            own = own[self.free[own]]
+            if not len(own):
+                traces.append(None)
+                continue
+            trace = np.zeros(length)
+            for index in own:
+                near = slice(*np.searchsorted(axis, self.times[index] + [-_COARSE_S, _COARSE_S]))
+                late = np.abs(axis[near] - self.times[index]) / _COARSE_S
+                trace[near] = np.maximum(trace[near], self.weight[index] * (1.0 - late))
+            traces.append(trace)
+        return traces
+
+    def _refine(self, place: Vector, emission: float) -> Hypothesis | None:
+        """Alternate between choosing arrivals and solving; None if fewer than four agree."""
+        members: dict[int, int] = {}
+        for within in (2 * _COARSE_S, _COARSE_S, _TRUST_S):
+            chosen = self._choose(place, emission, within)
+            if len(chosen) < 4:
+                return None
+            if chosen != members:
+                members = chosen
+                solution = self.solve(members, place)
+                if solution is None or not self._is_near(solution.enu_m):
+                    return None
+                place, emission = solution.enu_m, solution.emission_s
+        late = np.abs(
+            [self.times[a] - emission - self.flight_s(place, s) for s, a in members.items()]
+        )
+        kept = {s: a for (s, a), t in zip(members.items(), late, strict=True) if t < _TRUST_S}
+        if len(kept) < 4:
+            return None
+        fit = np.exp(-0.5 * (late[late < _TRUST_S] / _FINE_S) ** 2)
+        weight = float(fit @ self.weight[list(kept.values())])
+        return Hypothesis(place, emission, kept, weight - _DEAF_NEAR * self._deaf_near(place, kept))
+
+    def _deaf_near(self, place: Vector, members: Mapping[int, int]) -> int:
+        """How many stations nearer than the median member heard nothing of it."""
+        distance = np.linalg.norm(self.places_m - place, axis=1)
+        reach = float(np.median(distance[list(members)]))
+        return int(np.sum(distance < reach)) - int(np.sum(distance[list(members)] < reach))
+
+    def _choose(self, place: Vector, emission: float, within_s: float) -> dict[int, int]:
+        """Per station the free arrival that fits best, if one is `within_s`."""
+        members: dict[int, int] = {}
+        for station, own in enumerate(self._own):
+            own = own[self.free[own]]
+            if len(own):
+                late = self.times[own] - emission - self.flight_s(place, station)
+                fit = self.weight[own] * np.exp(-0.5 * (late / (0.5 * within_s)) ** 2)
+                fit[np.abs(late) > within_s] = 0.0
+                if fit.max() > 0.0:
+                    members[station] = int(own[np.argmax(fit)])
+        return members
+
+    def _is_near(self, place: Vector) -> bool:
+        return bool(
+            np.all(place[:2] > self._grid_m.min(axis=0)[:2])
+            and np.all(place[:2] < self._grid_m.max(axis=0)[:2])
+        )
+
+
+def _separate_maxima(image: Vector, grid_m: Vector, count: int) -> list[int]:
+    """The best places that are at least five grid steps apart."""
+    image = image.copy()
+    east, north, apart = grid_m[:, 0], grid_m[:, 1], 5 * GRID_M
+    chosen = []
+    for _ in range(count):
+        place = int(np.argmax(image))
+        if image[place] <= 0.0:
+            break
+        chosen.append(place)
+        image[(np.abs(east - east[place]) < apart) & (np.abs(north - north[place]) < apart)] = 0.0
+    return chosen

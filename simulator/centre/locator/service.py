@@ -1,0 +1,198 @@
+"""The reference locator: signed records in, receipts and incidents out, as one step function.
+
+A record is receipted once it is on disk, and located once, however often it comes. No thread and
+no clock is here. After a restart what was not told, and the latest of what was, is located afresh
+from the store and told again; an incident's id depends on the records it rests on, so that readers
+know it again.
+"""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.core.records import Body
+from agent.core.units import NS_PER_S
+from agent.errors import RecordError
+from agent.ports import Message, Publisher
+from simulator.centre.locator.air import is_warmth, warmth_of
+from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
+from simulator.centre.locator.incident import Incident, to_geojson
+from simulator.centre.locator.post import Letter, Post
+from simulator.centre.locator.registry import Registry, Station
+from simulator.centre.locator.store import Admitted, EventStore
+from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
+
+EVENTS = "earshot/v1/+/+/+/event/#"
+SESSION_EXPIRY_S = 3600
+SETTLE_NS = 5 * NS_PER_S
+MAX_REASONS = 256
+OTHER_REASONS = "for other reasons"
+TOLD_AGAIN = 1024
+
+log = logging.getLogger("earshot.locator")
+
+
+@dataclass(slots=True)
+class ServiceCounters:
+    """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS.
+
+    A record that verifies but holds impossible values is admitted, for it is evidence, and also
+    rejected: nothing is located with it.
+    """
+
+    admitted: int = 0
+    duplicates: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class LocatorService:
+    """Serves every cell of `registry` over one link that subscribes EVENTS.
+
+    Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
+    runs that end: everything is remembered. `announce` is told how the belief changes.
+
+    Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        publisher: Publisher,
+        registry: Registry,
+        settle_ns: int = SETTLE_NS,
+        rng: random.Random | None = None,
+        memory: int | None = MEMORY,
+        announce: Callable[[Revision], None] = lambda revision: None,
+    ) -> None:
+        self.counters = ServiceCounters()
+        self._store = store
+        self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
+        self._registry = registry
+        self._revoked = {
+            f"earshot/v1/{one.site}/{one.cell}/{one.node}"
+            for one in registry.stations.values()
+            if one.is_revoked
+        }
+        stations: dict[tuple[str, str], dict[str, Station]] = {}
+        for source, station in registry.stations.items():
+            stations.setdefault((station.site, station.cell), {})[source] = station
+        self._announce_to = announce
+        self._cells = {
+            cell: CellBelief(known, settle_ns)
+            if memory is None
+            else CellBelief(known, settle_ns, store.past(*cell), memory)
+            for cell, known in stations.items()
+        }
+        for body in store.latest(None if memory is None else TOLD_AGAIN):
+            self._feed(body, now_ns=0)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The present belief as far as it is remembered, oldest first."""
+        found = [one for cell in self._cells.values() for one in cell.incidents]
+        return sorted(found, key=lambda one: (one.utc_ns, one.site, one.cell, one.id))
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """What the nodes heard and is remembered, cell by cell, oldest first."""
+        return [one for cell in self._cells.values() for one in cell.arrivals]
+
+    @property
+    def is_listening(self) -> bool:
+        """True while the broker brings us what nodes say."""
+        return self._post.is_up
+
+    @property
+    def trouble(self) -> str:
+        """Why the link was lost last, for a person; empty if it never was."""
+        return self._post.trouble
+
+    @property
+    def idle(self) -> bool:
+        """True when the broker has answered for all that was published."""
+        return self._post.idle
+
+    def step(self, now_ns: int, utc_text: Callable[[], str]) -> None:
+        """One turn at monotonic time `now_ns`, 0 or later; never waits.
+
+        `utc_text` tells UTC in RFC 3339, for receipts.
+        """
+        admitted = self._admit(self._post.receive(now_ns))
+        self._store.commit()
+        for topic, receipt in self._store.receipts(utc_text()):
+            self._post.say(Letter(topic, receipt, retain=True))
+        for body in admitted:
+            self._feed(body, now_ns)
+        for cell in self._cells.values():
+            self._announce(cell.settle(now_ns))
+        if self._post.idle and not any(cell.is_waiting for cell in self._cells.values()):
+            self._store.mark_told()
+        self._post.send(now_ns)
+
+    def flush(self) -> None:
+        """Locate at once what still waits for late arrivals; the next `step` tells of it."""
+        for cell in self._cells.values():
+            self._announce(cell.settle_all())
+
+    def _admit(self, messages: Iterable[Message]) -> list[Body]:
+        """Records that are new; the rest is counted."""
+        admitted = []
+        for message in messages:
+            if message.topic.rpartition("/event/")[0] in self._revoked:
+                self._reject(f"{message.topic}: this node was revoked")
+                continue
+            try:
+                outcome = self._store.admit(message.topic, message.payload)
+            except RecordError as error:
+                self._reject(str(error))
+                continue
+            if isinstance(outcome, Admitted):
+                admitted.append(outcome.body)
+                self.counters.admitted += 1
+            else:
+                self.counters.duplicates += 1
+        return admitted
+
+    def _reject(self, reason: str) -> None:
+        rejected = self.counters.rejected
+        if reason not in rejected and len(rejected) >= MAX_REASONS:
+            reason = OTHER_REASONS
+        if reason not in rejected:
+            log.warning("record rejected: %s", reason)
+        rejected[reason] += 1
+
+    def _feed(self, body: Body, now_ns: int) -> None:
+        _, _, site, cell, _ = body.source.split(":")
+        belief = self._cells[site, cell]
+        if arrival := arrival_of(body):
+            if is_possible(arrival):
+                belief.hear(arrival, now_ns)
+            else:
+                self._reject(f"an impulse of {body.source} has impossible values: not located")
+        elif warmth := warmth_of(body):
+            belief.feel(*warmth, now_ns)
+        elif is_warmth(body):
+            self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
+
+    def _announce(self, revision: Revision) -> None:
+        origin = self._registry.origin_wgs84
+        self._announce_to(revision)
+        for incident in revision.changed:
+            self._tell(incident, to_geojson(incident, origin))
+        for incident in revision.withdrawn:
+            self._tell(incident, _withdrawal(incident))
+
+    def _tell(self, incident: Incident, feature: dict[str, Any]) -> None:
+        topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
+        payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
+        self._post.say(Letter(topic, payload))
+
+
+def _withdrawal(incident: Incident) -> dict[str, Any]:
+    """A feature that takes back an incident: late records showed it in another light."""
+    properties = {"site": incident.site, "cell": incident.cell, "status": "withdrawn"}
+    return {"type": "Feature", "id": incident.id, "geometry": None, "properties": properties}

@@ -1,0 +1,90 @@
+"""Whom the locator believes: each node's keys, and whether a record is what it claims to be.
+
+Nothing is kept here, and what a record means is for others.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.core.records import Body
+from agent.core.records.envelope import Opened, open_envelope
+from agent.core.records.kinds import PAYLOAD_TYPE, kind_of, parse
+from agent.core.records.succession import KeyLine
+from agent.core.units import parse_rfc3339_ns
+from agent.errors import ForgedRecord, MalformedRecord, RecordError
+
+Row = tuple[str, str, int, str, bytes]  # source, chain, seq, digest, envelope
+
+log = logging.getLogger("earshot.locator")
+
+
+class Trust:
+    """The keys of every node in `registry` (source to first key), and of their heirs."""
+
+    def __init__(self, registry: Mapping[str, Ed25519PublicKey]) -> None:
+        self._registry = registry
+        self._lines: dict[str, KeyLine] = {}
+
+    def load(self, db: sqlite3.Connection) -> None:
+        """Follow each node's keys from the registered one on. Raises sqlite3.Error."""
+        self._lines = {source: KeyLine(key) for source, key in self._registry.items()}
+        handovers = db.execute(
+            "SELECT source, envelope FROM handover JOIN event USING (chain_id, seq) "
+            "JOIN chain ON chain_id = id ORDER BY handover.rowid"
+        )
+        for source, raw in handovers:
+            with suppress(RecordError):  # of another registry: the node was enrolled again
+                self._lines[source].follow(self.verify(source, raw)[0])
+        for source, chain, keyid in db.execute("SELECT source, chain, began_with FROM chain"):
+            if source in self._lines and keyid in self._lines[source].keys:
+                self._lines[source].begin(chain, keyid)
+
+    def follow(self, body: Body) -> None:
+        """A record that verified may hand over to another key."""
+        self._lines[body.source].follow(body)
+
+    def knows(self, source: str, keyid: str | None) -> bool:
+        """False where the node has been enrolled anew: its old chain is for exports only."""
+        return source in self._lines and keyid in self._lines[source].keys
+
+    def verify(self, source: str, raw: bytes) -> tuple[Body, Opened]:
+        """What `source` said in an envelope. Raises MalformedRecord or ForgedRecord."""
+        line = self._lines.get(source)
+        if line is None:
+            raise ForgedRecord(f"{source} is not registered")
+        opened = open_envelope(raw, line.keys)
+        if opened.payload_type != PAYLOAD_TYPE:
+            raise MalformedRecord(f"{opened.payload_type} is no record")
+        body = parse(opened.payload, Body)
+        claims = (body.source, body.keyid, body.id, body.type)
+        kind, name = kind_of(body.data), f"{body.chain}/{body.seq}"
+        truth = (source, opened.keyid, name, f"earshot.{kind}.v1")
+        if claims != truth:
+            raise ForgedRecord(f"record {body.id} of {source} claims {claims}, but is {truth}")
+        try:
+            _ = body.time is msgspec.UNSET or parse_rfc3339_ns(body.time)
+        except ValueError as error:
+            raise MalformedRecord(f"record {body.id} of {source}: {error}") from None
+        line.check(body)
+        return body, opened
+
+    def verify_row(self, row: Row) -> Body:
+        """What a row of the store holds. Raises MalformedRecord or ForgedRecord."""
+        source, name, seq, digest, raw = row
+        body, opened = self.verify(source, raw)
+        if (body.chain, body.seq, opened.digest) != (name, seq, digest):
+            raise ForgedRecord(f"record {name}/{seq} was altered in the store")
+        return body
+
+    def good(self, rows: Iterable[Row]) -> Iterator[Body]:
+        """Of these rows, what verifies; the log tells of the others."""
+        for row in rows:
+            try:
+                yield self.verify_row(row)
+            except RecordError as error:
+                log.warning("a record held is left out: %s", error)

@@ -1,0 +1,209 @@
+"""What the locator believes of one cell: arrivals in, incidents out, without a wire or a clock.
+
+Arrivals less than GAP_NS apart belong together. Such a run is located when it has been left
+alone for a while, and again whenever something late falls into it. The result depends on what
+was heard, not on the order in which it came. With a past to find it again, only the latest stays
+in memory.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
+from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.associate import locate
+from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
+from simulator.centre.locator.registry import Station
+
+MAX_SETTLE_PERIODS = 6
+MEMORY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """How the belief changed: incidents that are new or different, and those given up."""
+
+    changed: list[Incident] = field(default_factory=list)
+    withdrawn: list[Incident] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """One window and what was made of it; `is_guess` where the air's temperature was not known."""
+
+    keys: tuple[Key, ...]
+    used_c: float
+    is_guess: bool
+    incidents: list[Incident]
+
+    @property
+    def first_ns(self) -> int:
+        return self.keys[0][0]
+
+
+@dataclass(slots=True)
+class _Touch:
+    """Something came at `toa_utc_ns`; first and last time that it did, by the locator's clock."""
+
+    toa_utc_ns: int
+    first_ns: int
+    last_ns: int
+
+
+class CellBelief:
+    """Arrivals, air and incidents of one cell. `now_ns` is any monotonic time.
+
+    A run of arrivals is located `settle_ns` after the last of them came, and no later than
+    MAX_SETTLE_PERIODS times that after the first, so that an endless one is located too. Of what
+    is located, about `memory` arrivals are remembered; the rest is in the `past`, which holds an
+    arrival or a temperature before this is told of it. Without one nothing is forgotten.
+    """
+
+    def __init__(
+        self,
+        stations: Mapping[str, Station],
+        settle_ns: int,
+        past: Past | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        self._stations = stations
+        self._settle_ns = settle_ns
+        self._past, self._memory = past, memory
+        self._air = Air()
+        self._recent = Recent(past)
+        self._located: list[_Located] = []
+        self._forgotten_guesses: list[int] = []
+        self._touches: list[_Touch] = []
+        self._look_at_ns = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while something is still to be located."""
+        return bool(self._touches)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The present belief as far as it is remembered, oldest first."""
+        found = [one for window in self._located for one in window.incidents]
+        return sorted(found, key=lambda one: (one.utc_ns, one.id))
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """What was heard and is remembered, oldest first."""
+        return self._recent.arrivals
+
+    def hear(self, arrival: Arrival, now_ns: int) -> None:
+        """Take an arrival, however late it is."""
+        if self._recent.add(arrival):
+            self._touch(arrival.toa_utc_ns, now_ns)
+
+    def feel(self, utc_ns: int, temperature_c: float, now_ns: int) -> None:
+        """Take a temperature; what was located without knowing any is located again."""
+        if self._past is None:
+            self._air.feel(utc_ns, temperature_c)
+        near = (utc_ns - NEAR_NS, utc_ns + NEAR_NS)
+        guesses = [
+            one.first_ns for one in self._located[self._located_slice(*near)] if one.is_guess
+        ]
+        forgotten = self._forgotten_guesses
+        part = slice(bisect_left(forgotten, near[0]), bisect_right(forgotten, near[1]))
+        for first_ns in (*guesses, *forgotten[part]):
+            self._touch(first_ns, now_ns)
+        del forgotten[part]
+
+    def settle(self, now_ns: int) -> Revision:
+        """Locate what has been left alone for long enough."""
+        if not self._touches or now_ns < self._look_at_ns:
+            return Revision()
+        runs = self._touched_runs()
+        due = [run for run, touch in runs if self._due_ns(touch) <= now_ns]
+        self._touches = [touch for _, touch in runs if self._due_ns(touch) > now_ns]
+        self._look_at_ns = min(map(self._due_ns, self._touches), default=0)
+        revision = self._relocate(due)
+        self._forget()
+        return revision
+
+    def settle_all(self) -> Revision:
+        """Locate everything that is not yet located as what is now known demands."""
+        self._touches = []
+        return self._relocate(self._recent.runs())
+
+    def _touch(self, toa_utc_ns: int, now_ns: int) -> None:
+        self._touches.append(_Touch(toa_utc_ns, now_ns, now_ns))
+        due_ns = now_ns + self._settle_ns
+        self._look_at_ns = min(self._look_at_ns, due_ns) if len(self._touches) > 1 else due_ns
+
+    def _due_ns(self, touch: _Touch) -> int:
+        patience_ns = MAX_SETTLE_PERIODS * self._settle_ns
+        return min(touch.last_ns + self._settle_ns, touch.first_ns + patience_ns)
+
+    def _touched_runs(self) -> list[tuple[list[Key], _Touch]]:
+        """Every run that was touched, with its touches made one."""
+        runs: list[tuple[list[Key], _Touch]] = []
+        for touch in sorted(self._touches, key=lambda one: one.toa_utc_ns):
+            if runs and touch.toa_utc_ns <= runs[-1][0][-1][0]:
+                whole = runs[-1][1]
+                whole.first_ns = min(whole.first_ns, touch.first_ns)
+                whole.last_ns = max(whole.last_ns, touch.last_ns)
+            elif run := self._recent.run_around(touch.toa_utc_ns):
+                runs.append((self._whole(run), touch))
+        return runs
+
+    def _whole(self, run: list[Key]) -> list[Key]:
+        """`run` with the rest of the windows that it cuts, where it is too long to be followed."""
+        span = self._located_slice(run[0][0], run[-1][0])
+        windows = self._located[max(0, span.start - 1) : span.stop]
+        touched = [one.keys for one in windows if one.keys[-1] >= run[0]]
+        return sorted({*run, *(key for keys in touched for key in keys)})
+
+    def _relocate(self, runs: list[list[Key]]) -> Revision:
+        revision = Revision()
+        for run in runs:
+            span = self._located_slice(run[0][0], run[-1][0])
+            held = self._located[span]
+            if (known := self._recent.before(run)) is not None:
+                held = self._locate_run(known, held)
+            self._located[span] = fresh = self._locate_run(run, held)
+            self._recent.settle(run)
+            before = {one.id: one for window in held for one in window.incidents}
+            after = {one.id: one for window in fresh for one in window.incidents}
+            revision.changed.extend(one for one in after.values() if before.get(one.id) != one)
+            revision.withdrawn.extend(one for one in before.values() if one.id not in after)
+        return revision
+
+    def _locate_run(self, keys: Sequence[Key], held: Sequence[_Located]) -> list[_Located]:
+        return [self._locate(one, held) for run in runs_in(keys) for one in cut(run)]
+
+    def _locate(self, window: Sequence[Key], held: Sequence[_Located]) -> _Located:
+        """What to make of a window; what is held of just this one if nothing in it is new."""
+        keys = tuple(window)
+        temperature_c = around(self._past or self._air, keys[0][0])
+        is_guess = temperature_c is None
+        used_c = STANDARD_C if temperature_c is None else temperature_c
+        for one in held:
+            if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess):
+                return one
+        incidents = locate([self._recent[key] for key in keys], self._stations, used_c)
+        return _Located(keys, used_c, is_guess, incidents)
+
+    def _forget(self) -> None:
+        """Let the oldest windows go, a quarter of the memory at a time."""
+        if self._past is None or len(self._recent) <= self._memory:
+            return
+        gone, left = 0, len(self._recent)
+        while gone < len(self._located) and left > 3 * self._memory // 4:
+            left -= len(self._located[gone].keys)
+            gone += 1
+        forgotten, self._located = self._located[:gone], self._located[gone:]
+        self._recent.forget(key for one in forgotten for key in one.keys)
+        for one in forgotten:
+            if one.is_guess:
+                insort(self._forgotten_guesses, one.first_ns)
+        del self._forgotten_guesses[: -self._memory]
+
+    def _located_slice(self, first_ns: int, last_ns: int) -> slice:
+        """Where the windows are that begin from `first_ns` to `last_ns`."""
+        begin = bisect_left(self._located, first_ns, key=lambda one: one.first_ns)
+        return slice(begin, bisect_right(self._located, last_ns, key=lambda one: one.first_ns))

@@ -1,0 +1,85 @@
+"""Lets the node's own hearing listen to embedded clips, and writes down what it heard.
+
+The path is the one of a node: blocks into `Hearing`, onsets out. Whether a shot was found is
+`figures`' matter.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from agent.core.audio import AudioBlock, AudioFormat
+from agent.core.hearing import Hearing, Onset
+from agent.core.records.kinds import Features, Verdict
+from simulator.trials.corpus.embedding import Embedding, embeddings
+from simulator.trials.corpus.manifest import Clip
+
+BLOCK_SAMPLES = 1024
+EDGE_S = 20e-3
+
+Judge = Callable[[Features], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One onset within a clip, published or not; `at_s` counts from the clip's first sample."""
+
+    at_s: float
+    features: Features
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All triggers of one embedding of a clip, in order."""
+
+    clip: Clip
+    clip_s: float
+    snr_db: float
+    triggers: tuple[Trigger, ...]
+
+    @property
+    def published(self) -> tuple[Trigger, ...]:
+        """Those that a node would have sent."""
+        return tuple(one for one in self.triggers if one.verdict.accepted)
+
+    @property
+    def best_score(self) -> float:
+        """0 where nothing triggered."""
+        return max((one.verdict.score for one in self.triggers), default=0.0)
+
+
+def listen(
+    clips: Iterable[Clip], seed: int, count: int, judge_of: Callable[[Clip], Judge | None]
+) -> Iterator[tuple[Heard, ...]]:
+    """Per clip, what was heard in each of its `count` embeddings.
+
+    `judge_of` gives the opinion to use in place of the node's own, or None for the node's own.
+    """
+    for clip in clips:
+        judge = judge_of(clip)
+        yield tuple(heard(clip, one, judge) for one in embeddings(clip, seed, count))
+
+
+def onsets(samples: Embedding) -> Iterator[Onset]:
+    """All onsets of one embedding, background included."""
+    hearing = Hearing(AudioFormat(samples.rate_hz))
+    for start in range(0, len(samples.samples), BLOCK_SAMPLES):
+        block = samples.samples[start : start + BLOCK_SAMPLES]
+        yield from hearing.on_block(AudioBlock(start, block, 0))
+    yield from hearing.finish()
+
+
+def heard(clip: Clip, embedding: Embedding, judge: Judge | None) -> Heard:
+    """What is triggered within the clip, by the node's own opinion where `judge` is None."""
+    edge = round(EDGE_S * embedding.rate_hz)
+    triggers = tuple(
+        Trigger(
+            at_s=(one.sample - embedding.start) / embedding.rate_hz,
+            features=one.features,
+            verdict=judge(one.features) if judge else one.verdict,
+        )
+        for one in onsets(embedding)
+        if embedding.start - edge <= one.sample < embedding.stop + edge
+    )
+    clip_s = (embedding.stop - embedding.start) / embedding.rate_hz
+    return Heard(clip, clip_s, embedding.snr_db, triggers)
