@@ -1,11 +1,14 @@
-BIN := .venv/bin
-SIM := .venv/.ready-sim
-DEV := .venv/.ready-dev
-PEERS := .venv/.ready-bench
+VENV ?= .venv
+BIN := $(VENV)/bin
+SIM := $(VENV)/.ready-sim
+DEV := $(VENV)/.ready-dev
+PEERS := $(VENV)/.ready-bench
+PINS := $(wildcard .ci/constraints/*.txt)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(BIN)/python -m pytest
+export VENV PYTHON NEWEST
 
-.PHONY: help setup run test lint types bench torture clean
+.PHONY: help setup run test lint types system torture bench pins newest clean
 .DEFAULT_GOAL := help
 
 help: ## tell what can be made
@@ -16,8 +19,8 @@ setup: $(SIM) ## make .venv and install Earshot with its simulator
 run: $(SIM) ## hear and locate the quickstart scene; writes report.html
 	@$(BIN)/earshot-sim run quickstart --report report.html
 
-test: lint types ## all checks, then all tests but the long ones
-	@$(PYTEST) -n 2 --dist loadfile -m "not torture"
+test: lint types ## all checks, then the tests that need no installed server or tool (minutes)
+	@$(PYTEST) -n 2 --dist loadfile -m "not (torture or system)"
 
 lint: $(DEV) ## ruff: rules and formatting
 	@$(BIN)/ruff check --quiet
@@ -26,21 +29,31 @@ lint: $(DEV) ## ruff: rules and formatting
 types: $(DEV) ## mypy, strict
 	@$(BIN)/mypy --no-error-summary
 
+system: $(DEV) ## real parts: audio, systemd, brokers, tools, other Pythons (a quarter of an hour)
+	@$(PYTEST) -n 2 --dist loadfile -m "system and not torture"
+	@.ci/matrix
+
+torture: $(DEV) ## the long trials (hours)
+	@$(PYTEST) -m torture
+
 bench: $(PEERS) ## measure, with ratios to peers and floors measured beside it
 	@$(ONE_THREAD) $(PYTEST) -s -o python_files="bench_*.py" tests/benchmarks
 
-torture: $(DEV) ## the long trials
-	@$(PYTEST) -m torture
+pins: ## renew .ci/constraints/ with what each Python here gets today
+	@.ci/pins
 
-clean: ## remove the virtual environment and everything else made here
-	@rm -rf .venv build report*.html .*_cache .hypothesis *.egg-info
+newest: ## `make test` with today's releases instead of the pinned ones
+	@$(MAKE) --no-print-directory VENV=.venv-newest NEWEST=yes test
+
+clean: ## remove the virtual environments and everything else made here
+	@rm -rf .venv .venv-* build report*.html .*_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(SIM): pyproject.toml .ci/setup
+$(SIM): pyproject.toml .ci/setup $(PINS)
 	@.ci/setup sim && touch $@
 
-$(DEV): pyproject.toml .ci/setup
+$(DEV): pyproject.toml .ci/setup $(PINS)
 	@.ci/setup sim,dev && touch $(SIM) $@
 
-$(PEERS): pyproject.toml .ci/setup
+$(PEERS): pyproject.toml .ci/setup $(PINS)
 	@.ci/setup sim,dev,bench && touch $(SIM) $(DEV) $@

@@ -29,7 +29,10 @@ from tests.support.pole import Listener, Pole
 from tests.support.proxy import Fault, Proxy
 from tests.support.sky import PoleUnderSky, WakingHost
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed"),
+]
 
 Y1970_S, Y2099_S = 60, 4_070_908_800
 RELEASED = datetime.fromtimestamp(agent.RELEASED_UTC_S, UTC)

@@ -114,6 +114,7 @@ def test_the_quickstart_prints_what_the_readme_shows() -> None:
     assert [line.rstrip() for line in told.splitlines()] == shown.splitlines()
 
 
+@pytest.mark.system
 def test_openssl_checks_a_record_as_the_readme_says(tmp_path: Path) -> None:
     """The two blocks of shell, run as they stand on a recording of a shot."""
     if not shutil.which("openssl"):

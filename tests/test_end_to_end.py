@@ -235,6 +235,7 @@ def test_every_record_of_a_run_fits_its_schema(export):
     assert kinds >= {"start", "timebase", "impulse", "stop"}
 
 
+@pytest.mark.system
 def test_openssl_agrees_on_the_signatures(export):
     """A stranger with OpenSSL and the node's key comes to the same verdict."""
     openssl = shutil.which("openssl")

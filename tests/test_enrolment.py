@@ -10,7 +10,10 @@ from tests.support.links import until
 from tests.support.mosquitto import PROGRAM
 from tests.support.town import Town, ended_of, told
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed"),
+]
 
 
 @pytest.fixture

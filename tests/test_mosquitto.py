@@ -14,6 +14,7 @@ from tests.support.mosquitto import PROGRAM, ShippedBroker
 from tests.support.pki import Authority
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"

@@ -29,7 +29,10 @@ from tests.support.street import NODE, TOPIC, Street
 from tests.test_docs import CHANCE as CHANCE_IN_WORDS
 from tests.test_docs import README, blocks, filled_in
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed"),
+]
 
 BROKER = "mqtts://broker.town:8883"
 SOURCE = "urn:earshot:town:north:n1"

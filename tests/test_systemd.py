@@ -8,9 +8,12 @@ import pytest
 
 UNIT = Path(__file__).parents[1] / "systemd" / "earshot.service"
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
-)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+    ),
+]
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:

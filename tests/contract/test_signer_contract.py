@@ -25,7 +25,7 @@ Open = Callable[..., AbstractContextManager[EvidenceKey]]
 MESSAGES = [b"", b"shot", bytes(range(256)) * 64]
 
 
-@pytest.fixture(params=["file", "token"])
+@pytest.fixture(params=["file", pytest.param("token", marks=pytest.mark.system)])
 def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens the one evidence key of a test; "there" unless said otherwise."""
     is_token = request.param == "token"
@@ -51,6 +51,7 @@ def test_a_signature_is_one_of_the_key_that_is_named(opening: Open) -> None:
                 public.verify(signature, message + b"!")
 
 
+@pytest.mark.system
 def test_an_envelope_verifies_with_openssl_alone(opening: Open, tmp_path: Path) -> None:
     """Anyone can check a record, wherever its key was kept."""
     if not shutil.which("openssl"):

@@ -14,7 +14,7 @@ from agent.ports import LinkEvent, Publisher, Will
 from simulator.grid.broker import Broker, start_broker
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 
-KINDS = ["virtual", "mosquitto", "nats"]
+KINDS = ["virtual", pytest.param("mosquitto", marks=pytest.mark.system), "nats"]
 PATIENCE_S = 20.0
 
 

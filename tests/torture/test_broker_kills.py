@@ -14,6 +14,8 @@ from tests.support.drafts import heartbeat
 from tests.support.links import world_of
 from tests.support.network import IDENTITY, Centre, Network, mosquitto_by_default
 
+pytestmark = pytest.mark.system
+
 
 @dataclass(frozen=True)
 class Trial:

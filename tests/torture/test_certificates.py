@@ -11,6 +11,8 @@ from tests.support.fortress import ANOTHERS, Fortress, fortress_in, open_doors
 from tests.support.links import Collector
 from tests.support.network import Network
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def fortress(tmp_path: Path) -> Iterator[Fortress]:

@@ -18,6 +18,8 @@ from tests.agent.app.test_uplink_stampede import Silence
 from tests.support.drafts import LOCATOR_KEYS, identity_of
 from tests.support.links import World, world_of
 
+pytestmark = pytest.mark.system
+
 PATIENCE_S = 180.0
 STEP_S = 0.02
 CONNECTED = re.compile(r"^(\d+): New client connected from \S+ as (n\d+) ", re.MULTILINE)

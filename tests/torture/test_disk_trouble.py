@@ -100,6 +100,7 @@ def running(pole: Pole, env: Mapping[str, str] | None = None) -> Iterator[Told]:
         daemon.stderr.close()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("letter", "within_s"),
     [

@@ -12,6 +12,8 @@ from tests.support.drafts import heartbeat, start
 from tests.support.links import world_of
 from tests.support.network import Network
 
+pytestmark = pytest.mark.system
+
 OUTAGE_RECORDS = 72 * 50
 NEWS_EVERY_S = 0.2
 LEAST_RATE = 50.0  # records a second

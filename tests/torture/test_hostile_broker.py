@@ -168,6 +168,7 @@ def delivered(victims: list[Victim], directory: Path, url: str) -> dict[str, lis
     return held
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "packets",
     [pytest.param(300, id="some"), pytest.param(10_000, id="many", marks=pytest.mark.torture)],

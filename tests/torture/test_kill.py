@@ -52,6 +52,7 @@ def assert_whole_after_kills(memory: Path, call: str, numbers: range) -> None:
         shutil.rmtree(home)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "step", [4_600, pytest.param(90, marks=pytest.mark.torture)], ids=["some", "many"]
 )
@@ -60,6 +61,7 @@ def test_a_store_killed_at_a_write_is_whole(memory: Path, step: int) -> None:
     assert_whole_after_kills(memory, "pwrite64", range(100, WRITES, step))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "step", [600, pytest.param(20, marks=pytest.mark.torture)], ids=["some", "many"]
 )

@@ -18,6 +18,8 @@ from tests.support.links import world_of
 from tests.support.network import NODE, Network
 from tests.support.proxy import Fault, Proxy
 
+pytestmark = pytest.mark.system
+
 HANDSHAKE_BYTES = 220  # CONNECT, CONNACK, SUBSCRIBE, SUBACK of both directions
 SESSION_BYTES = 6_000  # these, the status, two records and their receipts
 MESSAGES = 20

@@ -13,6 +13,8 @@ from tests.support.crashimages import CUTS, Change, Disk, read_trace
 from tests.support.disk import environment, preload
 from tests.support.storeproof import Known, digests_in, faults_of
 
+pytestmark = pytest.mark.system
+
 ROUNDS = 36  # of 50 records, after those that fill the store
 IMAGES = 600
 MANY_IMAGES = 10_000

@@ -52,6 +52,7 @@ def test_the_offset_is_that_of_the_system_clock(tmp_path: Path) -> None:
     assert abs(seconds * NS_PER_S + microseconds * 1000 - utc_ns) < 40 * NS_PER_MS
 
 
+@pytest.mark.system
 @pytest.mark.skipif(shutil.which("chronyd") is None, reason="chronyd is not installed")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_chrony_selects_our_pulses(tmp_path: Path) -> None:

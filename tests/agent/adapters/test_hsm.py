@@ -13,6 +13,8 @@ from agent.core.trust.token_uri import parse_token_uri
 from agent.errors import TokenError
 from tests.support.softtoken import PIN, SoftToken
 
+pytestmark = pytest.mark.system
+
 
 def opened(uri: str, which: str = "there") -> contextlib.closing[EvidenceToken]:
     return contextlib.closing(EvidenceToken(parse_token_uri(uri), which))

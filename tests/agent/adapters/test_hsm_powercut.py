@@ -14,6 +14,8 @@ from tests.support.drafts import draft, identity_of
 from tests.support.keywork import outbox_in
 from tests.support.softtoken import SoftToken
 
+pytestmark = pytest.mark.system
+
 MADE, NAMED, SAID, PUT_AWAY, DONE = 1, 3, 4, 5, 8
 """In front of which change of an object the power goes: the next pair is made, its halves are
 named, (the record is stored,) the old halves are destroyed, the new ones get their name."""

@@ -86,6 +86,7 @@ def test_auto_steps_down_to_311_once_and_remembers(link_to: Callable[..., Collec
     assert log.count("unacceptable protocol version of 5") == 2
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["mosquitto"])
 @pytest.mark.parametrize(("protocol", "answer"), [("auto", Refused), ("3.1.1", Sent)])
 def test_no_subscriber_is_a_refusal_where_the_broker_says_so(

@@ -53,6 +53,7 @@ print("kept", *(head.digest for head in kept))
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("letter", "told"),
     [("s", "disk I/O error"), ("w", "disk I/O error"), ("f", "database or disk is full")],

@@ -161,6 +161,7 @@ def listen(directory: Path, raw: np.ndarray, pps_channel: PpsChannel | None) -> 
     return [np.ravel(channel) for channel in zip(*json.loads(listener.stdout), strict=True)]
 
 
+@pytest.mark.system
 def test_the_real_portaudio_path_is_bit_exact(tmp_path: Path) -> None:
     """Samples that ALSA hands to PortAudio arrive unchanged through the blocking reads."""
     heard, pulses = listen(tmp_path, ramp(20_000), None)
@@ -168,6 +169,7 @@ def test_the_real_portaudio_path_is_bit_exact(tmp_path: Path) -> None:
     assert not pulses.any()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("pps_channel", "sign"), [(1, -1), (2, 1)])
 def test_the_real_portaudio_path_splits_two_channels(
     tmp_path: Path, pps_channel: PpsChannel, sign: int

@@ -16,6 +16,8 @@ from tests.support.drafts import draft, identity_of
 from tests.support.keywork import outbox_in
 from tests.support.softtoken import SoftToken
 
+pytestmark = pytest.mark.system
+
 SOURCE = identity_of("n1").source
 
 

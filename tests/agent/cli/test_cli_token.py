@@ -19,6 +19,8 @@ from tests.support.links import Collector
 from tests.support.pole import Listener, Pole, earshot
 from tests.support.softtoken import PIN, SoftToken
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

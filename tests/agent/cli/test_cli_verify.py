@@ -248,6 +248,7 @@ def test_what_cannot_be_checked_is_told(
     assert told.count("\n") == 1
 
 
+@pytest.mark.system
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_openssl_agrees(tmp_path: Path) -> None:
     """The signature over the DSSE bytes holds for a tool that knows nothing of Earshot."""

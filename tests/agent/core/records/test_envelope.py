@@ -65,6 +65,7 @@ def test_securesystemslib_agrees() -> None:
     assert (theirs.payload, theirs.pae()) == (PAYLOAD, envelope.pae(PAYLOAD_TYPE, PAYLOAD))
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
 def test_openssl_agrees(tmp_path: Path) -> None:
     """A court needs nothing of ours: openssl verifies a record, and refuses it when altered."""

@@ -38,6 +38,7 @@ def verify(folder: Path, *words: str) -> str:
     return told.stdout + told.stderr
 
 
+@pytest.mark.system
 def test_openssl_takes_what_is_issued_and_not_what_is_revoked(
     authority: Authority, tmp_path: Path
 ) -> None:
