@@ -47,10 +47,10 @@ class Drift:
         pairs = zip(weights, WANDERS_PPM_PER_SQRT_HOUR, strict=True)
         return math.exp(sum(weight * math.log(wander) for weight, wander in pairs))
 
-    def observe(self, at_s: float, offset_ns: float, sigma_ns: float) -> None:
-        """An observation with symmetric scatter of `sigma_ns`."""
+    def observe(self, at_s: float, offset_ns: float, sigma_ns: float) -> float:
+        """An observation with symmetric scatter of `sigma_ns`; its log likelihood."""
         self._advance(at_s)
-        self._weigh([walk.observe(offset_ns, sigma_ns**2) for walk in self._walks])
+        return self._weighed([walk.observe(offset_ns, sigma_ns**2) for walk in self._walks])
 
     def observe_late(
         self, at_s: float, offset_ns: float, mean_late_ns: float, sigma_ns: float
@@ -61,9 +61,7 @@ class Drift:
         """
         self._advance(at_s)
         logs = [walk.observe_late(offset_ns, mean_late_ns, sigma_ns**2) for walk in self._walks]
-        likelihood = sum(w * math.exp(one) for w, one in zip(self._weights(), logs, strict=True))
-        self._weigh(logs)
-        return math.log(max(likelihood, 1e-300))
+        return self._weighed(logs)
 
     def at(self, at_s: float) -> Estimate:
         """What to expect at `at_s`, usually shortly after the last observation."""
@@ -95,6 +93,12 @@ class Drift:
             for walk in self._walks:
                 walk.advance(at_s - self._at_s)
         self._at_s = at_s
+
+    def _weighed(self, logs: list[float]) -> float:
+        """Weigh the filters by how well each foretold; the log likelihood of all together."""
+        likelihood = sum(w * math.exp(one) for w, one in zip(self._weights(), logs, strict=True))
+        self._weigh(logs)
+        return math.log(max(likelihood, 1e-300))
 
     def _weigh(self, log_likelihoods: list[float]) -> None:
         best = max(log_likelihoods)

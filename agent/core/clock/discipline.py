@@ -11,12 +11,19 @@ from math import hypot
 from typing import Literal
 
 from agent.core.clock.clock_filter import Drift
+from agent.core.clock.rate_memory import RateMemory
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 MAX_RATE_ERROR = 500e-6
 Verdict = Literal["good", "off rate", "phase step"]
 
 _GATE_SIGMAS = 5.0
+_CRYSTAL_MOST = 5e-6  # how far a crystal's rate may move while it is alone, day and night
+_ALONE_S = 10
+_ALONE_NS = _ALONE_S * NS_PER_S
+_VOTES_AFTER_SILENCE = 10
+_VOTES = 300
+_SAME_NS = 20_000.0
 _GATE_SLACK_NS = 500.0
 _LEAST_SCATTER_NS = 30.0
 _FIRST_SCATTER_NS = 3000.0
@@ -27,6 +34,7 @@ _SURE_AFTER = 3
 _DISPUTE = 0.7
 _DISPUTED_SIGMAS = 3.0
 _DISPUTE_FADES = 0.997
+_QUANTUM_FADES = 0.9998
 
 
 class Discipline:
@@ -34,13 +42,19 @@ class Discipline:
 
     While the first few marks off the line are undecided (false pulses, or did the line move?),
     how far they are off is part of sigma. Where marks off the line are believed in the end, the
-    dispute stays part of it and fades over minutes.
+    dispute stays part of it and fades over minutes. No crystal is believed for ever against marks
+    that agree with each other: after a silence in which it may have strayed so far, a few such
+    marks outvote it, and after minutes of contradiction they do in any case.
+
+    Marks that jump to and fro by the same step are quantised (a pulse that comes through the
+    frames of a bus): the step is a bound on what each may be late, and part of sigma.
     """
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, int]] = deque(maxlen=_SCATTER_MARKS)
         self.refused_in_a_row = 0
         self._least_scatter_ns = _LEAST_SCATTER_NS
+        self._memory = RateMemory()
         self._begin()
 
     def _begin(self) -> None:
@@ -48,8 +62,9 @@ class Discipline:
         self._base: tuple[int, int] | None = None
         self._kept.clear()
         self._scatter_ns: float | None = None
-        self._unexplained_ns = self._disputed_ns = 0.0
+        self._unexplained_ns = self._disputed_ns = self._quantum_ns = 0.0
         self._shared_sigma_ns = 0
+        self._votes: deque[tuple[int, int]] = deque(maxlen=_VOTES)
         self.good_in_a_row = 0
         self.last_axis_ns: int | None = None
 
@@ -62,6 +77,13 @@ class Discipline:
     def marks(self) -> list[tuple[int, int]]:
         """The good marks kept, as (axis_ns, utc_ns), oldest first."""
         return list(self._kept)
+
+    @property
+    def usual_spacing_s(self) -> float:
+        """How far apart good marks were of late, on average; 1 before it can be told."""
+        if len(self._kept) < _SCATTER_MARKS // 3:
+            return 1.0
+        return (self._kept[-1][0] - self._kept[0][0]) / NS_PER_S / (len(self._kept) - 1)
 
     @property
     def ppm(self) -> float:
@@ -80,13 +102,22 @@ class Discipline:
         return self._scatter_ns
 
     def offer(
-        self, axis_ns: int, utc_ns: int, shared_sigma_ns: int, least_scatter_ns: float = 0.0
+        self,
+        axis_ns: int,
+        utc_ns: int,
+        shared_sigma_ns: int,
+        least_scatter_ns: float = 0.0,
+        *,
+        may_outvote: bool = False,
     ) -> Verdict:
         """Take a mark if it fits. `shared_sigma_ns` is what all its kind have in common; they
-        are thought to scatter by no less than `least_scatter_ns`."""
+        are thought to scatter by no less than `least_scatter_ns`. With `may_outvote` it has a
+        second witness, and enough of its kind are believed against the oscillator."""
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
+        if verdict == "phase step" and may_outvote and self._is_outvoted(axis_ns, utc_ns):
+            return self._begin_again(axis_ns, utc_ns, shared_sigma_ns, abs(surprise_ns))
         if verdict == "good":
             far_ns = _DISPUTED_SIGMAS * self._drift.at(self._seconds(axis_ns)).sigma_ns
             if self.refused_in_a_row >= _UNDECIDED_MARKS and abs(surprise_ns) > far_ns:
@@ -105,9 +136,16 @@ class Discipline:
             raise ValueError("no mark was offered yet")
         estimate = self._drift.at(self._seconds(axis_ns))
         utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns)
-        own_ns = _SPREAD * estimate.sigma_ns
-        parts = (own_ns, self._shared_sigma_ns, self._unexplained_ns, self._disputed_ns)
+        own_ns = hypot(_SPREAD * estimate.sigma_ns, self._stray_ns(axis_ns))
+        late_ns = self._quantum_ns / 3**0.5
+        parts = (own_ns, self._shared_sigma_ns, late_ns, self._unexplained_ns, self._disputed_ns)
         return utc_ns, hypot(*parts)
+
+    def _stray_ns(self, axis_ns: int) -> float:
+        alone_s = (axis_ns - (self.last_axis_ns or axis_ns)) / NS_PER_S
+        if alone_s < _ALONE_S:
+            return 0.0
+        return self._memory.stray_ns(alone_s, self._drift.wander_ppm_per_sqrt_hour)
 
     def restart(self) -> None:
         """Forget all: what was known of UTC holds no longer."""
@@ -148,11 +186,53 @@ class Discipline:
         if step_ns <= 0 or utc_step_ns <= 0 or abs(utc_step_ns - step_ns) > slack_ns:
             return "off rate"
         sigma_ns = self._drift.at(self._seconds(axis_ns)).sigma_ns
-        if abs(surprise_ns) <= _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS:
+        usual_ns = _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS
+        if abs(surprise_ns) <= usual_ns:
+            return "good"
+        if abs(surprise_ns) <= hypot(usual_ns, _GATE_SIGMAS * self._shared_sigma_ns):
+            self._quantum_ns = max(self._quantum_ns, abs(surprise_ns))
             return "good"
         undecided = self.refused_in_a_row < _UNDECIDED_MARKS and abs(surprise_ns) < NS_PER_MS
         self._unexplained_ns = abs(surprise_ns) if undecided else 0.0
         return "phase step"
+
+    def _is_outvoted(self, axis_ns: int, utc_ns: int) -> bool:
+        """Whether marks off the line agree with each other long enough to be believed."""
+        self._votes.append((axis_ns, utc_ns))
+        surprises = [self._surprise_ns(*vote) for vote in self._votes]
+        alone_ns = self._votes[0][0] - (self.last_axis_ns or 0)
+        if alone_ns > _ALONE_NS and len(self._votes) >= _VOTES_AFTER_SILENCE:
+            recent = surprises[-_VOTES_AFTER_SILENCE:]
+            may_stray_ns = _CRYSTAL_MOST * alone_ns
+            slack_ns = _SAME_NS + _CRYSTAL_MOST * NS_PER_S * len(recent) + 4 * self._shared_sigma_ns
+            is_one_line = max(recent) - min(recent) <= slack_ns
+            return is_one_line and max(map(abs, recent)) <= may_stray_ns
+        return len(self._votes) == _VOTES
+
+    def _begin_again(
+        self, axis_ns: int, utc_ns: int, shared_sigma_ns: int, step_ns: float
+    ) -> Verdict:
+        """Follow the marks that outvoted the oscillator: its rate is kept, its offset is not."""
+        votes = list(self._votes)
+        surprises = [self._surprise_ns(*vote) for vote in votes[-_VOTES // 2 :]]
+        was_silence = len(votes) < _VOTES
+        drift, rate_ns = (
+            self._drift,
+            step_ns / max(1.0, (axis_ns - (self.last_axis_ns or 0)) / NS_PER_S),
+        )
+        base = self._base
+        self._begin()
+        self._drift, self._base = drift, base
+        self._drift.forget_offset()
+        self._drift.loosen(0.0, rate_ns)
+        if not was_silence:
+            self._disputed_ns = _DISPUTE * step_ns
+            self._quantum_ns = max(surprises) - min(surprises)
+        self.refused_in_a_row = 0
+        for vote in votes[-_VOTES_AFTER_SILENCE:-1] if was_silence else votes[-1:-1]:
+            self._take(*vote, shared_sigma_ns)
+        self._take(axis_ns, utc_ns, shared_sigma_ns)
+        return "good"
 
     def _take(self, axis_ns: int, utc_ns: int, shared_sigma_ns: int) -> None:
         if self._base is None:
@@ -166,8 +246,14 @@ class Discipline:
             self._scatter(),
         )
         self._unexplained_ns = 0.0
+        self._votes.clear()
         self._disputed_ns *= _DISPUTE_FADES
+        self._quantum_ns *= _QUANTUM_FADES
         self.refused_in_a_row = 0
+        if len(self._kept) == _SCATTER_MARKS:
+            self._memory.observe(
+                axis_ns / NS_PER_S, self._drift.at(self._seconds(axis_ns)).rate_ns_per_s
+            )
         self.good_in_a_row += 1
         self.last_axis_ns = axis_ns
 

@@ -26,10 +26,13 @@ from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 GOOD_MARKS_TO_LOCK = 10
 HOLDOVER_AFTER_NS = 5 * NS_PER_S // 2
+_LONGEST_PATIENCE_NS = 10 * NS_PER_S
+_MORE_PATIENCE = 6.0
 EXPIRED_SIGMA_NS = 100 * NS_PER_MS
 _NAMES_A_SECOND_NS = 100 * NS_PER_MS
 _LATEST_SURE_LAG_NS = 900 * NS_PER_MS
 _COARSE_IS_FRESH_NS = 10 * NS_PER_S
+_WITNESS_IS_FRESH_NS = 5 * NS_PER_S
 
 Source = Literal["system", "sim", "nmea", "pps", "pps-adc"]
 
@@ -111,7 +114,7 @@ class Lock:
         if self.state in ("unsynchronised", "expired") or last_ns is None:
             return None
         silent_ns = host_ns - last_ns
-        if silent_ns <= HOLDOVER_AFTER_NS:
+        if silent_ns <= self._patience_ns():
             return None
         self.discipline.interrupt()
         if not self._was_locked:
@@ -119,6 +122,12 @@ class Lock:
         if self.discipline.at(host_ns)[1] > EXPIRED_SIGMA_NS:
             return self._enter("expired", "sigma over 100 ms without good marks")
         return self._enter("holdover", f"no good mark for {silent_ns / NS_PER_S:.1f} s")
+
+    def _patience_ns(self) -> float:
+        """How long a silence is no holdover yet: longer where marks have been rare of late."""
+        spacing_s = self.discipline.usual_spacing_s
+        more = _MORE_PATIENCE * max(0.0, spacing_s - 1.0)
+        return min(HOLDOVER_AFTER_NS * (1.0 + more), _LONGEST_PATIENCE_NS)
 
     def _on_mark(self, mark: TimeMark) -> StateChange | None:
         if self._settings.source not in ("sim", "system"):
@@ -191,7 +200,11 @@ class Lock:
         if self.state == "expired":
             self._was_locked = False
             self.discipline.restart()
-        verdict = self.discipline.offer(named.at_ns, named.count_ns, sigma_ns)
+        agreed = self.namer.confirmed_ns
+        has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
+        verdict = self.discipline.offer(
+            named.at_ns, named.count_ns, sigma_ns, may_outvote=has_witness
+        )
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)
             steps = self.discipline.refused_in_a_row if verdict == "phase step" else 0
@@ -202,6 +215,8 @@ class Lock:
         self.source = source
         good = self.discipline.good_in_a_row
         if good >= GOOD_MARKS_TO_LOCK:
+            if self.discipline.at(named.at_ns)[1] > EXPIRED_SIGMA_NS:
+                return self._enter("acquiring", "good marks, but sigma over 100 ms")
             self._was_locked = True
             return self._enter("locked", f"{good} good marks")
         return self._enter("acquiring", f"{good} good marks")

@@ -13,6 +13,7 @@ from heapq import nsmallest
 from itertools import pairwise
 
 from agent.core.clock.clock_filter import Drift, Estimate
+from agent.core.clock.deliveries import Deliveries
 from agent.core.units import NS_PER_S
 
 _BUCKET_S = 1.0
@@ -46,6 +47,8 @@ class SampleClock:
         self._rate_hz = rate_hz
         self._nominal_ns = NS_PER_S / rate_hz
         self._drift = Drift(_WANDER_PRIOR_PPM)
+        self.deliveries = Deliveries(rate_hz)
+        self._was_half_frame_late = False
         self._base: tuple[int, int] | None = None
         self._bucket: list[tuple[float, int]] = []
         self._bucket_s = _FIRST_BUCKET_S
@@ -61,6 +64,7 @@ class SampleClock:
         """A block ending before `end_sample` was handed over at `host_ns`."""
         if self._base is None:
             self._base = (end_sample, host_ns)
+        self.deliveries.observe(end_sample, host_ns)
         x = end_sample - self._base[0]
         self._bucket.append(((host_ns - self._base[1]) - x * self._nominal_ns, x))
         if x - self._bucket[0][1] >= self._bucket_s * self._rate_hz:
@@ -69,6 +73,7 @@ class SampleClock:
     def on_gap(self) -> None:
         """Samples were lost, and perhaps miscounted. Both are followed until one is refuted."""
         self._bucket.clear()
+        self.deliveries.begin()
         self._if_counted_right = None
         if self._buckets > _BUCKETS_TO_TRUST:
             self._if_counted_right = deepcopy(self._drift)
@@ -119,8 +124,8 @@ class SampleClock:
         )
 
     def sigma_ns_at(self, sample: float) -> float:
-        """1-sigma of `host_ns_at`."""
-        return _SPREAD * self._estimate(sample).sigma_ns
+        """1-sigma of `host_ns_at`: the filter's own, the shape of the delays, and their quantum."""
+        return math.hypot(_SPREAD * self._estimate(sample).sigma_ns, self.deliveries.shape_sigma_ns)
 
     def sample_at(self, host_ns: int) -> float:
         """The inverse of `host_ns_at`."""
@@ -168,11 +173,22 @@ class SampleClock:
         late_ns = early_ns - expected.offset_ns
         if expected.sigma_ns < NS_PER_S / 100:
             self._notice_a_changed_rate(late_ns, mean_ns, expected.sigma_ns)
-        seen = (at_s, early_ns, _TEMPER * mean_ns, _READING_SIGMA_NS)
-        log_wrong = self._drift.observe_late(*seen)
+        if self.deliveries.is_half_frame_late != self._was_half_frame_late:
+            self._was_half_frame_late = not self._was_half_frame_late
+            self._drift.loosen(self.deliveries.quantum_ns, 0.0)
+        log_wrong = self._observe(self._drift, at_s, early_ns, mean_ns)
         if self._if_counted_right is not None:
-            log_right = self._if_counted_right.observe_late(*seen)
+            log_right = self._observe(self._if_counted_right, at_s, early_ns, mean_ns)
             self._decide(log_right - log_wrong)
+        self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
+
+    def _observe(self, drift: Drift, at_s: float, early_ns: float, mean_ns: float) -> float:
+        """Late by chance; where frames hide it, by half a frame give or take as much."""
+        if quantum_ns := self.deliveries.quantum_ns:
+            scatter_ns = math.hypot(quantum_ns / 12**0.5, mean_ns, _READING_SIGMA_NS)
+            shift_ns = quantum_ns / 2 if self.deliveries.is_half_frame_late else 0.0
+            return drift.observe(at_s, early_ns - shift_ns - mean_ns, scatter_ns)
+        return drift.observe_late(at_s, early_ns, _TEMPER * mean_ns, _READING_SIGMA_NS)
 
     def _decide(self, log_evidence: float) -> None:
         """Was the last gap counted right? Once that is clear only the true line is kept."""
@@ -185,10 +201,14 @@ class SampleClock:
     def _notice_a_changed_rate(self, late_ns: float, mean_ns: float, sigma_ns: float) -> None:
         """Far too early, or later by the same step each second, is no chance: a clock changed its
         pace. A busy host is late too, but never so evenly."""
-        noise_ns = mean_ns + sigma_ns
-        is_late = late_ns > 8 * mean_ns + 4 * sigma_ns
+        quantum_ns = self.deliveries.quantum_ns
+        noise_ns = mean_ns + sigma_ns + quantum_ns
+        is_late = late_ns > 8 * mean_ns + 4 * sigma_ns + quantum_ns
         self._late_by = [*self._late_by, late_ns][-_LATE_BUCKETS:] if is_late else []
-        if late_ns < -6 * sigma_ns - 4 * _READING_SIGMA_NS:
+        if quantum_ns and -1.5 * quantum_ns < late_ns < -0.5 * quantum_ns:
+            if not self.deliveries.is_half_frame_late:
+                self._drift.loosen(quantum_ns, 0.0)  # the frame that hid the earliest slid past
+        elif late_ns < -6 * sigma_ns - 4 * _READING_SIGMA_NS - quantum_ns:
             self._change_pace(-late_ns, -late_ns)
         elif len(self._late_by) == _LATE_BUCKETS and _is_even(self._late_by, 4 * noise_ns):
             self._change_pace(late_ns, (late_ns - self._late_by[0]) / (_LATE_BUCKETS - 1))

@@ -103,6 +103,7 @@ class Namer:
         self._names: deque[Named] = deque(maxlen=8)
         self._contradictions: list[int] = []
         self.fault = ""
+        self.confirmed_ns: int | None = None
 
     @property
     def lag_ns(self) -> int | None:
@@ -173,6 +174,7 @@ class Namer:
             calendar.skip_leap_second(_midnight(count_ns + NS_PER_S) - NS_PER_S)
             return 0
         if not wrong_ns:
+            self.confirmed_ns = fix.host_ns
             self._contradictions.clear()
             return 0
         if self._contradictions and self._contradictions[-1] != wrong_ns:
