@@ -32,7 +32,7 @@ Item = AudioBlock | AudioGap | TimeSign | Edge
 _EDGE_SIGMA_SAMPLES = 0.004
 _STAMPED_AFTER_S = 0.3
 _DAY_S = 86_400
-_LEAST_HZ = 1000.0
+_LEAST_HZ = 1000
 _WAKES_IN_S = (0.3, 1.5)  # until a sound device that was put to sleep delivers again
 
 
@@ -59,8 +59,10 @@ class Life:
             self._host_off_ns = self.ntp.off_ns
         self.sky = Sky(world, self.awake_s, loads, rng)
         off_s = strays_ns(world.converter, self.weather.inside_c, rng) / NS_PER_S
-        nominal_hz = world.audio.claimed_hz if world.audio.true_hz is None else world.audio.true_hz
-        self._converter = Converter(max(draw(nominal_hz, rng), _LEAST_HZ), self._grid, off_s)
+        audio = world.audio
+        self.claimed_hz = max(round(draw(audio.claimed_hz, rng)), _LEAST_HZ)
+        true_hz = self.claimed_hz if audio.true_hz is None else draw(audio.true_hz, rng)
+        self._converter = Converter(max(true_hz, _LEAST_HZ), self._grid, off_s)
         self._deliveries = Deliveries(world, self._converter, loads, apart(stalls), rng)
         self.settings = self._told()
 
@@ -103,7 +105,7 @@ class Life:
     def converter_ppm(self, awake_s: float) -> float:
         """By how much more than it claims the converter samples, over the last minute."""
         samples = self._converter.sample_at(awake_s) - self._converter.sample_at(awake_s - 60.0)
-        return (samples / 60.0 / self.world.audio.claimed_hz - 1.0) * 1e6
+        return (samples / 60.0 / self.claimed_hz - 1.0) * 1e6
 
     def stamped_s(self, awake_s: float) -> float:
         """When a sound of that moment is stamped: once it is in hand, and was looked at."""

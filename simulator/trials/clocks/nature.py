@@ -66,7 +66,7 @@ class CrystalTable(_Table, frozen=True, kw_only=True):
 class AudioTable(_Table, frozen=True, kw_only=True):
     """The converter and the way of its samples into the host's memory."""
 
-    claimed_hz: Annotated[int, Meta(ge=8000, le=192_000)] = 48_000
+    claimed_hz: DrawnNotNegative = 48_000.0
     true_hz: DrawnNotNegative | None = None
     block_samples: DrawnNotNegative = 1024.0
     latency_us: DrawnNotNegative = 0.0
@@ -150,6 +150,7 @@ class WorldLimits(_Table, frozen=True, kw_only=True):
     from_s: NotNegative = 60.0
     within_1_sigma: Share = 0.63
     within_2_sigma: Share = 0.95
+    told_within_2_sigma: Share = 0.0
     draws_beyond_3_sigma: Share = 0.02
     beyond_share: Share = 0.01
     max_ratio: Positive = 2.5

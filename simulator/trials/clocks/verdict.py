@@ -1,6 +1,7 @@
 """Holds what was said in the draws of a world against the world's limits.
 
-Shares are of *locked* seconds from `from_s` on that were stamped, all draws pooled.
+Shares are of *locked* seconds from `from_s` on that were stamped, all draws pooled; only
+`told_within_2_sigma` is of all stamped ones, whatever the state.
 A draw lies beyond three sigma when more than `beyond_share` of its locked seconds do; of 50 draws
 `draws_beyond_3_sigma` may, one at least in fewer draws too. The ratio is the median sigma over
 the RMS error, both over all draws. `locked_share` is of the seconds in which a good source has been
@@ -34,6 +35,7 @@ class Verdict:
     rms_us: float | None
     within_1_sigma: float | None
     within_2_sigma: float | None
+    told_within_2_sigma: float | None
     draws_beyond_3_sigma: int
     ratio: float | None
     locked_share: float | None
@@ -65,6 +67,7 @@ def judge(world: ClockWorld, draws: Sequence[Said]) -> Verdict:
         rms_us=rms_us,
         within_1_sigma=_share(seconds.off[locked] <= 1),
         within_2_sigma=_share(seconds.off[locked] <= 2),
+        told_within_2_sigma=_share(seconds.off[seconds.stamped] <= 2),
         draws_beyond_3_sigma=sum(
             (_share(seconds.off[locked & (seconds.draw == n)] > 3) or 0.0) > limits.beyond_share
             for n in range(len(draws))
@@ -125,9 +128,11 @@ def _faults_of_sigma(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
         yield f"{one:.1%} within 1 sigma, least {limits.within_1_sigma:.0%}"
     if two is not None and two < limits.within_2_sigma:
         yield f"{two:.1%} within 2 sigma, least {limits.within_2_sigma:.0%}"
-    most = (
-        max(1, ceil(limits.draws_beyond_3_sigma * seen.draws)) if limits.draws_beyond_3_sigma else 0
-    )
+    told = seen.told_within_2_sigma
+    if told is not None and told < limits.told_within_2_sigma:
+        yield f"locked or not {told:.1%} within 2 sigma, least {limits.told_within_2_sigma:.0%}"
+    share = limits.draws_beyond_3_sigma
+    most = max(1, ceil(share * seen.draws)) if share else 0
     if seen.draws_beyond_3_sigma > most:
         yield f"{seen.draws_beyond_3_sigma} of {seen.draws} draws beyond 3 sigma, allowed {most}"
     if seen.ratio is not None and seen.ratio > limits.max_ratio:

@@ -45,7 +45,7 @@ class Said:
 def run(world: ClockWorld, seed: int) -> Said:
     """One draw of the world."""
     life = Life(world, seed)
-    timebase = Timebase(world.audio.claimed_hz, life.settings)
+    timebase = Timebase(life.claimed_hz, life.settings)
     questions = _questions(life, seed)
     rows: list[tuple[float, float, float, bool]] = []
     doubt_s: float | None = None
