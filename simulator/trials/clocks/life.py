@@ -51,6 +51,7 @@ class Life:
         loads = drawn_spells(world.delivery.loads, self.awake_s, rng)
         stalls = drawn_spells(world.delivery.stalls, self.awake_s, rng) + self.stops
         stalls += [Spell(s.start_s, s.start_s + rng.uniform(*_WAKES_IN_S), 0) for s in self.sleeps]
+        stalls.sort(key=lambda stall: stall.start_s)
         self._grid = np.arange(int(self.awake_s) + 4, dtype=np.float64)
         self.weather = Weather(world.weather, len(self._grid), rng)
         self._host_off_ns = strays_ns(world.host, self.weather.inside_c, rng)
@@ -63,7 +64,7 @@ class Life:
         self.claimed_hz = max(round(draw(audio.claimed_hz, rng)), _LEAST_HZ)
         true_hz = self.claimed_hz if audio.true_hz is None else draw(audio.true_hz, rng)
         self._converter = Converter(max(true_hz, _LEAST_HZ), self._grid, off_s)
-        self._deliveries = Deliveries(world, self._converter, loads, apart(stalls), rng)
+        self._deliveries = Deliveries(world, self._converter, loads, stalls, rng)
         self.settings = self._told()
 
     # ---- truth

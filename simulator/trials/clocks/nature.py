@@ -163,6 +163,7 @@ class WorldLimits(_Table, frozen=True, kw_only=True):
     holdover_within_2_sigma: Share = 0.93
     holdover_max_ratio: Positive = 5.0
     doubt_within_s: Positive | None = None
+    doubt_says: str = ""
     ppm_within: Positive | None = None
 
 

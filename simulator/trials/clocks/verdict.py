@@ -58,7 +58,6 @@ def judge(world: ClockWorld, draws: Sequence[Said]) -> Verdict:
     rms_us, ratio = _spread(seconds, locked)
     _, holdover_ratio = _spread(seconds, out)
     relocks = [wait_s for one in draws for wait_s in _relocks_s(one)]
-    doubt_within_s = limits.doubt_within_s or np.inf
     ppm_off = [abs(one.ppm_off) for one in draws if one.ppm_off is not None]
     verdict = Verdict(
         name=world.world,
@@ -81,7 +80,7 @@ def judge(world: ClockWorld, draws: Sequence[Said]) -> Verdict:
         slowest_relock_s=max(relocks, default=None),
         holdover_within_2_sigma=_share(seconds.off[out] <= 2),
         holdover_ratio=holdover_ratio,
-        doubted_in_time=sum((one.doubt_s or np.inf) <= doubt_within_s for one in draws),
+        doubted_in_time=sum(_is_doubted_in_time(one, limits) for one in draws),
         worst_ppm_off=max(ppm_off, default=None),
     )
     return replace(verdict, faults=tuple(_faults(limits, verdict)))
@@ -112,8 +111,8 @@ def _faults(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
         )
     if limits.doubt_within_s is not None and seen.doubted_in_time < seen.draws:
         yield (
-            f"a doubt within {limits.doubt_within_s:g} s in {seen.doubted_in_time} "
-            f"of {seen.draws} draws"
+            f"a doubt with {limits.doubt_says!r} within {limits.doubt_within_s:g} s "
+            f"in {seen.doubted_in_time} of {seen.draws} draws"
         )
     if limits.ppm_within is not None:
         off = seen.worst_ppm_off
@@ -200,6 +199,13 @@ def _relocks_s(said: Said) -> Iterator[float]:
     for back_s in said.back_s:
         locked_s = said.at_s[said.locked & (said.at_s >= back_s)]
         yield float(locked_s[0] - back_s) if len(locked_s) else float("inf")
+
+
+def _is_doubted_in_time(said: Said, limits: WorldLimits) -> bool:
+    within_s = limits.doubt_within_s or np.inf
+    return any(
+        limits.doubt_says in phrase and at_s <= within_s for phrase, at_s in said.doubt_s.items()
+    )
 
 
 def _is_surely_wrong(said: Said, limits: WorldLimits) -> bool:

@@ -27,7 +27,7 @@ class Said:
     """One draw, one entry per question, shapes (n,); NaN where no time was told.
 
     `good` says where a good source is there, `out` where the satellites are away;
-    `back_s` are the moments at which they returned, `doubt_s` that of the first doubt or None.
+    `back_s` are the moments at which they returned, `doubt_s` that at which each doubt came up.
     `ppm_off` is the converter's last stated rate against its true one, None if none was stated.
     """
 
@@ -38,7 +38,7 @@ class Said:
     good: Flags
     out: Flags
     back_s: tuple[float, ...]
-    doubt_s: float | None
+    doubt_s: dict[str, float]
     ppm_off: float | None
 
 
@@ -48,14 +48,14 @@ def run(world: ClockWorld, seed: int) -> Said:
     timebase = Timebase(life.claimed_hz, life.settings)
     questions = _questions(life, seed)
     rows: list[tuple[float, float, float, bool]] = []
-    doubt_s: float | None = None
+    doubt_s: dict[str, float] = {}
     for item in life.items():
         while questions and questions[0][0] <= item.host_ns:
             asked_ns, then_s = questions.popleft()
             timebase.on_time(asked_ns)
             rows.append((then_s, *_answer(timebase, life, then_s), timebase.state == "locked"))
-            if doubt_s is None and timebase.doubts.phrases:
-                doubt_s = then_s
+            for phrase in timebase.doubts.phrases:
+                doubt_s.setdefault(phrase, then_s)
         feed(timebase, item)
     if not rows:
         raise ScenarioError(f"{world.world}: no sound is ever handed over: see audio.block_samples")

@@ -97,7 +97,7 @@ def said(off_sigmas: np.ndarray, **given: object) -> witness.Said:
         "good": np.ones(count, bool),
         "out": np.zeros(count, bool),
         "back_s": (),
-        "doubt_s": None,
+        "doubt_s": {"other": 5.0, "late": 40.0},
         "ppm_off": 0.1,
     }
     return witness.Said(**(usual | given))
@@ -141,7 +141,7 @@ FLAGS = SECOND < 200
             {},
             "without sat",
         ),
-        ([said(honest())], {"doubt_within_s": 30.0}, "0 of 1 draws"),
+        ([said(honest())], {"doubt_within_s": 30.0, "doubt_says": "late"}, "0 of 1 draws"),
         ([said(honest(), ppm_off=-2.0)], {"ppm_within": 1.0}, "2.00 ppm wrong"),
     ],
 )

@@ -1,11 +1,13 @@
 """The worlds' own physics: what a node in one is handed, against what truly was."""
 
 import itertools
+from collections import namedtuple
 
 import numpy as np
 import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
+from agent.core.clock import time_signs
 from agent.core.clock.time_signs import Discontinuity, Fix, Pulse, TimeMark
 from simulator.trials.clocks import nature, weather
 from simulator.trials.clocks.life import Life
@@ -164,3 +166,25 @@ def test_a_day_in_the_box_is_what_the_table_says() -> None:
     assert inside_c.min() == pytest.approx(12.0, abs=0.5)
     assert 33.0 < inside_c.max() < 38.0
     assert 12.0 < inside_c.argmax() / 3600 < 15.0
+
+
+def test_a_sensor_shows_the_box_late_and_coarsely() -> None:
+    """Within two degrees of the crystals, in steps of half a degree."""
+    table = nature.WeatherTable(day_swing_c=10.0, starts_at_hour=0.0)
+    rng = np.random.default_rng(1)
+    box = weather.Weather(table, 86_400, rng)
+    for second in range(0, 86_400, 600):
+        shown_c = box.sensor_c_at(second, rng)
+        assert shown_c * 2 == round(shown_c * 2)
+        assert abs(shown_c - box.temperature_c_at(second)) < 2.5
+
+
+def test_temperatures_are_handed_over_where_the_agent_knows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once a minute, as soon as there is a sign of that name."""
+    reading = namedtuple("Temperature", "host_ns celsius")
+    monkeypatch.setattr(time_signs, "Temperature", reading, raising=False)
+    seen = [item for item in Life(world_of(sound=False), 1).items() if isinstance(item, reading)]
+    assert len(seen) == 2
+    assert all(20.0 < one.celsius < 30.0 for one in seen)
