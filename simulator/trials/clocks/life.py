@@ -6,6 +6,7 @@ that runs on the node is a function of it. Times without a name are awake second
 
 import heapq
 from collections.abc import Iterator
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +69,6 @@ class Life:
         self.settings = self._told()
 
     # ---- truth
-
-    def true_s(self, awake_s: float) -> float:
-        """True seconds since the start."""
-        return awake_s + sum(s.end_s - s.start_s for s in self.sleeps if awake_s >= s.start_s)
 
     def true_utc_ns(self, awake_s: float) -> int:
         """UTC at an awake moment."""
@@ -271,16 +268,13 @@ class Life:
 
     def _whole_seconds(self) -> list[float]:
         """Awake moments at which a second of UTC began, the first one after half a second."""
-        moments, slept_s, sleeps = [], 0.0, list(self.sleeps)
-        for second in range(1, int(self.true_s(self.awake_s)) - 1):
-            while sleeps and second - slept_s >= sleeps[0].start_s:
-                if second - slept_s < sleeps[0].end_s:
-                    break
-                slept_s += sleeps[0].end_s - sleeps[0].start_s
-                sleeps.pop(0)
-            if not (sleeps and second - slept_s >= sleeps[0].start_s):
-                moments.append(second - slept_s)
-        return [moment for moment in moments if moment < self.awake_s - 1]
+        moments: list[float] = []
+        slept_s, awake_from_s = 0.0, 0.5
+        for sleep in [*self.sleeps, Spell(self.awake_s - 1.0, self.awake_s, 0.0)]:
+            seconds = range(ceil(awake_from_s + slept_s), ceil(sleep.start_s + slept_s))
+            moments += [second - slept_s for second in seconds]
+            slept_s, awake_from_s = slept_s + sleep.end_s - sleep.start_s, sleep.start_s
+        return [moment for moment in moments if moment < self.awake_s - 1.0]
 
 
 class _Clock:

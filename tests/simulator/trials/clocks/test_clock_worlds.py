@@ -175,6 +175,13 @@ def test_a_file_handed_in_is_run_and_judged(
     assert cli.main(["clocks", str(path), "--seeds", "1", "--first-seed", "9"]) == 0
 
 
+def test_a_scenario_handed_in_is_run_too(tmp_path: Path) -> None:
+    """A file that says `name` is a scenario: its constants are declared."""
+    path = tmp_path / "calm.toml"
+    path.write_text('name = "calm"\nabout = "Nothing happens."\nduration_s = 150\n')
+    assert cli.main(["clocks", str(path), "--seeds", "2"]) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
