@@ -191,9 +191,16 @@ def _add_registrar(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_clocks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="SCENARIO", help="(default: all quick ones)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME|PATH.toml",
+        help="scenarios or worlds (default: all quick scenarios)",
+    )  # fmt: skip
+    parser.add_argument("--worlds", action="store_true", help="all quick worlds")
     parser.add_argument(
         "--seeds", type=seed, default=100, metavar="N", help="pooled seeds (default: 100)"
+    )
+    parser.add_argument(
+        "--first-seed", type=seed, default=0, metavar="N", help="the first of them (default: 0)"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
     parser.set_defaults(module="clocks")

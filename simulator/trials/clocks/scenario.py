@@ -7,7 +7,7 @@ Without sound, so that many seeds of many minutes are cheap. What the words do t
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -150,13 +150,24 @@ def load(path_or_name: str | Path) -> ClockScenario:
     path = Path(path_or_name)
     if path.suffix != ".toml":
         path = folder() / f"{path_or_name}.toml"
+        if not path.is_file():
+            known = ", ".join(names())
+            raise ScenarioError(f"{path_or_name}: no such clock scenario; known: {known}")
+    return of_table(parsed(path), path.name)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The TOML in a file. Raises ScenarioError."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(names())
-        raise ScenarioError(f"{path_or_name}: no such clock scenario; known: {known}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScenarioError(f"{path}: is not TOML: {error}") from None
+
+
+def of_table(table: dict[str, Any], file: str) -> ClockScenario:
+    """The scenario in a parsed file. Raises ScenarioError naming every fault."""
     if faults := list(faults_of(table, ClockScenario)):
-        raise ScenarioError(f"{path.name}: " + "; ".join(faults))
+        raise ScenarioError(f"{file}: " + "; ".join(faults))
     return msgspec.convert(table, ClockScenario)

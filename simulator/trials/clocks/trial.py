@@ -17,7 +17,7 @@ from agent.core.clock.time_signs import Edge
 from agent.core.clock.timebase import ClockSettings
 from agent.core.units import NS_PER_S, NS_PER_US
 from simulator.trials.clocks.scenario import ClockLimits, ClockScenario
-from simulator.trials.clocks.world import BLOCK_SAMPLES, RATE_HZ, World
+from simulator.trials.clocks.world import BLOCK_SAMPLES, RATE_HZ, Item, World
 
 _ASKED_AFTER_S = 0.3
 _BLOCK_S = BLOCK_SAMPLES / RATE_HZ
@@ -69,19 +69,25 @@ def run(scenario: ClockScenario, seed: int) -> Answers:
             rows.append(_ask(timebase, world, asked_s, scenario))
             asked_s += 1.0
             due_ns = world.host_ns(asked_s)
-        timebase.on_time(item.host_ns)
-        match item:
-            case AudioBlock():
-                timebase.on_block(item)
-            case AudioGap():
-                timebase.on_gap(item)
-            case Edge():
-                timebase.on_edge(item)
-            case _:
-                timebase.on_sign(item)
-                seen.update((timebase.state, *timebase.lock.doubts.phrases))
+        feed(timebase, item)
+        if not isinstance(item, AudioBlock | AudioGap | Edge):
+            seen.update((timebase.state, *timebase.lock.doubts.phrases))
     at_s, error_ns, sigma_ns, states = zip(*rows, strict=True)
     return Answers(np.array(at_s), np.array(error_ns), np.array(sigma_ns), states, frozenset(seen))
+
+
+def feed(timebase: Timebase, item: Item) -> None:
+    """Hand over one item, as the node does."""
+    timebase.on_time(item.host_ns)
+    match item:
+        case AudioBlock():
+            timebase.on_block(item)
+        case AudioGap():
+            timebase.on_gap(item)
+        case Edge():
+            timebase.on_edge(item)
+        case _:
+            timebase.on_sign(item)
 
 
 def settings_for(scenario: ClockScenario) -> ClockSettings:
