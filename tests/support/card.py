@@ -36,10 +36,11 @@ def two_channels(count: int) -> np.ndarray:
 class Converter:
     """A sound card behind PortAudio: sample k holds the value k, on a second channel -k.
 
-    It has a crystal of its own (`ppm`), a ring buffer, and periods at whose ends it wakes its
-    reader. What overflows is lost with all that the ring holds, at the reader's next call. The
-    driver's flag comes so many reads later as `flags` says, as often as it says: one
-    read late on ALSA. `stop_s` lets the process be stopped while it waits for samples.
+    It has a crystal of its own (`ppm`), a ring buffer that fills by `granule_samples` at a time,
+    and periods at whose ends it wakes its reader. What overflows is lost with all that the ring
+    holds, at the reader's next call. The driver's flag comes so many reads later as `flags` says,
+    as often as it says: one read late on ALSA. `stop_s` lets the process be stopped while it waits
+    for samples.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Converter:
         ppm: float = 0.0,
         flags: tuple[int, ...] = (1,),
         period_samples: int = 240,
+        granule_samples: int = 1,
     ) -> None:
         self.watch, self.ring_samples, self.channels = watch, ring_samples, channels
+        self.granule_samples = granule_samples
         self.flags, self.period_samples = flags, period_samples
         self.start_ns = watch.now_ns
         self.rate_hz = RATE_HZ * (1 + ppm * 1e-6)
@@ -63,7 +66,8 @@ class Converter:
 
     @property
     def captured(self) -> int:
-        return int((self.watch.now_ns - self.start_ns) / NS_PER_S * self.rate_hz)
+        exactly = (self.watch.now_ns - self.start_ns) / NS_PER_S * self.rate_hz
+        return int(exactly / self.granule_samples) * self.granule_samples
 
     @property
     def read_available(self) -> int:

@@ -5,6 +5,7 @@ and second. UTC is CLOCK_MONOTONIC plus `UTC_OF_HOST_NS`, and told each second.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -58,6 +59,7 @@ class Listener:
 
 def main() -> None:
     device, buffer_ms = sys.argv[1], int(sys.argv[2])
+    logging.basicConfig(level=logging.INFO)
     listener = Listener()  # takes a second
     microphone = open_portaudio(
         device, RATE_HZ, 1024, SystemClock(), dtype="int16", buffer_ms=buffer_ms

@@ -77,13 +77,20 @@ class Card:
 
     def buffer_s(self) -> float:
         """The depth of the buffer that it gave."""
-        (frames,) = re.findall(r"^start \d+ buffer (\d+)", self._truth.read_text(), re.MULTILINE)
-        return int(frames) / self._rate_hz
+        return self._start()[1] / self._rate_hz
+
+    def period_samples(self) -> int:
+        """How many samples come before it wakes its reader."""
+        return self._start()[2]
 
     def host_ns(self, sample: float) -> int:
         """When it truly converted a sample, by CLOCK_MONOTONIC."""
-        (start,) = re.findall(r"^start (\d+)", self._truth.read_text(), re.MULTILINE)
-        return int(start) + round(sample * NS_PER_S / self._rate_hz)
+        return self._start()[0] + round(sample * NS_PER_S / self._rate_hz)
+
+    def _start(self) -> tuple[int, int, int]:
+        started = r"^start (\d+) buffer (\d+) period (\d+)$"
+        ((host_ns, buffer, period),) = re.findall(started, self._truth.read_text(), re.MULTILINE)
+        return int(host_ns), int(buffer), int(period)
 
 
 def built(directory: Path) -> Path:

@@ -18,6 +18,7 @@ period; but the positions of those are stale only until the next read that has t
 _STEADIEST_LOSS = 0.3
 """A lag that grows by less than this share of the time is a rate (44.1 kHz told, 32 given: 0.27),
 and host clocks are slewed too, by up to 0.08. An overflow loses all the time that it lasts."""
+_SHARP_NS = 1 * NS_PER_MS
 _DOUBT_NS = 500 * NS_PER_MS
 _FLAG_EXPLAINED_NS = 1 * NS_PER_S
 _RECENT = 16
@@ -68,7 +69,7 @@ class Shortfall:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._captured = self._lost = 0
-        self._last: _Reading | None = None
+        self._read_until_ns = 0
         self._recent: deque[tuple[int, int]] = deque(maxlen=_RECENT)  # (host_ns, lag in ns)
         self._slope_from: tuple[int, float] | None = None
         self._slopes: deque[float] = deque(maxlen=_SLOPES_KEPT)
@@ -84,7 +85,7 @@ class Shortfall:
         self._is_flagged |= delivery.is_flagged
         captured = self._captured + delivery.waiting
         reading = _Reading(delivery.read_ns, delivery.counted_ns, captured)
-        if self._last is None:  # what overflowed before the first read has no place in the stream
+        if not self._recent:  # what overflowed before the first read has no place in the stream
             self._flags_explained_until_ns = reading.counted_ns + _FLAG_EXPLAINED_NS
             return self._accept(reading)
         if not self._open:
@@ -106,22 +107,24 @@ class Shortfall:
         return host_ns - (captured + self._lost) * NS_PER_S // self._rate_hz
 
     def _falls_behind(self, delivery: Delivery, reading: _Reading) -> bool:
-        assert self._last is not None  # noqa: S101 - the caller has looked
-        last_ns = self._lag_ns(self._last.counted_ns, self._last.captured)
-        elapsed_ns = reading.read_ns - self._last.counted_ns
-        self._limit_ns = last_ns + _JITTER_NS + _STEADIEST_LOSS * elapsed_ns
-        least_ns = self._lag_ns(reading.read_ns, reading.captured)
+        """Whether it lags further than any recent one allows; if so, it is open."""
+        now_ns, recent = reading.read_ns, self._recent
+        self._limit_ns = _JITTER_NS + min(
+            lag_ns + _STEADIEST_LOSS * (now_ns - at_ns) for at_ns, lag_ns in recent
+        )
+        least_ns = self._lag_ns(now_ns, reading.captured)
         if least_ns <= self._limit_ns:
             return False
-        away_ns = delivery.asked_ns - self._last.counted_ns
-        self._was_away = away_ns >= least_ns - last_ns - _JITTER_NS
+        away_ns = delivery.asked_ns - self._read_until_ns
+        self._was_away = away_ns >= least_ns - min(lag_ns for _, lag_ns in recent) - _JITTER_NS
         self._open = [reading]
         return True
 
     def _is_sure(self, delivery: Delivery) -> bool:
         needs_ns = delivery.samples * NS_PER_S // self._rate_hz
         has_waited = delivery.read_ns - delivery.asked_ns >= needs_ns // 2
-        if has_waited and (self._is_flagged or self._was_away):
+        is_sharp = delivery.counted_ns - delivery.read_ns <= _SHARP_NS
+        if has_waited and is_sharp and (self._is_flagged or self._was_away):
             return True
         return delivery.counted_ns - self._open[0].counted_ns >= _DOUBT_NS
 
@@ -163,7 +166,7 @@ class Shortfall:
         return min(lag_ns + self._growth * (host_ns - at_ns) for at_ns, lag_ns in self._recent)
 
     def _learn(self, reading: _Reading) -> None:
-        self._last, now_ns = reading, reading.counted_ns
+        self._read_until_ns, now_ns = reading.read_ns, reading.counted_ns
         self._recent.append((now_ns, self._lag_ns(now_ns, reading.captured)))
         if len(self._recent) < _RECENT:
             return

@@ -201,6 +201,50 @@ def test_a_busy_host_has_lost_nothing() -> None:
     assert_in_step(told, slack_samples=RATE_HZ // 500)
 
 
+@pytest.mark.parametrize("granule_samples", [48, 480, 1024])
+def test_samples_that_come_in_packets_are_counted_to_a_packet(granule_samples: int) -> None:
+    """USB's milliseconds, a mixer's periods: no loss is seen where there is none, and one that is
+    there is right to a packet."""
+    card = Converter(Stopwatch(), RING, granule_samples=granule_samples)
+    mic = plugged_in(card)
+    told = heard(mic, card, 10.0)
+    assert not gaps_in(told)
+    for stop_s in (0.3, 0.7, 1.1):
+        card.stop_s = stop_s
+        told += heard(mic, card, 5.0)
+    assert len(gaps_in(told)) == 3
+    assert_in_step(told, slack_samples=3 * granule_samples)
+
+
+class Interrupted(Stopwatch):
+    """A host that takes the processor away for 80 ms at one look at the clock."""
+
+    looks_left = -1
+
+    def monotonic_ns(self) -> int:
+        self.looks_left -= 1
+        if self.looks_left == 0:
+            self.sleep_s(0.08)
+        return self.now_ns
+
+
+@pytest.mark.parametrize("look", range(1, 10))
+@pytest.mark.parametrize("flags", [REAL_FLAGS, ()])
+def test_a_loss_is_told_wherever_the_reader_was_interrupted(
+    flags: tuple[int, ...], look: int
+) -> None:
+    """Before a read, after it, or while what waits was counted."""
+    watch = Interrupted()
+    card = Converter(watch, 2560, flags=flags)
+    mic = plugged_in(card)
+    told = heard(mic, card, 2.0)
+    watch.looks_left = look
+    told += heard(mic, card, 2.0)
+    (gap,) = gaps_in(told)
+    assert abs(gap.lost - card.losses[0]) <= BLOCK
+    assert_in_step(told)
+
+
 @pytest.mark.parametrize("period_samples", [240, 512, 1000, 3000])
 def test_a_block_is_dated_when_it_was_whole(period_samples: int) -> None:
     """However reads and periods lie to each other: never before its last sample, and at the end of
