@@ -39,8 +39,8 @@ class Converter:
     It has a crystal of its own (`ppm`), a ring buffer that fills by `granule_samples` at a time,
     and periods at whose ends it wakes its reader. What overflows is lost with all that the ring
     holds, at the reader's next call. The driver's flag comes so many reads later as `flags` says,
-    as often as it says: one read late on ALSA. `stop_s` lets the process be stopped while it waits
-    for samples.
+    as often as it says: one read late on ALSA. `stops_s` has the process stopped for so long at
+    each of its next waits for samples.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Converter:
         self.start_ns = watch.now_ns
         self.rate_hz = RATE_HZ * (1 + ppm * 1e-6)
         self.tail = self.reads = 0
-        self.stop_s = 0.0
+        self.stops_s: list[float] = []
         self.losses: list[int] = []
         self.flagged_reads: set[int] = set()
         self.unplugged = self.closed = False
@@ -103,5 +103,6 @@ class Converter:
 
     def _wait_for_a_period(self) -> None:
         due = (self.captured // self.period_samples + 1) * self.period_samples
-        self.watch.sleep_s((due - self.captured) / self.rate_hz + 1e-9 + self.stop_s)
-        self.stop_s = 0.0
+        self.watch.sleep_s((due - self.captured) / self.rate_hz + 1e-9)
+        if self.stops_s:
+            self.watch.sleep_s(self.stops_s.pop(0))

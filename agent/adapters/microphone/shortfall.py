@@ -61,9 +61,9 @@ class Shortfall:
     """Judges every delivery of one stream; those that lag stay open until it is clear why.
 
     A lag is a loss once it has outlasted a read that had to wait, for then nothing more is on its
-    way, and the driver or the reader's absence accounts for it; failing that, once it has lasted
-    for `_DOUBT_NS`. How much was lost is the least lag since, above the line that the deliveries
-    and the rate of the seconds before it foretell.
+    way, and the driver or the reader's absence accounts for it; failing that, once it has not
+    shrunk for `_DOUBT_NS`. How much was lost is the least lag since, above the line that recent
+    deliveries and the rate of the seconds before foretell.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -76,6 +76,7 @@ class Shortfall:
         self._growth = 0.0
         self._open: list[_Reading] = []
         self._limit_ns = 0.0
+        self._stuck_at = (0, 0)  # (host_ns, lag in ns) since when the lag has not shrunk
         self._was_away = self._is_flagged = False
         self._flags_explained_until_ns = 0
 
@@ -89,44 +90,47 @@ class Shortfall:
             self._flags_explained_until_ns = reading.counted_ns + _FLAG_EXPLAINED_NS
             return self._accept(reading)
         if not self._open:
-            return None if self._falls_behind(delivery, reading) else self._accept(reading)
+            self._limit_ns = self._most_allowed_ns(reading.read_ns)
         least_ns = self._lag_ns(reading.read_ns, captured)
         if least_ns <= self._limit_ns:
             return self._accept(reading)
-        if least_ns > _JITTER_NS + min(self._lag_ns(r.counted_ns, r.captured) for r in self._open):
-            finding = self._count_the_loss()
-            self._falls_behind(delivery, reading)  # for a second time
-            self._open = [reading]
-            return finding
-        self._open.append(reading)
-        return self._count_the_loss() if self._is_sure(delivery) else None
+        if self._open and least_ns <= self._least_of_most_ns() + _JITTER_NS:
+            self._open.append(reading)
+            return self._count_the_loss() if self._is_sure(delivery, least_ns) else None
+        before = self._count_the_loss() if self._open else None
+        self._begin_to_doubt(delivery, reading)
+        return before
 
     def _lag_ns(self, host_ns: int, captured: int) -> int:
         """Host time less that of the samples, from any origin. The count was taken between
         `read_ns` and `counted_ns`, so that these give the least and the most that it can be."""
         return host_ns - (captured + self._lost) * NS_PER_S // self._rate_hz
 
-    def _falls_behind(self, delivery: Delivery, reading: _Reading) -> bool:
-        """Whether it lags further than any recent one allows; if so, it is open."""
-        now_ns, recent = reading.read_ns, self._recent
-        self._limit_ns = _JITTER_NS + min(
-            lag_ns + _STEADIEST_LOSS * (now_ns - at_ns) for at_ns, lag_ns in recent
-        )
-        least_ns = self._lag_ns(now_ns, reading.captured)
-        if least_ns <= self._limit_ns:
-            return False
-        away_ns = delivery.asked_ns - self._read_until_ns
-        self._was_away = away_ns >= least_ns - min(lag_ns for _, lag_ns in recent) - _JITTER_NS
-        self._open = [reading]
-        return True
+    def _most_allowed_ns(self, host_ns: int) -> float:
+        """The lag that no rate and no jitter would make of the recent ones."""
+        slack = ((lag_ns, _STEADIEST_LOSS * (host_ns - at_ns)) for at_ns, lag_ns in self._recent)
+        return _JITTER_NS + min(map(sum, slack))
 
-    def _is_sure(self, delivery: Delivery) -> bool:
+    def _least_of_most_ns(self) -> int:
+        return min(self._lag_ns(reading.counted_ns, reading.captured) for reading in self._open)
+
+    def _begin_to_doubt(self, delivery: Delivery, reading: _Reading) -> None:
+        least_ns = self._lag_ns(reading.read_ns, reading.captured)
+        self._limit_ns = self._most_allowed_ns(reading.read_ns)
+        away_ns = delivery.asked_ns - self._read_until_ns
+        grown_ns = least_ns - min(lag_ns for _, lag_ns in self._recent)
+        self._was_away = away_ns >= grown_ns - _JITTER_NS
+        self._open, self._stuck_at = [reading], (reading.counted_ns, least_ns)
+
+    def _is_sure(self, delivery: Delivery, least_ns: int) -> bool:
         needs_ns = delivery.samples * NS_PER_S // self._rate_hz
         has_waited = delivery.read_ns - delivery.asked_ns >= needs_ns // 2
         is_sharp = delivery.counted_ns - delivery.read_ns <= _SHARP_NS
         if has_waited and is_sharp and (self._is_flagged or self._was_away):
             return True
-        return delivery.counted_ns - self._open[0].counted_ns >= _DOUBT_NS
+        if least_ns < self._stuck_at[1] - _JITTER_NS:
+            self._stuck_at = (delivery.counted_ns, least_ns)
+        return delivery.counted_ns - self._stuck_at[0] >= _DOUBT_NS
 
     def _accept(self, reading: _Reading) -> Finding:
         """All that was open follows without a loss, unless the driver knows of one too small to
