@@ -45,6 +45,14 @@ class AudioSection(Section, frozen=True, kw_only=True):
     block_samples: Annotated[
         int, Meta(ge=64, le=16_384, description="samples taken at a time, 64 to 16384")
     ] = 1024
+    buffer_ms: Annotated[
+        int,
+        Meta(
+            ge=20,
+            le=5000,
+            description="how long a device shall keep samples for a late reader, 20 to 5000 ms",
+        ),
+    ] = 250
     full_scale_db_spl: (
         Annotated[
             float,

@@ -174,6 +174,7 @@ def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
         clock,
         full_scale_db_spl=full_scale_db_spl,
         pps_channel=audio.pps_channel,
+        buffer_ms=audio.buffer_ms,
     )
 
 

@@ -28,9 +28,10 @@ class AudioBlock(Struct, frozen=True, eq=False, gc=False):
     """Consecutive samples, int16 or int32, shape (n,), n >= 1.
 
     `first_sample` counts from the opening of the stream, lost samples included.
-    `host_ns` is CLOCK_MONOTONIC when the block was handed over: never before its last
-    sample was converted, and late by a delay that is one-sided. `pps` is a second channel of
-    the same converter that carries a receiver's pulse per second: same shape, same instants.
+    `host_ns` is CLOCK_MONOTONIC when the block was handed over, or is known to have been whole:
+    never before its last sample was converted, and late by a delay that is one-sided. `pps` is a
+    second channel of the same converter that carries a receiver's pulse per second: same shape,
+    same instants.
     A Struct, because it is made all the time for years, at an eighth of a dataclass's cost.
     """
 

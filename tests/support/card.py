@@ -31,3 +31,78 @@ def ramp(count: int) -> np.ndarray:
 def two_channels(count: int) -> np.ndarray:
     """Left counts up, right counts down, shape (count, 2)."""
     return np.stack((ramp(count), -ramp(count)), axis=1)
+
+
+class Converter:
+    """A sound card behind PortAudio: sample k holds the value k, on a second channel -k.
+
+    It has a crystal of its own (`ppm`), a ring buffer that fills by `granule_samples` at a time,
+    and periods at whose ends it wakes its reader. What overflows is lost with all that the ring
+    holds, at the reader's next call. The driver's flag comes so many reads later as `flags` says,
+    as often as it says: one read late on ALSA. `stops_s` has the process stopped for so long at
+    each of its next waits for samples.
+    """
+
+    def __init__(
+        self,
+        watch: Stopwatch,
+        ring_samples: int,
+        channels: int = 1,
+        ppm: float = 0.0,
+        flags: tuple[int, ...] = (1,),
+        period_samples: int = 240,
+        granule_samples: int = 1,
+    ) -> None:
+        self.watch, self.ring_samples, self.channels = watch, ring_samples, channels
+        self.granule_samples = granule_samples
+        self.flags, self.period_samples = flags, period_samples
+        self.start_ns = watch.now_ns
+        self.rate_hz = RATE_HZ * (1 + ppm * 1e-6)
+        self.tail = self.reads = 0
+        self.stops_s: list[float] = []
+        self.losses: list[int] = []
+        self.flagged_reads: set[int] = set()
+        self.unplugged = self.closed = False
+
+    @property
+    def captured(self) -> int:
+        exactly = (self.watch.now_ns - self.start_ns) / NS_PER_S * self.rate_hz
+        return int(exactly / self.granule_samples) * self.granule_samples
+
+    @property
+    def read_available(self) -> int:
+        self._recover()
+        return self.captured - self.tail
+
+    def read(self, frames: int) -> tuple[bytes, bool]:
+        if self.unplugged:
+            raise RuntimeError("Unanticipated host error [PaErrorCode -9999]")
+        self.reads += 1
+        counted = np.empty(0, np.int32)
+        while len(counted) < frames:
+            taken = min(frames - len(counted), self.read_available)
+            counted = np.append(counted, np.arange(self.tail, self.tail + taken, dtype=np.int32))
+            self.tail += taken
+            if len(counted) < frames:
+                self._wait_for_a_period()
+        channels = np.stack((counted, -counted)[: self.channels], axis=1)
+        return channels.tobytes(), self.reads in self.flagged_reads
+
+    def close(self) -> None:
+        self.closed = True
+
+    def lose(self, samples: int) -> None:
+        """Samples are lost that the driver may or may not know of."""
+        self.tail += samples
+        self.losses.append(samples)
+
+    def _recover(self) -> None:
+        if self.captured - self.tail > self.ring_samples:
+            self.lose(self.captured - self.tail)
+            self.flagged_reads |= {self.reads + late for late in self.flags}
+
+    def _wait_for_a_period(self) -> None:
+        due = (self.captured // self.period_samples + 1) * self.period_samples
+        self.watch.sleep_s((due - self.captured) / self.rate_hz + 1e-9)
+        if self.stops_s:
+            self.watch.sleep_s(self.stops_s.pop(0))

@@ -11,47 +11,8 @@ import pytest
 
 from agent.adapters.microphone import PortAudioMicrophone, PpsChannel, open_portaudio
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.units import NS_PER_S
 from agent.errors import AudioError
-from tests.support.card import RATE_HZ, Stopwatch, ramp, two_channels
-
-
-class Converter:
-    """A sound card: sample k holds the value k, and a full ring buffer loses all it holds.
-
-    With two channels the second holds -k.
-    """
-
-    def __init__(self, watch: Stopwatch, ring_samples: int, channels: int = 1) -> None:
-        self.watch, self.ring_samples, self.channels = watch, ring_samples, channels
-        self.start_ns = watch.now_ns
-        self.tail = 0
-        self.unplugged = self.closed = False
-
-    @property
-    def captured(self) -> int:
-        return (self.watch.now_ns - self.start_ns) * RATE_HZ // NS_PER_S
-
-    @property
-    def read_available(self) -> int:
-        return self.captured - self.tail
-
-    def read(self, frames: int) -> tuple[bytes, bool]:
-        if self.unplugged:
-            raise RuntimeError("Unanticipated host error [PaErrorCode -9999]")
-        overflowed = self.read_available > self.ring_samples
-        if overflowed:
-            self.tail = self.captured
-        missing = frames - self.read_available
-        if missing > 0:
-            self.watch.sleep_s(missing / RATE_HZ + 1e-9)
-        first, self.tail = self.tail, self.tail + frames
-        counted = np.arange(first, first + frames, dtype=np.int32)
-        channels = np.stack((counted, -counted)[: self.channels], axis=1)
-        return channels.tobytes(), overflowed
-
-    def close(self) -> None:
-        self.closed = True
+from tests.support.card import RATE_HZ, Converter, Stopwatch, ramp, two_channels
 
 
 def plug_in(watch: Stopwatch, ring_samples: int = 9600) -> tuple[PortAudioMicrophone, Converter]:

@@ -1,0 +1,108 @@
+"""A sound card made of `simmic.c`: it plays known sound, and tells what it truly lost."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.core.units import NS_PER_S
+
+SOURCE = Path(__file__).with_name("simmic.c")
+HEADER = Path("/usr/include/alsa/pcm_external.h")
+ALSA_CONFIG = Path("/usr/share/alsa/alsa.conf")
+DEVICE = "simmic"
+CONFIG = """<{alsa}>
+pcm_type.simmic {{ lib "{library}" }}
+pcm.simmic {{
+    type simmic
+    file "{sound}"
+    rate {rate_hz}
+    ppm {ppm}
+    hint {{ show on description "simmic" }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """`lost` frames are missing from the index `first` on."""
+
+    first: int
+    lost: int
+
+
+class Card:
+    """The card in `directory`, playing `sound` (int16) round and round; or a skip."""
+
+    def __init__(self, directory: Path, sound: np.ndarray, rate_hz: int, ppm: float) -> None:
+        self._rate_hz = rate_hz * (1 + ppm * 1e-6)
+        self._config, self._truth = directory / "alsa.conf", directory / "truth"
+        (directory / "sound.raw").write_bytes(sound.astype("<i2").tobytes())
+        self._config.write_text(
+            CONFIG.format(
+                alsa=ALSA_CONFIG,
+                library=built(directory),
+                sound=directory / "sound.raw",
+                rate_hz=rate_hz,
+                ppm=ppm,
+            )
+        )
+
+    @property
+    def env(self) -> dict[str, str]:
+        """For a process that is to find it as a device."""
+        told = {"ALSA_CONFIG_PATH": str(self._config), "SIMMIC_TRUTH": str(self._truth)}
+        return {**os.environ, **told}
+
+    def losses(self) -> list[Loss]:
+        """What it truly lost so far, between samples that were read."""
+        return [loss for loss in self._all_losses() if loss.first > self.first_read()]
+
+    def first_read(self) -> int:
+        """The first sample that anybody read; those before it were lost to a slow start."""
+        first = 0
+        for loss in self._all_losses():
+            if loss.first == first:
+                first += loss.lost
+        return first
+
+    def _all_losses(self) -> list[Loss]:
+        lost = re.findall(r"^lost (\d+) at (\d+)", self._truth.read_text(), re.MULTILINE)
+        return [Loss(int(first), int(count)) for count, first in lost]
+
+    def buffer_s(self) -> float:
+        """The depth of the buffer that it gave."""
+        return self._start()[1] / self._rate_hz
+
+    def period_samples(self) -> int:
+        """How many samples come before it wakes its reader."""
+        return self._start()[2]
+
+    def host_ns(self, sample: float) -> int:
+        """When it truly converted a sample, by CLOCK_MONOTONIC."""
+        return self._start()[0] + round(sample * NS_PER_S / self._rate_hz)
+
+    def _start(self) -> tuple[int, int, int]:
+        started = r"^start (\d+) buffer (\d+) period (\d+)$"
+        ((host_ns, buffer, period),) = re.findall(started, self._truth.read_text(), re.MULTILINE)
+        return int(host_ns), int(buffer), int(period)
+
+
+def built(directory: Path) -> Path:
+    """The plugin for ALSA; skips the test where there is nothing to build it with."""
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    if not (HEADER.exists() and ALSA_CONFIG.exists()):
+        pytest.skip("libasound2-dev is not installed")
+    library = directory / "libasound_module_pcm_simmic.so"
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    shared = ["-shared", "-fPIC", "-DPIC"]
+    subprocess.run(
+        ["gcc", "-O2", *warnings, *shared, "-o", library, SOURCE, "-lasound"], check=True
+    )
+    return library

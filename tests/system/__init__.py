@@ -1,0 +1,1 @@
+"""Suites on real parts: libraries and devices as they are installed, or as near as can be made."""
