@@ -83,9 +83,10 @@ class AudioSection(Section, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="bound in us on that latency while it is not calibrated, to 1 s",
+            description="bound in us on that latency while it is not calibrated, to 1 s; "
+            "0.05 to 3 ms are usual",
         ),
-    ] = 500
+    ] = 2200
 
 
 class TimeSection(Section, frozen=True, kw_only=True):
@@ -112,8 +113,12 @@ class TimeSection(Section, frozen=True, kw_only=True):
     ] = "/dev/pps0"
     pps_sigma_ns: Annotated[
         int,
-        Meta(ge=20, le=1_000_000, description="1-sigma of what all pulses share, in ns, to 1 ms"),
-    ] = 1000
+        Meta(
+            ge=20,
+            le=1_000_000,
+            description="1-sigma of what all pulses share, interrupts included, in ns, to 1 ms",
+        ),
+    ] = 8000
     receiver: (
         Annotated[Text, Meta(description="serial device of a satellite receiver, if there is one")]
         | None
@@ -128,10 +133,15 @@ class TimeSection(Section, frozen=True, kw_only=True):
     nmea_lag_ms: Annotated[
         int,
         Meta(ge=0, le=990, description="sentences follow their second by so many ms, 0 to 990"),
-    ] = 150
+    ] = 475
     nmea_sigma_ms: Annotated[
-        int, Meta(ge=1, le=500, description="1-sigma error of that lag in ms, 1 to 500")
-    ] = 50
+        int,
+        Meta(
+            ge=1,
+            le=500,
+            description="1-sigma error of that lag in ms, 1 to 500; 50 to 900 ms are usual",
+        ),
+    ] = 250
     chrony_socket: (
         Annotated[Text, Meta(description="SOCK refclock to offer pulses to chrony at, if wanted")]
         | None

@@ -11,7 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.core.clock.time_signs import Discontinuity, ReceiverReport, Refusal, TimeMark, TimeSign
+from agent.core.clock.time_signs import (
+    Discontinuity,
+    RealtimeStep,
+    ReceiverReport,
+    Refusal,
+    TimeMark,
+    TimeSign,
+)
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.ports import HostClock, Vitals
@@ -120,7 +127,7 @@ class SystemTimeReference:
         moved_ns = abs(ahead_ns - last[1])
         if moved_ns <= _SLEW * (host_ns - last[0]) + _STEP_SLACK_NS:
             return []
-        return [Discontinuity(host_ns, f"system clock was stepped by {moved_ns / NS_PER_S:.3f} s")]
+        return [RealtimeStep(host_ns, f"system clock was stepped by {moved_ns / NS_PER_S:.3f} s")]
 
     def _bracket(self) -> tuple[int, int, int]:
         before_ns = self._clock.monotonic_ns()

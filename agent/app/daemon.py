@@ -14,7 +14,7 @@ from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
-from agent.core.clock.time_signs import Discontinuity, TimeSign
+from agent.core.clock.time_signs import Discontinuity, RealtimeStep, TimeSign
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
 from agent.errors import EarshotError
@@ -202,4 +202,4 @@ class Daemon:
 
 def _in_order(item: Item) -> tuple[bool, int]:
     """By host time, but a jump of the clocks before the sound that was read after it."""
-    return not isinstance(item, Discontinuity), item.host_ns
+    return not isinstance(item, Discontinuity | RealtimeStep), item.host_ns

@@ -19,6 +19,8 @@ _DOUBTS = {
     "firmware update.",
     "reports near the next second": "Sentences come so late that they may name the wrong second: "
     "raise time.baud, or switch off sentences that are not needed.",
+    "sample rate is not what the device claims": "The sound device does not convert at the rate it "
+    "claims: set audio.rate_hz to one it really has, or replace it.",
     "position jumped": "The receiver places itself more than 50 m from the surveyed place: "
     "spoofing, or the node was moved. Restart the agent if it was.",
 }

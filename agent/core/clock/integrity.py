@@ -25,6 +25,7 @@ Contradiction = Literal[
     "week rollover set right",
     "position jumped",
     "reports near the next second",
+    "sample rate is not what the device claims",
 ]
 
 
@@ -56,8 +57,10 @@ class Doubts:
         """A sign was of no use."""
         self._refusals.append((host_ns, reason))
 
-    def refused(self, host_ns: int) -> dict[str, int]:
+    def refused(self, host_ns: int | None) -> dict[str, int]:
         """How often each reason came up during the last minute, up to _REFUSALS_KEPT in all."""
+        if host_ns is None:
+            return {}
         recent = (why for when_ns, why in self._refusals if host_ns - when_ns < _RECENT_NS)
         return dict(Counter(recent))
 
@@ -95,18 +98,20 @@ class Doubts:
             return "receiver has no fix"
         return ""
 
-    def spoof(self, host_ns: int) -> Doubt:
+    def spoof(self, host_ns: int | None) -> Doubt:
         """The receiver's word, or `suspect` if its pulses or its place contradict what we know."""
         told = self._word(host_ns).spoof
         own = {"pulses stepped against the oscillator", "position jumped"} & set(self._standing)
         return "suspect" if own and told != "affirmed" else told
 
-    def jam(self, host_ns: int) -> Doubt:
+    def jam(self, host_ns: int | None) -> Doubt:
         """The receiver's word."""
         return self._word(host_ns).jam
 
-    def _word(self, host_ns: int) -> ReceiverReport:
+    def _word(self, host_ns: int | None) -> ReceiverReport:
         report = self._report
+        if host_ns is None:
+            return ReceiverReport(0)
         if report is None or host_ns - report.host_ns > _FRESH_REPORT_NS:
             return ReceiverReport(host_ns)
         return report

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.core.clock.discipline import Discipline
-from agent.core.clock.integrity import Doubts
+from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.second_labels import Calendar, Named, Namer
 from agent.core.clock.time_signs import (
     Discontinuity,
     Fix,
     Pulse,
+    RealtimeStep,
     ReceiverReport,
     Refusal,
     TimeMark,
@@ -48,9 +49,9 @@ class ClockSettings:
 
     source: Source = "sim"
     latency_ns: int | None = None
-    latency_bound_ns: int = 500 * NS_PER_US
-    nmea_lag_ns: int = 150 * NS_PER_MS
-    nmea_sigma_ns: int = 50 * NS_PER_MS
+    latency_bound_ns: int = 2200 * NS_PER_US
+    nmea_lag_ns: int = 475 * NS_PER_MS
+    nmea_sigma_ns: int = 250 * NS_PER_MS
     edge_sigma_ns: int = 100
     earliest_utc_ns: int = 0
     last_known_utc_ns: int | None = None
@@ -72,6 +73,7 @@ class Lock:
         self._settings = settings
         self._coarse: TimeMark | None = None
         self._was_locked = False
+        self._held_back: Contradiction | None = None
         self._shared_sigma_ns = settings.edge_sigma_ns
         self.discipline = Discipline()
         self.calendar = Calendar(settings.earliest_utc_ns, settings.last_known_utc_ns)
@@ -95,6 +97,8 @@ class Lock:
             case ReceiverReport():
                 self.doubts.on_report(sign)
                 self.calendar.announced = self.doubts.announced_leap
+            case RealtimeStep() if self._settings.source in ("sim", "system"):
+                return self._start_over(sign.reason)
             case Discontinuity():
                 return self._start_over(sign.reason)
             case Refusal():
@@ -107,6 +111,11 @@ class Lock:
         self._shared_sigma_ns = shared_sigma_ns
         named = self.namer.on_pulse(host_ns, self._expected_count_ns(host_ns))
         return self._offer_pulse(named) if named else None
+
+    def hold_back(self, contradiction: Contradiction, *, stands: bool) -> None:
+        """While it stands nothing is locked, however good the marks are."""
+        self.doubts.stand(contradiction, stands=stands)
+        self._held_back = contradiction if stands else None
 
     def on_time(self, host_ns: int) -> StateChange | None:
         """Notice that good marks have stopped coming."""
@@ -228,6 +237,8 @@ class Lock:
         return self._enter("unsynchronised", reason)
 
     def _enter(self, after: TimeState, reason: str) -> StateChange | None:
+        if after == "locked" and self._held_back:
+            after, reason = "acquiring", self._held_back
         change = StateChange(self.state, after, reason)
         self.reason = reason
         if after == self.state:

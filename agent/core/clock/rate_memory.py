@@ -41,7 +41,7 @@ class RateMemory:
         """1-sigma of the offset (ns) that changes of the rate bring about within `ahead_s`."""
         if ahead_s < 1.0:
             return 0.0
-        day = _DAY_PPM * 1000.0 * wander_ppm_per_sqrt_hour**_DAY_POWER
+        day: float = _DAY_PPM * 1000.0 * wander_ppm_per_sqrt_hour**_DAY_POWER
         strayed = day * (ahead_s - _TAU_S * -math.expm1(-ahead_s / _TAU_S))
         return max(strayed, self._measured_stray_ns(ahead_s))
 

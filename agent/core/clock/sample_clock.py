@@ -31,6 +31,11 @@ _TEMPER = 1.6
 _SKEW = 0.2
 _SPREAD = 1.05
 _WANDER_PRIOR_PPM = 3.0
+_WRONG_RATE_PPM, _RIGHT_RATE_PPM = 225.0, 200.0  # a crystal and the host's are each within 100
+_RATE_FROM_S, _RATE_OVER_S = 8.0, 30.0
+_LAG_OVER_S = 0.2
+_LAG_SLACK_NS = 1e6
+_LAGS_TO_BELIEVE = 3
 
 
 class SampleClock:
@@ -49,6 +54,11 @@ class SampleClock:
         self._drift = Drift(_WANDER_PRIOR_PPM)
         self.deliveries = Deliveries(rate_hz)
         self._was_half_frame_late = False
+        self._line = (0, 0.0, 0.0)
+        self._lags: deque[float] = deque(maxlen=2)
+        self._lagging = 0
+        self._ends: deque[tuple[int, float]] = deque(maxlen=round(_RATE_OVER_S / _BUCKET_S))
+        self.has_wrong_rate = False
         self._base: tuple[int, int] | None = None
         self._bucket: list[tuple[float, int]] = []
         self._bucket_s = _FIRST_BUCKET_S
@@ -66,13 +76,17 @@ class SampleClock:
             self._base = (end_sample, host_ns)
         self.deliveries.observe(end_sample, host_ns)
         x = end_sample - self._base[0]
-        self._bucket.append(((host_ns - self._base[1]) - x * self._nominal_ns, x))
+        late_ns = (host_ns - self._base[1]) - x * self._nominal_ns
+        self._bucket.append((late_ns, x))
+        line_x, offset_ns, rate_ns = self._line
+        self._lags.append(late_ns - offset_ns - rate_ns * (x - line_x) / self._rate_hz)
         if x - self._bucket[0][1] >= self._bucket_s * self._rate_hz:
             self._close_bucket()
 
     def on_gap(self) -> None:
         """Samples were lost, and perhaps miscounted. Both are followed until one is refuted."""
         self._bucket.clear()
+        self._forget_lags()
         self.deliveries.begin()
         self._if_counted_right = None
         if self._buckets > _BUCKETS_TO_TRUST:
@@ -125,7 +139,26 @@ class SampleClock:
 
     def sigma_ns_at(self, sample: float) -> float:
         """1-sigma of `host_ns_at`: the filter's own, the shape of the delays, and their quantum."""
-        return math.hypot(_SPREAD * self._estimate(sample).sigma_ns, self.deliveries.shape_sigma_ns)
+        return math.hypot(
+            _SPREAD * self._estimate(sample).sigma_ns,
+            self.deliveries.shape_sigma_ns,
+            self.unexplained_lag_ns,
+        )
+
+    @property
+    def unexplained_lag_ns(self) -> float:
+        """By how much all blocks of late are later than chance explains: a stall, or sound that
+        was lost and not counted. Part of sigma until it is over, or the line has moved."""
+        if self._buckets < _BUCKETS_TO_TRUST or len(self._lags) < (self._lags.maxlen or 0):
+            return 0.0
+        slack_ns = _LAG_SLACK_NS + 2 * self._mean_late_ns + self.deliveries.quantum_ns
+        lag_ns = min(self._lags)
+        return lag_ns if lag_ns > slack_ns else 0.0
+
+    def _forget_lags(self) -> None:
+        self._lags.clear()
+        self._ends.clear()
+        self._lagging = 0
 
     def sample_at(self, host_ns: int) -> float:
         """The inverse of `host_ns_at`."""
@@ -149,6 +182,9 @@ class SampleClock:
 
     def _close_bucket(self) -> None:
         count, delays = len(self._bucket), nsmallest(_LOWEST, self._bucket)
+        if (blocks := max(2, round(_LAG_OVER_S / self._bucket_s * count))) != self._lags.maxlen:
+            self._lags = deque(self._lags, maxlen=blocks)
+        self._compare_rate(*delays[0])
         early_ns, x = delays[0]
         mean_ns = sum(delay for delay, _ in self._bucket) / count - early_ns
         self._mean_late_ns += 0.1 * (mean_ns - self._mean_late_ns)
@@ -157,9 +193,26 @@ class SampleClock:
             self._spacings.append((delays[-1][0] - early_ns) / spaces)
         self._bucket.clear()
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
+        lag_ns = self.unexplained_lag_ns
+        self._lagging = self._lagging + 1 if lag_ns else 0
+        if self._lagging == _LAGS_TO_BELIEVE:
+            self._drift.loosen(lag_ns, 0.0)
+            self._if_counted_right = None
         self._learn(x / self._rate_hz, early_ns, self._usual_delay_ns() / count)
+        at = self._drift.at(x / self._rate_hz)
+        self._line = (x, at.offset_ns, at.rate_ns_per_s)
         self._buckets_since_gap += 1
         self._buckets += 1
+
+    def _compare_rate(self, early_ns: float, x: int) -> None:
+        """Whether the device converts at the rate it claims, by its deliveries over seconds."""
+        self._ends.append((x, early_ns))
+        first_x, first_ns = self._ends[0]
+        seconds = (x - first_x) / self._rate_hz
+        if seconds >= _RATE_FROM_S:
+            off_ppm = abs(early_ns - first_ns) / seconds / 1000.0
+            limit = _RIGHT_RATE_PPM if self.has_wrong_rate else _WRONG_RATE_PPM
+            self.has_wrong_rate = off_ppm > limit
 
     def _usual_delay_ns(self) -> float:
         """Mean delay of one block if all deliveries were as dense as they are at the earliest."""

@@ -79,8 +79,16 @@ class ReceiverReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RealtimeStep:
+    """Someone set the host's CLOCK_REALTIME; CLOCK_MONOTONIC, and all that counts it, went on."""
+
+    host_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Discontinuity:
-    """What was known of UTC at earlier host times holds no longer: the host slept or was reset."""
+    """The host slept: CLOCK_MONOTONIC stood still, and what was known of UTC by it is void."""
 
     host_ns: int
     reason: str
@@ -94,4 +102,4 @@ class Refusal:
     reason: str
 
 
-TimeSign = TimeMark | Pulse | Fix | ReceiverReport | Discontinuity | Refusal
+TimeSign = TimeMark | Pulse | Fix | ReceiverReport | RealtimeStep | Discontinuity | Refusal

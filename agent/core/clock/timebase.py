@@ -11,7 +11,7 @@ from math import hypot
 
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock.discipline import Discipline
-from agent.core.clock.integrity import Doubts
+from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.latency import Latency
 from agent.core.clock.lock import GOOD_MARKS_TO_LOCK, ClockSettings, Lock, StateChange
 from agent.core.clock.pps_edge import EdgePicker
@@ -24,6 +24,7 @@ from agent.core.units import NS_PER_MS, NS_PER_S
 PAIRS_KEPT = 16
 _FALLBACK_TRIES = 3
 _WORST_EDGE_SAMPLES = 0.5
+_WRONG_RATE: Contradiction = "sample rate is not what the device claims"
 
 __all__ = ["ClockSettings", "Stamp", "StateChange", "Timebase"]
 
@@ -113,11 +114,13 @@ class Timebase:
         if isinstance(sign, Discontinuity):
             self._samples.on_jump()
             self._fallback.restart()
+            return self.lock.on_sign(sign)
         if not self._by_samples:
             return self.lock.on_sign(sign)
-        if not self._samples.is_ready:
+        axis_ns = self._axis_ns(sign.host_ns)
+        if axis_ns is None:
             return None
-        change = self.lock.on_sign(replace(sign, host_ns=self._axis_ns(sign.host_ns)))
+        change = self.lock.on_sign(replace(sign, host_ns=axis_ns))
         self._tie_host_to_utc()
         return change
 
@@ -126,11 +129,15 @@ class Timebase:
         if host_ns < self._look_next_ns:
             return None
         self._look_next_ns = host_ns + NS_PER_S // 10
-        return self.lock.on_time(self._axis_ns(host_ns))
+        self.lock.hold_back(_WRONG_RATE, stands=self._samples.has_wrong_rate)
+        axis_ns = self._axis_ns(host_ns)
+        return None if axis_ns is None else self.lock.on_time(axis_ns)
 
     def stamp_sample(self, sample: float) -> Stamp:
         """UTC at which a (fractional) sample was converted to a number."""
         line = self.lock.discipline
+        if self._samples.has_wrong_rate:
+            return _UNKNOWN
         if self._by_samples and line.is_known:
             return self._stamp(*line.at(self._sample_ns(sample)))
         if self._by_samples:
@@ -148,8 +155,10 @@ class Timebase:
 
     def utc_at_host(self, host_ns: int) -> Stamp:
         """UTC at an instant of host time."""
-        line = self.lock.discipline
-        return self._stamp(*line.at(self._axis_ns(host_ns))) if line.is_known else _UNKNOWN
+        line, axis_ns = self.lock.discipline, self._axis_ns(host_ns)
+        if axis_ns is None or not line.is_known:
+            return _UNKNOWN
+        return self._stamp(*line.at(axis_ns))
 
     def quality(self, host_ns: int) -> TimeQuality:
         """What to say about the clock in a record made at `host_ns`."""
@@ -160,10 +169,14 @@ class Timebase:
             state=lock.state,
             source=lock.source,
             sigma_ns=None if sample is None else self.stamp_sample(sample).sigma_ns,
-            mark_age_ms=None if last_ns is None else max(0, (axis_ns - last_ns) // NS_PER_MS),
+            mark_age_ms=None
+            if last_ns is None or axis_ns is None
+            else max(0, (axis_ns - last_ns) // NS_PER_MS),
             oscillator_ppm=self._converter_ppm(),
             latency="bounded" if self._latency_and_bound_ns()[1] else "calibrated",
-            leap=lock.calendar.leap_at(line.at(axis_ns)[0] if line.is_known else 0),
+            leap=lock.calendar.leap_at(
+                line.at(axis_ns)[0] if line.is_known and axis_ns is not None else 0
+            ),
             spoof=lock.doubts.spoof(axis_ns),
             jam=lock.doubts.jam(axis_ns),
             doubts=lock.doubts.phrases,
@@ -225,11 +238,13 @@ class Timebase:
         within_ns = (rest + (sample - whole)) * NS_PER_S / self._rate_hz
         return seconds * NS_PER_S + round(within_ns)
 
-    def _axis_ns(self, host_ns: int) -> int:
-        """Host time on the lock's axis."""
+    def _axis_ns(self, host_ns: int) -> int | None:
+        """Host time on the lock's axis; None while that cannot be told."""
         if not self._by_samples:
             return host_ns
-        return self._sample_ns(self._samples.sample_at(host_ns)) if self._samples.is_ready else 0
+        if not self._samples.is_ready:
+            return None
+        return self._sample_ns(self._samples.sample_at(host_ns))
 
     def _tie_host_to_utc(self) -> None:
         """The edge just believed also says what the host's clock read, to a few us."""

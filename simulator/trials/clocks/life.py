@@ -15,7 +15,7 @@ import agent
 from agent.adapters.host import Discipline, SystemTimeReference
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock import time_signs
-from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, Refusal, TimeSign
+from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, RealtimeStep, Refusal, TimeSign
 from agent.core.clock.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.sections import TimeSection
@@ -254,7 +254,7 @@ class Life:
 
     def _stepped(self, step: Spell) -> Item:
         at_ns = self._read_ns(step.start_s)
-        return Discontinuity(at_ns, f"system clock was stepped by {abs(step.by):.3f} s")
+        return RealtimeStep(at_ns, f"system clock was stepped by {abs(step.by):.3f} s")
 
     def _is_stepping(self, at_s: float) -> bool:
         return any(step.start_s - 1.0 <= at_s < step.start_s + 1.0 for step in self.steps)

@@ -15,7 +15,7 @@ from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock import Timebase
 from agent.core.clock.time_signs import Edge
 from agent.core.clock.timebase import ClockSettings
-from agent.core.units import NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from simulator.trials.clocks.scenario import ClockLimits, ClockScenario
 from simulator.trials.clocks.world import BLOCK_SAMPLES, RATE_HZ, Item, World
 
@@ -96,7 +96,9 @@ def settings_for(scenario: ClockScenario) -> ClockSettings:
     return ClockSettings(
         source=scenario.source,
         latency_ns=round(scenario.delivery.floor_us * NS_PER_US) if calibrated else None,
+        latency_bound_ns=500 * NS_PER_US,
         nmea_lag_ns=round(scenario.report.lag_ms * 1e6),
+        nmea_sigma_ns=50 * NS_PER_MS,
         edge_sigma_ns=round(scenario.pulse.shared_us * NS_PER_US),
         earliest_utc_ns=1_790_000_000 * NS_PER_S,
         last_known_utc_ns=scenario.start_utc_s * NS_PER_S,
