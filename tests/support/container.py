@@ -1,4 +1,4 @@
-"""A container with a real systemd as its first process: systemd-nspawn over a root that is only read.
+"""A container with a real systemd as its first process: systemd-nspawn, over a root only read.
 
 What is written goes to memory and ends with the container; it has a loopback and no other network,
 no sound device, no pulse and no GPIO, and MemoryMax is not enforced in it.
@@ -14,21 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_S = 60.0
-TOOLS = ("debootstrap", "systemd-nspawn", "nsenter")
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "setpriv")
 
 
 def why_not() -> str:
     """What is missing for a container here; empty where it can be tried."""
     if os.geteuid() != 0:
         return "a container needs root"
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{SBIN}"
     missing = [name for name in TOOLS if not shutil.which(name)]
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
 class Container:
-    """Runs until it is left; `binds` are folders of the host that it may read, by their place in it.
+    """Runs until it is left; `binds` are folders of the host that it reads, by their place in it.
 
     Raises OSError where the kernel lets no container boot.
     """
@@ -36,7 +34,13 @@ class Container:
     def __init__(self, root: Path, binds: dict[str, Path]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         bound = [f"--bind-ro={source}:{place}" for place, source in binds.items()]
-        command = ["systemd-nspawn", "--quiet", f"--directory={root}", "--volatile=overlay"]
+        command = [
+            "setpriv",
+            "--pdeathsig=KILL",
+            "systemd-nspawn",
+            "--quiet",
+        ]  # ends if we are killed
+        command += [f"--directory={root}", "--volatile=overlay"]
         command += ["--private-network", "--register=no", "--keep-unit", "--console=pipe", *bound]
         self._nspawn = subprocess.Popen(
             [*command, "--boot"],
@@ -59,8 +63,8 @@ class Container:
         self, *words: str, check: bool = True, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """One command as root inside, with an environment of its own."""
-        inside = ["nsenter", f"--target={self._leader}", "--all", "--wd=/", "--"]
-        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
+        inside = ["nsenter", f"--target={self._leader}", "--all", "--"]
+        clean = ["env", "-i", "--chdir=/", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
         done = subprocess.run(
             [*inside, *clean, *words],
             input=stdin, capture_output=True, text=True, timeout=180, check=False,

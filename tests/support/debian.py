@@ -33,15 +33,14 @@ def debian() -> Path:
 
 
 def wheelhouse(debian_root: Path) -> Path:
-    """A folder with Earshot's wheel, built of this tree, and all that it needs, as wheels."""
+    """A folder of wheels: all that Earshot needs, for the Python of `debian_root`, but Earshot."""
     python = (debian_root / "usr/bin/python3").readlink().name.removeprefix("python")
     pins = ROOT / f".ci/constraints/{python}.txt"
     needs = (ROOT / "pyproject.toml").read_text("utf-8")
-    kept = _cached(
+    return _cached(
         f"wheels-{python}-{_digest(needs + pins.read_text('utf-8'))}",
         lambda folder: _download(folder, python, pins),
     )
-    return kept
 
 
 def build_wheel(folder: Path) -> Path:

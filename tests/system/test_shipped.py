@@ -5,31 +5,26 @@ host's clock though nobody vouches for it. That the unit lets a microphone throu
 """
 
 import re
+import shutil
+import sqlite3
+import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
+import msgspec
 import pytest
-import soundfile
 
+from agent.adapters.keyfile import Ed25519FileSigner
+from agent.core.clock.node_state import NodeState
+from agent.core.records.kinds import Impulse, Start
+from simulator.centre.locator import registry
+from simulator.centre.locator.store import EventStore
 from tests.support import container, debian
 from tests.support.container import Container
-from tests.support.sound import add_blast, as_int16
+from tests.support.shipped import EARSHOT, ROOT, Town
 
-ROOT = Path(__file__).parents[2]
-INSTALL = re.findall(
-    r"```sh\n(.*?)```",
-    (ROOT / "README.md").read_text("utf-8").partition("## Install for good\n")[2].split("\n## ")[0],
-    re.DOTALL,
-)
-RATE_HZ, SOUND_S, BLAST_EVERY_S = 16_000, 300, 5
-SETTINGS = """
-node = { site = "s", cell = "c", id = "n1" }
-audio.source = "file:/var/lib/earshot/street.wav"
-time = { source = "system", require_sync = false }
-broker.url = "mqtt://127.0.0.1:1883"
-keys = { evidence = "/var/lib/earshot/evidence.pem", locator_public = ["/etc/earshot/locator.pub.pem"] }
-"""
+LOCATOR_HOME = "/var/lib/earshot-locator"
 
 pytestmark = [
     pytest.mark.system,
@@ -38,52 +33,120 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def pole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
-    """A Debian with the files of an installer in /root, and their wheels; nothing is installed."""
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """A Debian with wheels in two folders; nothing is installed."""
+    own = tmp_path_factory.mktemp("wheel")
     try:
         root = debian.debian()
         wheels = debian.wheelhouse(root)
-        own = tmp_path_factory.mktemp("wheel")
         debian.build_wheel(own)
-        machine = Container(root, {"/media": wheels, "/srv": own})
+        running = Container(root, {"/media": wheels, "/srv": own})
     except (debian.CannotMakeError, OSError) as error:
         pytest.skip(f"no container here: {error}")
-    with machine:
-        machine.run("sh", "-ec", "cp /srv/*.whl /root")
-        for unit in (ROOT / "systemd").glob("*.service"):
-            machine.path(f"/root/{unit.name}").write_text(unit.read_text("utf-8"))
-        machine.path("/root/earshot.toml").write_text(SETTINGS)
-        yield machine
+    with running:
+        yield running
 
 
-def install(machine: Container, script: str) -> None:
-    """As root in the folder of the files; pip finds its wheels in a folder instead of a network."""
-    offline = "cd /root; export PIP_NO_INDEX=1 PIP_FIND_LINKS=/media;"
-    machine.run("sh", "-ec", f"{offline}\n{script}")
-
-
-def street(path: Path) -> None:
-    """Noise, and a shot now and then."""
-    sound = np.random.default_rng(7).normal(0, 300, SOUND_S * RATE_HZ) / 32_768
-    for second in range(BLAST_EVERY_S, SOUND_S, BLAST_EVERY_S):
-        add_blast(sound, second * RATE_HZ, 0.4, rate_hz=RATE_HZ)
-    soundfile.write(path, as_int16(sound), RATE_HZ)
-
-
-@pytest.mark.xfail(strict=True, reason="the filter of the unit kills numpy with SIGSYS")
-def test_the_node_runs_as_shipped(pole: Container) -> None:
-    """Installed by the README's own words it listens, and is not killed by its confinement."""
-    street(pole.path("/root/street.wav"))
-    locator = "earshot key new locator.pem > /etc/earshot/locator.pub.pem"
-    before, enable = INSTALL[0].split("systemctl enable")
-    install(
-        pole,
-        f"{before}/opt/earshot/.venv/bin/{locator}\ncp street.wav /var/lib/earshot\n"
-        f"systemctl enable{enable}",
+@pytest.fixture(scope="module")
+def town(machine: Container) -> Town:
+    """Both units serve: the locator was started while the broker was away, then the node."""
+    made = Town(machine)
+    made.install_node()
+    machine.run("systemctl", "stop", "mosquitto")
+    made.install_locator()
+    machine.until(
+        lambda: machine.state("earshot-locator", "NRestarts")["NRestarts"] != "0",
+        "locator that tries again",
+        lambda: machine.journal("earshot-locator"),
     )
+    assert machine.path(f"{LOCATOR_HOME}/locator.pem").exists(), machine.journal("earshot-locator")
+    made.pin_the_locator()
+    machine.run("systemctl", "start", "mosquitto")
+    machine.until(
+        lambda: "locating for 1 node" in machine.journal("earshot-locator"),
+        "locator that finds its broker",
+        lambda: machine.journal("earshot-locator"),
+    )
+    made.start_node()
+    made.said("earshot", "node n1 listens to file:")
+    return made
 
-    def listens() -> bool:
-        assert pole.state("earshot", "NRestarts")["NRestarts"] == "0", pole.journal("earshot")
-        return "node n1 listens to file:" in pole.journal("earshot")
 
-    pole.until(listens, "node that listens", lambda: pole.journal("earshot"))
+def test_a_shot_is_receipted(town: Town) -> None:
+    """From the unit's sound to the locator's unit's signed receipt, with no death in between."""
+    shot = town.heard("impulse")
+    town.machine.until(lambda: town.receipted() >= shot, "receipt of the shot")
+    state = town.machine.state("earshot", "ActiveState", "NRestarts")
+    assert state == {"ActiveState": "active", "NRestarts": "0"}, town.machine.journal("earshot")
+    locator = town.machine.journal("earshot-locator")
+    assert "mqtt://127.0.0.1:1883: " in locator.partition("locating for 1 node")[0]
+
+
+def test_a_technician_reads_the_state_beside_the_unit(town: Town) -> None:
+    """It is open to whoever logs in, and names the boot, which the confinement could hide: without
+    it `earshot time` would call it one of an earlier boot. (Here nspawn tells another one.)"""
+    path = town.machine.path("/run/earshot/state.json")
+    town.machine.until(path.exists, "state of the node")
+    told = town.machine.run(
+        "runuser", "-u", "nobody", "--", "cat", "/run/earshot/state.json"
+    ).stdout
+    state = msgspec.json.decode(told, type=NodeState)
+    assert (state.source, len(state.boot)) == ("urn:earshot:s:c:n1", 36)
+
+
+def test_the_groups_of_the_node_open_its_devices(town: Town) -> None:
+    """Though the unit has users of its own: what is dialout's it may read, what is another's not.
+
+    The devices are the null device under other names; which kinds of device the unit lets through
+    needs real ones.
+    """
+    for name, group in (("line", "dialout"), ("disk", "disk")):
+        town.machine.run("mknod", "--mode=660", f"/dev/earshot-{name}", "c", "1", "3")
+        town.machine.run("chgrp", group, f"/dev/earshot-{name}")
+    try_both = "cat /dev/earshot-line && ! cat /dev/earshot-disk && echo line alone; sleep 60"
+    unit = (ROOT / "systemd/earshot.service").read_text("utf-8")
+    unit = re.sub("ExecStart=.*", f'ExecStart=/bin/sh -c "{try_both}"', unit)
+    unit = re.sub("(State|Runtime)Directory.*\n", "", unit)
+    town.machine.path("/run/systemd/system/groups.service").write_text(unit)
+    town.machine.run("systemctl", "start", "groups")
+    town.said("groups", "line alone\n")
+
+
+def test_a_second_locator_on_the_store_is_refused(town: Town) -> None:
+    """One line that names the store, exit 2; the first serves on. Only the owner reads it."""
+    store = f"{LOCATOR_HOME}/locator.sqlite"
+    second = town.machine.run(
+        *("runuser", "-u", "earshot-locator", "--", f"{EARSHOT}-sim", "locate"),
+        *("--broker", "mqtt://127.0.0.1:1883", "--registry", "/etc/earshot/nodes.json"),
+        *("--store", store, "--key", f"{LOCATOR_HOME}/locator.pem"),
+        check=False,
+    )
+    told = f"earshot-sim: {store}: in use by another process\n"
+    assert (second.returncode, second.stderr) == (2, told)
+    assert town.machine.state("earshot-locator", "ActiveState") == {"ActiveState": "active"}
+    for name in ("locator.sqlite", "locator.sqlite-wal", "locator.pem"):
+        found = town.machine.path(f"{LOCATOR_HOME}/{name}").stat()
+        assert stat.S_IMODE(found.st_mode) == 0o600, name
+
+
+def test_a_stop_is_clean(town: Town, tmp_path: Path) -> None:
+    """SIGTERM: exit 0, no kill, no failure; what was said is held, whole and verified, and the
+    node's store knows that it is receipted."""
+    ended = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
+    for unit in ("earshot", "earshot-locator"):
+        town.machine.run("systemctl", "stop", unit)
+        state = town.machine.state(unit, *ended, "ExecMainCode")
+        assert state == {**ended, "ExecMainCode": "1"}, town.machine.journal(unit)
+    assert "INFO stopped: SIGTERM" in town.machine.journal("earshot")
+    for home in ("earshot", "earshot-locator"):
+        shutil.copytree(town.machine.path(f"/var/lib/{home}"), tmp_path / home)
+    known = registry.load(town.machine.path("/etc/earshot/nodes.json"))
+    signer = Ed25519FileSigner.load(tmp_path / "earshot-locator/locator.pem")
+    path = tmp_path / "earshot-locator/locator.sqlite"
+    with closing(EventStore(path, known.keys, signer)) as store:
+        kinds = [type(body.data) for body in store.bodies()]
+        assert store.chain_faults() == []
+    with closing(sqlite3.connect(tmp_path / "earshot/outbox.sqlite")) as outbox:
+        running, receipted = outbox.execute("SELECT running, receipted_seq FROM node").fetchone()
+    assert (kinds[0], Impulse in kinds, running) == (Start, True, 0)
+    assert 0 < receipted <= len(kinds)
