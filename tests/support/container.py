@@ -34,16 +34,11 @@ class Container:
     def __init__(self, root: Path, binds: dict[str, Path]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         bound = [f"--bind-ro={source}:{place}" for place, source in binds.items()]
-        command = [
-            "setpriv",
-            "--pdeathsig=KILL",
-            "systemd-nspawn",
-            "--quiet",
-        ]  # ends if we are killed
-        command += [f"--directory={root}", "--volatile=overlay"]
+        dies_with_us = ["setpriv", "--pdeathsig=TERM"]
+        command = ["systemd-nspawn", "--quiet", f"--directory={root}", "--volatile=overlay"]
         command += ["--private-network", "--register=no", "--keep-unit", "--console=pipe", *bound]
         self._nspawn = subprocess.Popen(
-            [*command, "--boot"],
+            [*dies_with_us, *command, "--boot"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
         self._leader = 0
