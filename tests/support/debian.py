@@ -44,29 +44,36 @@ def wheelhouse(debian_root: Path) -> Path:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Earshot's wheel of the files that git knows: what lies about in a checkout stays out."""
+    """Earshot's wheel of the files that git knows: what lies about in a checkout stays out.
+
+    It needs no network, so that a package that cannot be built fails and is not skipped.
+    """
     listed = _run(["git", "-C", str(ROOT), "ls-files", "-z"]).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / "tree" / name)
-    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(folder / "tree"))
+    alone = ("--no-deps", "--no-build-isolation")
+    done = _pip("wheel", *alone, "--wheel-dir", str(folder), str(folder / "tree"))
+    assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("earshot_node-*.whl")
     return wheel
 
 
 def _debootstrap(folder: Path) -> None:
-    _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(folder)])
+    words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(folder)]
+    _need(_run(words))
 
 
 def _download(folder: Path, python: str, pins: Path) -> None:
     build = folder.with_name(f"{folder.name}.build")
     try:
         wheel = build_wheel(build)
-        _pip(
+        done = _pip(
             "download", "--only-binary=:all:", f"--python-version={python}",
             f"--constraint={pins}", f"--dest={folder}", str(wheel),
         )  # fmt: skip
+        _need(done)
     finally:
         shutil.rmtree(build, ignore_errors=True)
     for own in folder.glob("earshot_node-*.whl"):
@@ -97,16 +104,18 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _pip(*words: str) -> None:
-    _run([sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words])
+def _pip(*words: str) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words])
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MAKE_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=MAKE_S, check=False)
+
+
+def _need(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
-        raise CannotMakeError(f"{' '.join(command[:3])} failed: {said[-1]}")
-    return done
+        raise CannotMakeError(f"{' '.join(done.args[:4])} failed: {said[-1]}")
 
 
 def _digest(text: str) -> str:

@@ -4,6 +4,7 @@ A container has neither a sound device nor a receiver: the node hears a file, an
 host's clock though nobody vouches for it. That the unit lets a microphone through is not shown.
 """
 
+import errno
 import re
 import shutil
 import sqlite3
@@ -24,6 +25,7 @@ from tests.support import container, debian
 from tests.support.container import Container
 from tests.support.shipped import EARSHOT, ROOT, Town
 
+CHRONY = ROOT / "config/chrony/socket.conf"
 LOCATOR_HOME = "/var/lib/earshot-locator"
 
 pytestmark = [
@@ -94,22 +96,34 @@ def test_a_technician_reads_the_state_beside_the_unit(town: Town) -> None:
     assert (state.source, len(state.boot)) == ("urn:earshot:s:c:n1", 36)
 
 
-def test_the_groups_of_the_node_open_its_devices(town: Town) -> None:
-    """Though the unit has users of its own: what is dialout's it may read, what is another's not.
+def test_the_node_reaches_what_is_its_groups(town: Town) -> None:
+    """Though the unit has users of its own and a system that it cannot write to: it opens the
+    devices of dialout, not those of others, and sends to the socket that chrony was told to share.
 
     The devices are the null device under other names; which kinds of device the unit lets through
-    needs real ones.
+    needs real ones. Nobody listens at the socket: refused is reached.
     """
     for name, group in (("line", "dialout"), ("disk", "disk")):
         town.machine.run("mknod", "--mode=660", f"/dev/earshot-{name}", "c", "1", "3")
         town.machine.run("chgrp", group, f"/dev/earshot-{name}")
-    try_both = "cat /dev/earshot-line && ! cat /dev/earshot-disk && echo line alone; sleep 60"
+    chrony = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); "
+    socket = "'/run/earshot-chrony.sock'"
+    town.machine.run("python3", "-c", f"{chrony}s.bind({socket})")
+    for step in re.findall(r"^ExecStartPost=\+(.+)$", CHRONY.read_text("utf-8"), re.MULTILINE):
+        town.machine.run(*step.split())
+    town.machine.path("/root/try.py").write_text(f"{chrony}print(s.connect_ex({socket}))")
+    town.machine.run("install", "-m", "644", "/root/try.py", "/opt/earshot/try.py")
+    try_all = "cat /dev/earshot-line && ! cat /dev/earshot-disk && echo line alone"
+    try_all += "; python3 /opt/earshot/try.py; echo tried; sleep 60"
     unit = (ROOT / "systemd/earshot.service").read_text("utf-8")
-    unit = re.sub("ExecStart=.*", f'ExecStart=/bin/sh -c "{try_both}"', unit)
+    unit = re.sub("ExecStart=.*", f'ExecStart=/bin/sh -c "{try_all}"', unit)
     unit = re.sub("(State|Runtime)Directory.*\n", "", unit)
     town.machine.path("/run/systemd/system/groups.service").write_text(unit)
     town.machine.run("systemctl", "start", "groups")
-    town.said("groups", "line alone\n")
+    town.said("groups", "tried\n")
+    said = town.machine.journal("groups")
+    assert "line alone\n" in said, said
+    assert f"\n{errno.ECONNREFUSED}\n" in said, said
 
 
 def test_a_second_locator_on_the_store_is_refused(town: Town) -> None:
