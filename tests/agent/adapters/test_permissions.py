@@ -106,7 +106,7 @@ def test_anothers_settings_and_pulse_are_one_line(home: Path) -> None:
     with as_nobody():
         with pytest.raises(SettingsError, match=r"node.toml: .*Permission denied"):
             load(home / "node.toml")
-        with pytest.raises(TimeError, match=r"pps0: .*Permission denied"):
+        with pytest.raises(TimeError, match=r"pps0: .*Permission denied: \S+60-earshot.rules"):
             DevicePps(home / "pps0", CLOCK, 1000)
         with pytest.raises(TimeError, match=r"assert: .*Permission denied"):
             SysfsPps(home, CLOCK, 1000)
