@@ -54,15 +54,13 @@ class Container:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def run(
-        self, *words: str, check: bool = True, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One command as root inside, with an environment of its own."""
         inside = ["nsenter", f"--target={self._leader}", "--all", "--"]
         clean = ["env", "-i", "--chdir=/", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
         done = subprocess.run(
             [*inside, *clean, *words],
-            input=stdin, capture_output=True, text=True, timeout=180, check=False,
+            capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         if check and done.returncode:
             raise AssertionError(f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
