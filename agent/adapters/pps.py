@@ -210,4 +210,7 @@ def _fetch(descriptor: int) -> Edge | None:
 
 def _missing(path: Path, error: Exception) -> str:
     detail = error.strerror if isinstance(error, OSError) else error
-    return f"{path}: no pulse per second: {detail}: check the wire and the pps-gpio overlay"
+    remedy = "check the wire and the pps-gpio overlay"
+    if isinstance(error, PermissionError):
+        remedy = "config/udev/60-earshot.rules opens it to the node's group"
+    return f"{path}: no pulse per second: {detail}: {remedy}"

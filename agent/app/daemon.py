@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
@@ -53,9 +53,10 @@ class UplinkSteps(Protocol):
 class Daemon:
     """Runs one node until its sound ends, a stop is requested, or a thread dies.
 
-    It takes over `source` and `references` and closes them; the rest stays the caller's. Whoever
-    sets `wake` makes the uplink step at once. `show` is called each second on the node's thread.
-    `stop_recorded` tells whether the node had its last word.
+    It takes over `source` and `references` and closes them, in reverse, on the thread that reads;
+    the rest stays the caller's. Whoever sets `wake` makes the uplink step at once. `show` is
+    called each second on the node's thread. `stop_recorded` tells whether the node had its last
+    word.
     """
 
     def __init__(
@@ -69,6 +70,11 @@ class Daemon:
         show: Callable[[int], None] = lambda host_ns: None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
+        self._senses = ExitStack()
+        self._senses.callback(source.close)
+        for reference in references:
+            self._senses.callback(reference.close)
+        self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
@@ -93,6 +99,7 @@ class Daemon:
 
     def run(self) -> str:
         """Run to the end and return its reason. Raises EarshotError when a thread died."""
+        self._has_begun = True
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
         uplink = self._start("uplink", self._deliver)
@@ -107,6 +114,11 @@ class Daemon:
         if self._failures:
             raise self._failures[0]
         return self._reason
+
+    def close(self) -> None:
+        """Free what was taken over, unless `run` does: closing under a blocked read can hang."""
+        if not self._has_begun:
+            self._senses.close()
 
     def _start(self, name: str, work: Callable[[], str]) -> threading.Thread:
         thread = threading.Thread(target=self._guard, args=(name, work), name=name, daemon=True)
@@ -125,7 +137,7 @@ class Daemon:
             self.request_stop(str(failure))
 
     def _capture(self) -> str:
-        try:
+        with self._senses:
             while not self._stopping.is_set():
                 sound = self._source.read()
                 if sound is None:
@@ -133,10 +145,6 @@ class Daemon:
                 for item in sorted((sound, *self._signs()), key=_in_order):
                     self._offer(item, lambda: not self._stopping.is_set())
             return "stopped"
-        finally:
-            self._source.close()  # here, because closing under a blocked read can hang
-            for reference in self._references:
-                reference.close()
 
     def _signs(self) -> list[TimeSign]:
         with self._polling:

@@ -1,7 +1,8 @@
 """The composition root: settings in, a daemon ready to run out.
 
 The only place that knows which adapter stands behind which port. Parts start in the order
-written here and stop in reverse.
+written here and stop in reverse: all of them at the end, those that were opened where a later one
+fails, and the others where one will not close.
 """
 
 import os
@@ -9,9 +10,10 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -52,24 +54,29 @@ from agent.core.trust import CommandJudge
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
 from agent.ports import AudioSource, HostClock, TimeReference
+from agent.sections import BrokerSection
 from agent.settings import AudioSection, Settings, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
 
 
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_Part = TypeVar("_Part", bound=_Closes)
+
+
 @contextmanager
 def assemble(trial: TrialSettings) -> Iterator[Daemon]:
     """The daemon of one run; leaving the context frees all it holds. Raises EarshotError."""
-    with (
-        evidence_key(trial.settings.keys.evidence) as evidence,
-        _assemble(trial, evidence) as daemon,
-    ):
-        yield daemon
+    with ExitStack() as opened:
+        evidence = opened.enter_context(evidence_key(trial.settings.keys.evidence))
+        yield _assemble(trial, evidence, opened)
 
 
-@contextmanager
-def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
+def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) -> Daemon:
     clock, settings = SystemClock(), trial.settings
     locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
@@ -81,26 +88,17 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
     )
     sealer = Sealer(identity, evidence.signer, evidence)
     will, wake = LastWill(sealer), threading.Event()
-    source = _microphone(settings.audio, clock)
-    references = _references(settings.time, clock)
+    senses = opened.enter_context(ExitStack())
+    source = _kept(senses, _microphone(settings.audio, clock))
+    references = [_kept(senses, one) for one in _references(settings.time, clock)]
+    unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
+    unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
     keeping = Keeping(outbox)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
-    link = MqttLink(
-        MqttOptions(
-            url=settings.broker.url,
-            client_id=identity.source,  # names may hold dashes: joined by them they are not unique
-            protocol=settings.broker.protocol,
-            ca=_path(settings.broker.ca),
-            cert=_path(settings.broker.certificate),
-            key=_path(settings.broker.certificate_key),
-            subscriptions=_subscriptions(identity, is_commanded=bool(operators)),
-            will=will,
-            trusted_utc=trusted.now,
-        ),
-        wakeup=wake.set,
-    )
+    options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
+    link = _kept(opened, MqttLink(options, wakeup=wake.set))
     uplink = Uplink(
         identity,
         keeping,
@@ -120,7 +118,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
         restart=lambda reason: daemon.request_stop(reason),
     )
     chrony_socket = settings.time.chrony_socket
-    chrony = ChronyFeed(Path(chrony_socket), clock) if chrony_socket else None
+    chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
     node = Node(
         NodeSettings(
             software=agent.__version__,
@@ -145,15 +143,19 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey) -> Iterator[Daemon]:
 
     kept = KeptNode(node, keeping)
     daemon = Daemon(source, references, clock, kept, uplink, wake, show)
-    try:
-        with closing(link):
-            try:
-                yield daemon
-            finally:  # a clean good-bye silences the last will, so its words are said here
-                link.publish(*will(), retain=True)
-    finally:
-        if daemon.stop_recorded:  # else the next start must read 'unclean'
-            outbox.close()
+    senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
+    unused.pop_all()
+    unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
+    opened.callback(daemon.close)
+    # A clean good-bye silences the last will, so its words are said here.
+    opened.callback(lambda: link.publish(*will(), retain=True))
+    return daemon
+
+
+def _kept(opened: ExitStack, part: _Part) -> _Part:
+    """`part`, which closes when `opened` ends."""
+    opened.callback(part.close)
+    return part
 
 
 def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
@@ -197,6 +199,26 @@ def _keys(names: tuple[str, ...]) -> dict[str, Ed25519PublicKey]:
     return {key_id(key): key for key in (load_public_key_file(Path(name)) for name in names)}
 
 
+def _mqtt_options(
+    broker: BrokerSection,
+    identity: Identity,
+    will: LastWill,
+    trusted: TrustedClock,
+    is_commanded: bool,
+) -> MqttOptions:
+    return MqttOptions(
+        url=broker.url,
+        client_id=identity.source,  # names may hold dashes: joined by them they are not unique
+        protocol=broker.protocol,
+        ca=_path(broker.ca),
+        cert=_path(broker.certificate),
+        key=_path(broker.certificate_key),
+        subscriptions=_subscriptions(identity, is_commanded=is_commanded),
+        will=will,
+        trusted_utc=trusted.now,
+    )
+
+
 def _subscriptions(identity: Identity, *, is_commanded: bool) -> tuple[str, ...]:
     receipts = (f"{identity.topic}/receipt",)
     return (*receipts, f"{identity.topic}/command/+") if is_commanded else receipts
@@ -230,23 +252,23 @@ def _trusted_clock(
     return TrustedClock(clock, released_utc_ns, last_known_utc_ns, kernel_discipline)
 
 
-def _references(time: TimeSection, clock: HostClock) -> list[TimeReference]:
+def _references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
     """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
+    yield SleepWatch(clock)
     if time.source == "sim":
-        return [SleepWatch(clock), SystemTimeReference(clock, SIM_SIGMA_NS, "sim")]
-    references: list[TimeReference] = [SleepWatch(clock)]
+        yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
+        return
     if time.source in ("pps", "pps-adc"):
-        references += _pulses(time, clock)
+        yield from _pulses(time, clock)
     if time.receiver:
         frames = ubx.UbxParser().parse
         reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
         hello = ubx.switch_on() if time.ublox else []
-        references.append(SerialReceiver(time.receiver, time.baud, clock, reader, hello))
+        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello)
     else:
         discipline = kernel_discipline if time.require_sync else None
         sigma_ns = time.system_sigma_ms * NS_PER_MS
-        references.append(SystemTimeReference(clock, sigma_ns, "system", discipline))
-    return references
+        yield SystemTimeReference(clock, sigma_ns, "system", discipline)
 
 
 def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:

@@ -1,14 +1,16 @@
 """`earshot-sim locate`: the reference locator on its own, against any broker.
 
 It keeps its store and its key, so it may be stopped and started at will: nodes hold what it has
-not receipted, and it never counts a record twice.
+not receipted, and it never counts a record twice. It needs the node's own packages alone.
 """
 
 import argparse
+import signal
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
@@ -22,7 +24,6 @@ from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorSe
 from simulator.centre.locator.store import EventStore
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
-from simulator.cli.screen import printed
 from simulator.report.wording import clock_time, count, place
 
 _STEP_S = 0.2
@@ -30,12 +31,13 @@ _FIRST_ANSWER_S = 15.0
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Locate until stopped, or for so many seconds."""
+    """Locate until stopped, or for so many seconds. SIGTERM ends it in order."""
     known = registry.load(arguments.registry)
     signer = _signer(arguments.key)
     tls = tls_files(arguments)
     _check_broker(arguments.broker, tls)
-    with closing(EventStore(arguments.store, known.keys, signer)) as store:
+    stop = _Stop()
+    with closing(_store(arguments.store, known, signer)) as store:
         _introduce(signer, known, arguments.broker)
         wake = threading.Event()
         options = MqttOptions(
@@ -47,11 +49,11 @@ def command(arguments: argparse.Namespace) -> int:
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
             service = LocatorService(store, link, known, announce=announce)
-            _serve(service, wake, arguments.for_s)
+            _serve(service, wake, arguments.for_s, stop)
     rejected = sum(service.counters.rejected.values())
-    printed(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
+    _tell(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
     for reason, times in service.counters.rejected.most_common():
-        printed(f"rejected {times}: {reason}")
+        _tell(f"rejected {times}: {reason}")
     return 0
 
 
@@ -70,9 +72,34 @@ def incident_line(incident: Incident) -> str:
 def announce(revision: Revision) -> None:
     """Print what is new or different, and what is withdrawn."""
     for incident in revision.changed:
-        printed(incident_line(incident))
+        _tell(incident_line(incident))
     for incident in revision.withdrawn:
-        printed(f"withdrawn [{incident.id}]")
+        _tell(f"withdrawn [{incident.id}]")
+
+
+class _Stop:
+    """Becomes true with SIGTERM; a plain flag, for a handler may interrupt whoever holds a lock."""
+
+    def __init__(self) -> None:
+        self._is_asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def __bool__(self) -> bool:
+        return self._is_asked
+
+    def _ask(self, *_: Any) -> None:
+        self._is_asked = True
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)  # at once, also where it goes to a journal
+
+
+def _store(path: Path, known: Registry, signer: Ed25519FileSigner) -> EventStore:
+    """The store, a new one of its owner alone. Raises StoreError, also where another serves it."""
+    with suppress(OSError):  # what is wrong with the place, the store says itself
+        path.touch(0o600)
+    return EventStore(path, known.keys, signer)
 
 
 def _signer(path: Path) -> Ed25519FileSigner:
@@ -100,13 +127,15 @@ def _check_broker(url: str, tls: TlsFiles) -> None:
 
 def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
     nodes = count(len(known.stations), "node")
-    printed(f"locating for {nodes} at {url}; nodes must pin this key (keyid {signer.keyid}):")
-    printed(signer.public_pem().strip())
+    _tell(f"locating for {nodes} at {url}; nodes must pin this key (keyid {signer.keyid}):")
+    _tell(signer.public_pem().strip())
 
 
-def _serve(service: LocatorService, wake: threading.Event, for_s: float | None) -> None:
+def _serve(
+    service: LocatorService, wake: threading.Event, for_s: float | None, stop: _Stop
+) -> None:
     end_s = None if for_s is None else time.monotonic() + for_s
-    while end_s is None or time.monotonic() < end_s:
+    while not stop and (end_s is None or time.monotonic() < end_s):
         service.step(time.monotonic_ns(), _utc_text)
         wake.wait(_STEP_S)
         wake.clear()

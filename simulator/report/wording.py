@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from agent.core.units import rfc3339
-from simulator.report.score import Row, Score
+
+if TYPE_CHECKING:  # the locator says times and places too, where no scipy is installed
+    from simulator.report.score import Row, Score
 
 ROUND_COLUMNS = ("shot", "truth E, N", "located E, N", "error", "nodes", "sigma")
 """Places in metres; sigma is the major axis of a round's uncertainty, 1 sigma."""
 
 
-def round_cells(row: Row) -> tuple[str, ...]:
+def round_cells(row: "Row") -> tuple[str, ...]:
     """What ROUND_COLUMNS head, for one fired round."""
     located = row.located
     return (
@@ -48,7 +51,7 @@ def clock_time(utc_ns: int) -> str:
     return rfc3339(utc_ns)[11:23]
 
 
-def located_line(score: Score) -> str:
+def located_line(score: "Score") -> str:
     """The outcome in one line."""
     return (
         f"{score.rounds_located} of {score.rounds_fired} rounds located, "
@@ -57,13 +60,13 @@ def located_line(score: Score) -> str:
     )
 
 
-def causes(score: Score) -> list[tuple[str, int]]:
+def causes(score: "Score") -> list[tuple[str, int]]:
     """Why rounds were not located, most frequent first."""
     counted = Counter[str](row.miss.cause for row in score.rows if row.miss is not None)
     return counted.most_common()
 
 
-def misses(score: Score) -> list[tuple[str, str, str]]:
+def misses(score: "Score") -> list[tuple[str, str, str]]:
     """Label, cause and detail of every round that was not located."""
     return [
         (row.truth.label, row.miss.cause, row.miss.detail)

