@@ -86,7 +86,7 @@ class AudioSection(Section, frozen=True, kw_only=True):
             description="bound in us on that latency while it is not calibrated, to 1 s; "
             "0.05 to 3 ms are usual",
         ),
-    ] = 2200
+    ] = 2600
 
 
 class TimeSection(Section, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ class TimeSection(Section, frozen=True, kw_only=True):
             le=1_000_000,
             description="1-sigma of what all pulses share, interrupts included, in ns, to 1 ms",
         ),
-    ] = 8000
+    ] = 12_000
     receiver: (
         Annotated[Text, Meta(description="serial device of a satellite receiver, if there is one")]
         | None

@@ -25,13 +25,12 @@ _SURE = 5.0
 _TELLABLE = 0.08
 _COARSE, _COARSER = 4, 16
 _KEPT = 16 * _COARSER
-_KEPT_TO_TELL = 4 * _COARSER
+_KEPT_TO_TELL = 2 * _COARSER
 _WRAPS_TO_SEE = 1.5
 _UNSEEN = 0.65
 _WRAPS_TO_AVERAGE = 5.0
 _FOLLOWED, _AVERAGED = 1.1, 0.4
-_THIN = 4.0
-_DENSE_UP_TO = 0.32
+_DENSE_UP_TO, _THIN_FROM, _THIN_SIGMAS = 0.28, 0.36, 1.25
 _FACTOR_SHARE = 0.3
 _STEEPEST = 0.8
 
@@ -139,8 +138,8 @@ class Deliveries:
         """How far the earliest ever may lie before the line; 0 where delays are as assumed.
 
         The earliest of 1, 4 and 16 seconds shrink by quarters where delays are dense at their
-        earliest. Where they shrink by another factor, they do so as a power of their number, and
-        the rest of that series lies ahead.
+        earliest. Where they shrink more slowly, the earliest ever may lie as far before the line as
+        the earliest of a second lies behind it: so it was for log-normal delays of any spread.
         """
         fine = fmean(self._above)
         coarse, coarser = (_mean_of_least(list(self._above), n) for n in (_COARSE, _COARSER))
@@ -148,10 +147,8 @@ class Deliveries:
             return 0.0
         factor = min(_STEEPEST, (coarse - coarser) / (fine - coarse))
         self._factor += _FACTOR_SHARE * (factor - self._factor)
-        factor = self._factor
-        if factor < _DENSE_UP_TO:
-            return 0.0
-        return _THIN * (fine - coarser) * factor**2 / (1 - factor**2)
+        thin = (self._factor - _DENSE_UP_TO) / (_THIN_FROM - _DENSE_UP_TO)
+        return _THIN_SIGMAS * min(1.0, max(0.0, thin)) * fine
 
     def begin(self) -> None:
         """Sound was interrupted: intervals and delays across it say nothing."""

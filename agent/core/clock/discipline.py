@@ -24,6 +24,10 @@ _ALONE_NS = _ALONE_S * NS_PER_S
 _VOTES_AFTER_SILENCE = 10
 _VOTES = 300
 _SAME_NS = 20_000.0
+_STEADY_NS = 4_000.0
+_MARKS_WITHOUT_JUMP = 240
+_BUS_PPM = 50.0
+_LATE_SIGMAS = 0.65  # of a delay anywhere up to a frame: covers two thirds of them
 _GATE_SLACK_NS = 500.0
 _LEAST_SCATTER_NS = 30.0
 _FIRST_SCATTER_NS = 3000.0
@@ -64,6 +68,7 @@ class Discipline:
         self._scatter_ns: float | None = None
         self._unexplained_ns = self._disputed_ns = self._quantum_ns = 0.0
         self._shared_sigma_ns = 0
+        self._frame_ns = self._taken = 0
         self._votes: deque[tuple[int, int]] = deque(maxlen=_VOTES)
         self.good_in_a_row = 0
         self.last_axis_ns: int | None = None
@@ -109,10 +114,13 @@ class Discipline:
         least_scatter_ns: float = 0.0,
         *,
         may_outvote: bool = False,
+        frame_ns: int = 0,
     ) -> Verdict:
         """Take a mark if it fits. `shared_sigma_ns` is what all its kind have in common; they
         are thought to scatter by no less than `least_scatter_ns`. With `may_outvote` it has a
-        second witness, and enough of its kind are believed against the oscillator."""
+        second witness, and enough of its kind are believed against the oscillator. Marks of a kind
+        that may wait for frames of `frame_ns` are late by up to that until they show otherwise."""
+        self._frame_ns = 0 if self._has_no_frames() else frame_ns
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
@@ -137,8 +145,9 @@ class Discipline:
         estimate = self._drift.at(self._seconds(axis_ns))
         utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns)
         own_ns = hypot(_SPREAD * estimate.sigma_ns, self._stray_ns(axis_ns))
-        late_ns = self._quantum_ns / 3**0.5
-        parts = (own_ns, self._shared_sigma_ns, late_ns, self._unexplained_ns, self._disputed_ns)
+        late_ns = _LATE_SIGMAS * max(self._quantum_ns, self._frame_ns)
+        shared_ns = max(self._shared_sigma_ns, self._scatter_ns or 0.0)
+        parts = (own_ns, shared_ns, late_ns, self._unexplained_ns, self._disputed_ns)
         return utc_ns, hypot(*parts)
 
     def _stray_ns(self, axis_ns: int) -> float:
@@ -183,13 +192,18 @@ class Discipline:
         step_ns, utc_step_ns = axis_ns - last_axis_ns, utc_ns - last_utc_ns
         scatter_ns = self._scatter()
         slack_ns = MAX_RATE_ERROR * abs(step_ns) + 4 * scatter_ns + 2 * self._shared_sigma_ns
+        slack_ns += max(self._frame_ns, self._quantum_ns)
         if step_ns <= 0 or utc_step_ns <= 0 or abs(utc_step_ns - step_ns) > slack_ns:
             return "off rate"
         sigma_ns = self._drift.at(self._seconds(axis_ns)).sigma_ns
         usual_ns = _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS
         if abs(surprise_ns) <= usual_ns:
             return "good"
-        if abs(surprise_ns) <= hypot(usual_ns, _GATE_SIGMAS * self._shared_sigma_ns):
+        may_wait_ns = max(_GATE_SIGMAS * self._shared_sigma_ns, 1.2 * self._frame_ns)
+        may_wait_ns = max(may_wait_ns, 1.2 * self._quantum_ns)
+        if abs(surprise_ns) <= hypot(usual_ns, may_wait_ns):
+            if abs(surprise_ns) > 2 * self._quantum_ns:  # what was taken for the rate was the bus's
+                self._drift.loosen(abs(surprise_ns), _BUS_PPM * 1000.0)
             self._quantum_ns = max(self._quantum_ns, abs(surprise_ns))
             return "good"
         undecided = self.refused_in_a_row < _UNDECIDED_MARKS and abs(surprise_ns) < NS_PER_MS
@@ -234,6 +248,11 @@ class Discipline:
         self._take(axis_ns, utc_ns, shared_sigma_ns)
         return "good"
 
+    def _has_no_frames(self) -> bool:
+        """Marks steadier than any bus, or minutes of them without a jump by a frame."""
+        steady = self._scatter_ns is not None and self._scatter_ns < _STEADY_NS
+        return (steady and len(self._kept) == _SCATTER_MARKS) or self._taken >= _MARKS_WITHOUT_JUMP
+
     def _take(self, axis_ns: int, utc_ns: int, shared_sigma_ns: int) -> None:
         if self._base is None:
             self._base = (axis_ns, utc_ns - axis_ns)
@@ -243,9 +262,10 @@ class Discipline:
         self._drift.observe(
             self._seconds(axis_ns),
             float(utc_ns - axis_ns - self._base[1]),
-            self._scatter(),
+            max(self._scatter(), self._quantum_ns / 12**0.5),
         )
         self._unexplained_ns = 0.0
+        self._taken += 1
         self._votes.clear()
         self._disputed_ns *= _DISPUTE_FADES
         self._quantum_ns *= _QUANTUM_FADES

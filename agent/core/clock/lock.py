@@ -33,6 +33,7 @@ EXPIRED_SIGMA_NS = 100 * NS_PER_MS
 _NAMES_A_SECOND_NS = 100 * NS_PER_MS
 _LATEST_SURE_LAG_NS = 900 * NS_PER_MS
 _COARSE_IS_FRESH_NS = 10 * NS_PER_S
+_FRAME_NS = NS_PER_MS  # of USB
 _WITNESS_IS_FRESH_NS = 5 * NS_PER_S
 
 Source = Literal["system", "sim", "nmea", "pps", "pps-adc"]
@@ -44,15 +45,18 @@ class ClockSettings:
 
     `latency_ns` is the calibrated constant delay of capture; while it is None only its bound is
     known. `nmea_lag_ns` is how long after its second a report arrives where no pulse tells, and
-    `nmea_sigma_ns` how sure that is. `edge_sigma_ns` is what pulses on the second channel share.
+    `nmea_sigma_ns` how sure that is. `is_pulse_known` says that someone measured how pulses come:
+    until the marks show otherwise they may else have waited for the frame of a bus.
+    `edge_sigma_ns` is what pulses on the second channel share.
     """
 
     source: Source = "sim"
     latency_ns: int | None = None
-    latency_bound_ns: int = 2200 * NS_PER_US
+    latency_bound_ns: int = 2600 * NS_PER_US
     nmea_lag_ns: int = 475 * NS_PER_MS
     nmea_sigma_ns: int = 250 * NS_PER_MS
     edge_sigma_ns: int = 100
+    is_pulse_known: bool = False
     earliest_utc_ns: int = 0
     last_known_utc_ns: int | None = None
 
@@ -123,7 +127,7 @@ class Lock:
         if self.state in ("unsynchronised", "expired") or last_ns is None:
             return None
         silent_ns = host_ns - last_ns
-        if silent_ns <= self._patience_ns():
+        if silent_ns <= (self._patience_ns() if self._was_locked else _LONGEST_PATIENCE_NS):
             return None
         self.discipline.interrupt()
         if not self._was_locked:
@@ -211,8 +215,13 @@ class Lock:
             self.discipline.restart()
         agreed = self.namer.confirmed_ns
         has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
+        may_wait = source == "pps" and not self._settings.is_pulse_known
         verdict = self.discipline.offer(
-            named.at_ns, named.count_ns, sigma_ns, may_outvote=has_witness
+            named.at_ns,
+            named.count_ns,
+            sigma_ns,
+            may_outvote=has_witness,
+            frame_ns=_FRAME_NS if may_wait else 0,
         )
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)

@@ -195,6 +195,8 @@ class SampleClock:
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
         lag_ns = self.unexplained_lag_ns
         self._lagging = self._lagging + 1 if lag_ns else 0
+        if lag_ns:
+            self._ends.clear()
         if self._lagging == _LAGS_TO_BELIEVE:
             self._drift.loosen(lag_ns, 0.0)
             self._if_counted_right = None
@@ -233,7 +235,8 @@ class SampleClock:
         if self._if_counted_right is not None:
             log_right = self._observe(self._if_counted_right, at_s, early_ns, mean_ns)
             self._decide(log_right - log_wrong)
-        self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
+        if not self._lagging:
+            self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
 
     def _observe(self, drift: Drift, at_s: float, early_ns: float, mean_ns: float) -> float:
         """Late by chance; where frames hide it, by half a frame give or take as much."""

@@ -150,6 +150,7 @@ class Life:
             latency_ns=latency_ns,
             nmea_lag_ns=lag_ns,
             edge_sigma_ns=edge_ns,
+            is_pulse_known=declared.pps_sigma_ns is not None,
             earliest_utc_ns=agent.RELEASED_UTC_S * NS_PER_S,
             last_known_utc_ns=(world.start_utc_s - _DAY_S) * NS_PER_S,
         )
