@@ -118,7 +118,7 @@ class TimeSection(Section, frozen=True, kw_only=True):
             le=1_000_000,
             description="1-sigma of what all pulses share, interrupts included, in ns, to 1 ms",
         ),
-    ] = 12_000
+    ] = 9000
     receiver: (
         Annotated[Text, Meta(description="serial device of a satellite receiver, if there is one")]
         | None

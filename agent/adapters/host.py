@@ -27,6 +27,7 @@ _BRACKETS = 5
 _SLEW = 600e-6
 _STEP_SLACK_NS = NS_PER_MS
 _SLEPT_NS = 5 * NS_PER_MS
+_LEAST_PATH_NS = 100 * NS_PER_US  # a daemon that resets the bound leaves less than this at once
 _STA_INS, _STA_DEL, _STA_UNSYNC = 0x0010, 0x0020, 0x0040
 _TIME_ERROR = 5
 
@@ -79,8 +80,11 @@ class SystemTimeReference:
 
     CLOCK_REALTIME is read between two readings of CLOCK_MONOTONIC; of a few such brackets the
     tightest is taken, and half its width is added to sigma. With `discipline`, a mark is given
-    only while the kernel calls the clock synchronised, and a third of its maximum error counts
-    as 1-sigma, if that is more than `sigma_ns`; without, `sigma_ns` is believed.
+    only while the kernel calls the clock synchronised. Its maximum error bounds the path to the
+    server too where the daemon says so (chrony: the root distance never falls to nothing), which
+    shows when the server answers; then the bound over sqrt 3 is 1-sigma. A daemon that resets it
+    at each answer (timesyncd) does not know its path, and `sigma_ns` stands for that, or a third
+    of the maximum error if that is more. Without `discipline`, `sigma_ns` is believed.
     """
 
     def __init__(
@@ -94,6 +98,8 @@ class SystemTimeReference:
         self._discipline = discipline
         self._due_ns = clock.monotonic_ns()
         self._last: tuple[int, int] | None = None
+        self._max_error_ns: int | None = None
+        self._tells_path = False
 
     def poll(self) -> list[TimeSign]:
         """The mark of this second, once, and before it what happened to the clock."""
@@ -112,9 +118,17 @@ class SystemTimeReference:
                 return [*signs, Refusal(host_ns, "kernel does not tell if its clock is right")]
             if not known.is_synchronised:
                 return [*signs, Refusal(host_ns, "system clock is not synchronised")]
-            sigma_ns = max(sigma_ns, known.max_error_ns // 3)
+            sigma_ns = self._sigma_by(known.max_error_ns)
             signs.append(ReceiverReport(host_ns, leap=known.leap))
         return [*signs, TimeMark(host_ns, utc_ns, sigma_ns + width_ns // 2, self._source)]
+
+    def _sigma_by(self, max_error_ns: int) -> int:
+        last_ns, self._max_error_ns = self._max_error_ns, max_error_ns
+        if last_ns is not None and max_error_ns < last_ns:  # a server answered
+            self._tells_path = max_error_ns > _LEAST_PATH_NS
+        if self._tells_path:
+            return round(max_error_ns / 3**0.5)
+        return max(self._sigma_ns, max_error_ns // 3)
 
     def close(self) -> None:
         """Give no more marks."""

@@ -23,6 +23,8 @@ _MEMORY = 1.0 / 2000.0
 _INTERVALS_TO_TELL = 40
 _SURE = 5.0
 _TELLABLE = 0.08
+_SHORTEST, _LONGEST = 0.3, 2.2
+_MOST_ABOVE_NS = 2.0 * NS_PER_MS
 _COARSE, _COARSER = 4, 16
 _KEPT = 16 * _COARSER
 _KEPT_TO_TELL = 2 * _COARSER
@@ -96,6 +98,9 @@ class Deliveries:
         if block != self._block:
             self._block, self._count = block, 0
             self._phasors = [0j] * len(_QUANTA_NS)
+        block_ns = block * NS_PER_S / self._rate_hz
+        if not _SHORTEST * block_ns < interval_ns < _LONGEST * block_ns:
+            return  # held up, or catching up: the bus had no say in it
         self._count += 1
         share = max(_MEMORY, 1.0 / self._count)
         self._phasors = [
@@ -130,6 +135,8 @@ class Deliveries:
             jump_ns = abs(early_ns - self._early_ns)
             self._wraps = 0.995 * self._wraps + (0.7 < jump_ns / quantum_ns < 1.3)
         self._early_ns = early_ns
+        if above_ns > _MOST_ABOVE_NS + self.quantum_ns:
+            return
         self._above.append(above_ns)
         if len(self._above) >= _KEPT_TO_TELL and len(self._above) % _COARSER == 0:
             self._thin_ns = self._still_to_come_ns()

@@ -24,7 +24,7 @@ _ALONE_NS = _ALONE_S * NS_PER_S
 _VOTES_AFTER_SILENCE = 10
 _VOTES = 300
 _SAME_NS = 20_000.0
-_STEADY_NS = 4_000.0
+_STEADY_NS = 3_000.0
 _MARKS_WITHOUT_JUMP = 240
 _BUS_PPM = 50.0
 _LATE_SIGMAS = 0.65  # of a delay anywhere up to a frame: covers two thirds of them
@@ -68,7 +68,7 @@ class Discipline:
         self._scatter_ns: float | None = None
         self._unexplained_ns = self._disputed_ns = self._quantum_ns = 0.0
         self._shared_sigma_ns = 0
-        self._frame_ns = self._taken = 0
+        self._frame_ns = self._gate_frame_ns = self._taken = 0
         self._votes: deque[tuple[int, int]] = deque(maxlen=_VOTES)
         self.good_in_a_row = 0
         self.last_axis_ns: int | None = None
@@ -121,6 +121,7 @@ class Discipline:
         second witness, and enough of its kind are believed against the oscillator. Marks of a kind
         that may wait for frames of `frame_ns` are late by up to that until they show otherwise."""
         self._frame_ns = 0 if self._has_no_frames() else frame_ns
+        self._gate_frame_ns = 0 if self._is_steady() else frame_ns
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
@@ -192,14 +193,14 @@ class Discipline:
         step_ns, utc_step_ns = axis_ns - last_axis_ns, utc_ns - last_utc_ns
         scatter_ns = self._scatter()
         slack_ns = MAX_RATE_ERROR * abs(step_ns) + 4 * scatter_ns + 2 * self._shared_sigma_ns
-        slack_ns += max(self._frame_ns, self._quantum_ns)
+        slack_ns += max(self._gate_frame_ns, self._quantum_ns)
         if step_ns <= 0 or utc_step_ns <= 0 or abs(utc_step_ns - step_ns) > slack_ns:
             return "off rate"
         sigma_ns = self._drift.at(self._seconds(axis_ns)).sigma_ns
         usual_ns = _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS
         if abs(surprise_ns) <= usual_ns:
             return "good"
-        may_wait_ns = max(_GATE_SIGMAS * self._shared_sigma_ns, 1.2 * self._frame_ns)
+        may_wait_ns = max(_GATE_SIGMAS * self._shared_sigma_ns, 1.2 * self._gate_frame_ns)
         may_wait_ns = max(may_wait_ns, 1.2 * self._quantum_ns)
         if abs(surprise_ns) <= hypot(usual_ns, may_wait_ns):
             if abs(surprise_ns) > 2 * self._quantum_ns:  # what was taken for the rate was the bus's
@@ -248,10 +249,15 @@ class Discipline:
         self._take(axis_ns, utc_ns, shared_sigma_ns)
         return "good"
 
+    def _is_steady(self) -> bool:
+        """Whether marks are steadier than any bus could be."""
+        scatter_ns = self._scatter_ns
+        is_small = scatter_ns is not None and scatter_ns < _STEADY_NS
+        return is_small and len(self._kept) == _SCATTER_MARKS
+
     def _has_no_frames(self) -> bool:
-        """Marks steadier than any bus, or minutes of them without a jump by a frame."""
-        steady = self._scatter_ns is not None and self._scatter_ns < _STEADY_NS
-        return (steady and len(self._kept) == _SCATTER_MARKS) or self._taken >= _MARKS_WITHOUT_JUMP
+        """Steady marks, or minutes of them without a jump by a frame."""
+        return self._is_steady() or self._taken >= _MARKS_WITHOUT_JUMP
 
     def _take(self, axis_ns: int, utc_ns: int, shared_sigma_ns: int) -> None:
         if self._base is None:

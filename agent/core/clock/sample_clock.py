@@ -11,6 +11,7 @@ from collections import deque
 from copy import deepcopy
 from heapq import nsmallest
 from itertools import pairwise
+from statistics import median
 
 from agent.core.clock.clock_filter import Drift, Estimate
 from agent.core.clock.deliveries import Deliveries
@@ -32,7 +33,7 @@ _SKEW = 0.2
 _SPREAD = 1.05
 _WANDER_PRIOR_PPM = 3.0
 _WRONG_RATE_PPM, _RIGHT_RATE_PPM = 225.0, 200.0  # a crystal and the host's are each within 100
-_RATE_FROM_S, _RATE_OVER_S = 8.0, 30.0
+_SLOPES_TO_TELL, _SLOPES_KEPT = 8, 30
 _LAG_OVER_S = 0.2
 _LAG_SLACK_NS = 1e6
 _LAGS_TO_BELIEVE = 3
@@ -57,7 +58,8 @@ class SampleClock:
         self._line = (0, 0.0, 0.0)
         self._lags: deque[float] = deque(maxlen=2)
         self._lagging = 0
-        self._ends: deque[tuple[int, float]] = deque(maxlen=round(_RATE_OVER_S / _BUCKET_S))
+        self._end: tuple[float, int] | None = None
+        self._slopes_ppm: deque[float] = deque(maxlen=_SLOPES_KEPT)
         self.has_wrong_rate = False
         self._base: tuple[int, int] | None = None
         self._bucket: list[tuple[float, int]] = []
@@ -68,7 +70,7 @@ class SampleClock:
         self._if_counted_right: Drift | None = None
         self._log_odds_right = 0.0
         self._mean_late_ns = 0.0
-        self._pace_change_ns = 0.0
+        self._pace_change_ns = self._uncounted_ns = 0.0
 
     def observe(self, end_sample: int, host_ns: int) -> None:
         """A block ending before `end_sample` was handed over at `host_ns`."""
@@ -107,6 +109,11 @@ class SampleClock:
         """How far (ns, and ns per second) samples and host drifted apart out of turn, once."""
         moved_ns, self._pace_change_ns = self._pace_change_ns, 0.0
         return moved_ns
+
+    def take_uncounted_loss(self) -> float:
+        """How much sound (ns) was lost without being counted, by deliveries that stay late; once."""
+        lost_ns, self._uncounted_ns = self._uncounted_ns, 0.0
+        return lost_ns
 
     @property
     def is_ready(self) -> bool:
@@ -157,7 +164,7 @@ class SampleClock:
 
     def _forget_lags(self) -> None:
         self._lags.clear()
-        self._ends.clear()
+        self._end = None
         self._lagging = 0
 
     def sample_at(self, host_ns: int) -> float:
@@ -195,11 +202,10 @@ class SampleClock:
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
         lag_ns = self.unexplained_lag_ns
         self._lagging = self._lagging + 1 if lag_ns else 0
-        if lag_ns:
-            self._ends.clear()
         if self._lagging == _LAGS_TO_BELIEVE:
             self._drift.loosen(lag_ns, 0.0)
             self._if_counted_right = None
+            self._uncounted_ns = lag_ns
         self._learn(x / self._rate_hz, early_ns, self._usual_delay_ns() / count)
         at = self._drift.at(x / self._rate_hz)
         self._line = (x, at.offset_ns, at.rate_ns_per_s)
@@ -207,14 +213,17 @@ class SampleClock:
         self._buckets += 1
 
     def _compare_rate(self, early_ns: float, x: int) -> None:
-        """Whether the device converts at the rate it claims, by its deliveries over seconds."""
-        self._ends.append((x, early_ns))
-        first_x, first_ns = self._ends[0]
-        seconds = (x - first_x) / self._rate_hz
-        if seconds >= _RATE_FROM_S:
-            off_ppm = abs(early_ns - first_ns) / seconds / 1000.0
+        """Whether the device converts at the rate it claims: the median of many short slopes, so
+        that a loss, a stall or a frame that slides past is no rate."""
+        last, self._end = self._end, (early_ns, x)
+        if last is None:
+            return
+        seconds = (x - last[1]) / self._rate_hz
+        self._slopes_ppm.append((early_ns - last[0]) / seconds / 1000.0)
+        wanted = _SLOPES_KEPT if self._buckets > 2 * _SLOPES_KEPT else _SLOPES_TO_TELL
+        if len(self._slopes_ppm) >= wanted:  # later on it is rather someone who slews the host's
             limit = _RIGHT_RATE_PPM if self.has_wrong_rate else _WRONG_RATE_PPM
-            self.has_wrong_rate = off_ppm > limit
+            self.has_wrong_rate = abs(median(self._slopes_ppm)) > limit
 
     def _usual_delay_ns(self) -> float:
         """Mean delay of one block if all deliveries were as dense as they are at the earliest."""
@@ -235,7 +244,7 @@ class SampleClock:
         if self._if_counted_right is not None:
             log_right = self._observe(self._if_counted_right, at_s, early_ns, mean_ns)
             self._decide(log_right - log_wrong)
-        if not self._lagging:
+        if not self._lagging and self._bucket_s >= _BUCKET_S and self._buckets_since_gap > 3:
             self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
 
     def _observe(self, drift: Drift, at_s: float, early_ns: float, mean_ns: float) -> float:

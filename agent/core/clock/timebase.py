@@ -82,6 +82,8 @@ class Timebase:
         self._samples.observe(block.end_sample, block.host_ns)
         if moved_ns := self._samples.take_pace_change():
             (self._fallback if self._by_samples else self.lock.discipline).loosen(moved_ns)
+        if self._samples.take_uncounted_loss() and self._by_samples:
+            self.lock.discipline.forget_offset()
         change = None
         if block.pps is not None:
             for edge in self._picker.on_block(block):
@@ -139,7 +141,8 @@ class Timebase:
         if self._samples.has_wrong_rate:
             return _UNKNOWN
         if self._by_samples and line.is_known:
-            return self._stamp(*line.at(self._sample_ns(sample)))
+            count_ns, sigma_ns = line.at(self._sample_ns(sample))
+            return self._stamp(count_ns, hypot(sigma_ns, self._samples.unexplained_lag_ns))
         if self._by_samples:
             line = self._fallback
         if not (self._samples.is_ready and line.is_known):
