@@ -69,8 +69,10 @@ class ByteReader:
         """Take one sentence or frame off; _NOTHING if it told nothing, None if none is whole."""
         dollar, ubx = self._pending.find(b"$"), self._pending.find(_UBX)
         if dollar < 0 and ubx < 0:
+            dropped = len(self._pending.strip(b"\r\n\0"))
             self._pending = self._pending[-1:] if self._pending.endswith(_UBX[:1]) else b""
-            return None
+            is_noise = dropped > len(self._pending)
+            return Refusal(self._burst_ns, "bytes that are no sentence") if is_noise else None
         if ubx >= 0 and (dollar < 0 or ubx < dollar):
             return self._cut_frame(ubx)
         return self._cut_sentence(dollar)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import msgspec
+
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
@@ -104,7 +106,9 @@ class Node:
             pid=pid,
             host_ns=host_ns,
             utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
-            clock=self._timebase.report(host_ns),
+            clock=msgspec.structs.replace(
+                self._timebase.report(host_ns), buffer_ms=self._format.buffer_ms
+            ),
             air_temperature_c=self._vitals.read().air_temperature_c,
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
@@ -132,6 +136,7 @@ class Node:
                     settings_sha256=self._settings.settings_sha256,
                     rate_hz=self._format.rate_hz,
                     reason=self._settings.previous_run,
+                    buffer_ms=self._format.buffer_ms,
                 ),
                 host_ns,
             )

@@ -229,7 +229,7 @@ def _path(name: str | None) -> Path | None:
 
 
 def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockSettings:
-    audio, time = settings.audio, settings.time
+    audio, time, usual = settings.audio, settings.time, TimeSection()
     is_simulated = time.source == "sim"
     return ClockSettings(
         source=time.source,
@@ -237,6 +237,8 @@ def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockS
         latency_bound_ns=audio.latency_bound_us * NS_PER_US,
         nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
         nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
+        is_pulse_known=time.pps_sigma_ns != usual.pps_sigma_ns,
+        is_lag_known=time.nmea_lag_ms != usual.nmea_lag_ms,
         earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
         last_known_utc_ns=None if is_simulated else last_known_utc_ns,
     )

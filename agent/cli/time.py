@@ -79,6 +79,8 @@ def _words(state: NodeState, settings: Settings) -> list[str]:
         ("pulses", _pulses(state)),
         ("crystal", _crystal(state)),
         ("capture", _capture(state, settings.audio.latency_bound_us)),
+        ("deliveries", _deliveries(state)),
+        ("assumed", ", ".join(state.clock.assumed)),
         ("leap second", _unknown_is_said(state.clock.leap)),
         ("spoofing", _unknown_is_said(state.clock.spoof)),
         ("jamming", _unknown_is_said(state.clock.jam)),
@@ -132,6 +134,19 @@ def _crystal(state: NodeState) -> str:
     return f"{clock.oscillator_ppm:+.3f} ppm" + (
         "" if wander is None else f", wanders {wander:.2f} ppm per root hour"
     )
+
+
+def _deliveries(state: NodeState) -> str:
+    clock = state.clock
+    told = {
+        "unknown": "",
+        "fits": "as assumed",
+        "quantised": "by frames, which may hide the earliest by "
+        f"{clock.delivery_quantum_us or 0:.0f} us",
+        "thin start": "rarely prompt: sigma says so",
+    }[clock.deliveries]
+    held = "" if clock.buffer_ms is None else f"buffer {clock.buffer_ms} ms"
+    return ", ".join(part for part in (told, held) if part)
 
 
 def _capture(state: NodeState, bound_us: int) -> str:

@@ -18,10 +18,12 @@ _SLOT_S = 1024 / 48_000
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """One mono channel. `full_scale_db_spl` is the level that reaches full scale, if known."""
+    """One mono channel. `full_scale_db_spl` is the level that reaches full scale, if known, and
+    `buffer_ms` how much sound the device holds for a reader that is held up, if it says so."""
 
     rate_hz: int
     full_scale_db_spl: float | None = None
+    buffer_ms: int | None = None
 
 
 class AudioBlock(Struct, frozen=True, eq=False, gc=False):

@@ -173,7 +173,7 @@ def open_portaudio(
         wanted = f"{rate_hz} Hz with {channels} channel(s)"
         raise AudioError(f"portaudio:{name}: cannot be opened at {wanted}: {detail}") from None
     log.info("portaudio:%s: buffer of %d ms, %d asked for", name, granted_ms, buffer_ms)
-    audio_format = AudioFormat(rate_hz, full_scale_db_spl)
+    audio_format = AudioFormat(rate_hz, full_scale_db_spl, granted_ms)
     return PortAudioMicrophone(
         stream, audio_format, block_samples, clock, dtype, pps_channel, granted_ms
     )

@@ -40,6 +40,10 @@ _REFUSALS = {
     "the line dtoverlay=pps-gpio in config.txt.",
     "report out of its usual time": "Sentences come at irregular times: raise time.baud, or switch "
     "off sentences that are not needed.",
+    "report between two seconds": "Sentences report between two seconds: set the receiver to one "
+    "report a second, on the second.",
+    "bytes that are no sentence": "Bytes come that are no sentence: time.baud is wrong, or the "
+    "receiver speaks a binary language only: switch on its NMEA sentences.",
     "system clock is not synchronised": "The host's clock is not synchronised: check chrony with "
     "`chronyc tracking`, and the network.",
     "receiver reports spoofing": "The receiver itself reports spoofing: its pulses are not used.",
@@ -52,6 +56,12 @@ _NO_SIGN = {
     "system": "The host's clock gives no time: check chrony with `chronyc tracking`.",
     "sim": "Nothing to do: the simulation has only begun.",
 }
+
+
+_PULSE_ALONE = (
+    "Pulses come, but no sentence says which second each is: check time.receiver, time.baud and "
+    "the serial wire."
+)
 
 
 def headline(report: ClockReport) -> str:
@@ -84,6 +94,6 @@ def _advice(report: ClockReport, configured_source: str) -> Iterator[str]:
         worst_first = sorted(report.refused.items(), key=lambda item: -item[1])
         yield from (_REFUSALS[reason] for reason, _ in worst_first if reason in _REFUSALS)
         if configured_source in ("pps", "nmea") and report.has_fix is None and not report.refused:
-            yield _NO_SIGN[configured_source]
+            yield _PULSE_ALONE if report.has_pulse else _NO_SIGN[configured_source]
     if report.latency == "bounded" and report.measured_latency_us is not None:
         yield "The capture latency was measured: `earshot time calibrate` tells how to use it."

@@ -11,11 +11,9 @@ import math
 from collections import deque
 from functools import lru_cache
 from statistics import fmean
-from typing import Literal
 
+from agent.core.records.fields import DeliveryLaw
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-
-Law = Literal["unknown", "fits", "quantised", "thin start"]
 
 _QUANTA_NS = (125 * NS_PER_US, NS_PER_MS, 2 * NS_PER_MS, 4 * NS_PER_MS, 8 * NS_PER_MS)
 _FRAME_NS = NS_PER_MS  # of USB: assumed where block lengths could hide it
@@ -53,7 +51,7 @@ class Deliveries:
         self._factor, self._thin_ns = 0.25, 0.0
 
     @property
-    def law(self) -> Law:
+    def law(self) -> DeliveryLaw:
         """What the deliveries look like; `unknown` before a second of them."""
         if self._count < _INTERVALS_TO_TELL:
             return "unknown"

@@ -11,6 +11,7 @@ from math import hypot
 from typing import Literal
 
 from agent.core.clock.clock_filter import Drift
+from agent.core.clock.frames import Frames
 from agent.core.clock.rate_memory import RateMemory
 from agent.core.units import NS_PER_MS, NS_PER_S
 
@@ -25,9 +26,7 @@ _VOTES_AFTER_SILENCE = 10
 _VOTES = 300
 _SAME_NS = 20_000.0
 _STEADY_NS = 3_000.0
-_MARKS_WITHOUT_JUMP = 240
 _BUS_PPM = 50.0
-_LATE_SIGMAS = 0.65  # of a delay anywhere up to a frame: covers two thirds of them
 _GATE_SLACK_NS = 500.0
 _LEAST_SCATTER_NS = 30.0
 _FIRST_SCATTER_NS = 3000.0
@@ -38,7 +37,6 @@ _SURE_AFTER = 3
 _DISPUTE = 0.7
 _DISPUTED_SIGMAS = 3.0
 _DISPUTE_FADES = 0.997
-_QUANTUM_FADES = 0.9998
 
 
 class Discipline:
@@ -50,8 +48,7 @@ class Discipline:
     that agree with each other: after a silence in which it may have strayed so far, a few such
     marks outvote it, and after minutes of contradiction they do in any case.
 
-    Marks that jump to and fro by the same step are quantised (a pulse that comes through the
-    frames of a bus): the step is a bound on what each may be late, and part of sigma.
+    Marks that jump to and fro by the same step waited for the frames of a bus, see `frames`.
     """
 
     def __init__(self) -> None:
@@ -66,9 +63,9 @@ class Discipline:
         self._base: tuple[int, int] | None = None
         self._kept.clear()
         self._scatter_ns: float | None = None
-        self._unexplained_ns = self._disputed_ns = self._quantum_ns = 0.0
+        self._unexplained_ns = self._disputed_ns = 0.0
+        self._frames = Frames()
         self._shared_sigma_ns = 0
-        self._frame_ns = self._gate_frame_ns = self._taken = 0
         self._votes: deque[tuple[int, int]] = deque(maxlen=_VOTES)
         self.good_in_a_row = 0
         self.last_axis_ns: int | None = None
@@ -120,8 +117,7 @@ class Discipline:
         are thought to scatter by no less than `least_scatter_ns`. With `may_outvote` it has a
         second witness, and enough of its kind are believed against the oscillator. Marks of a kind
         that may wait for frames of `frame_ns` are late by up to that until they show otherwise."""
-        self._frame_ns = 0 if self._has_no_frames() else frame_ns
-        self._gate_frame_ns = 0 if self._is_steady() else frame_ns
+        self._frames.expect(frame_ns, is_steady=self._is_steady())
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)
@@ -146,7 +142,7 @@ class Discipline:
         estimate = self._drift.at(self._seconds(axis_ns))
         utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns)
         own_ns = hypot(_SPREAD * estimate.sigma_ns, self._stray_ns(axis_ns))
-        late_ns = _LATE_SIGMAS * max(self._quantum_ns, self._frame_ns)
+        late_ns = self._frames.late_sigma_ns
         shared_ns = max(self._shared_sigma_ns, self._scatter_ns or 0.0)
         parts = (own_ns, shared_ns, late_ns, self._unexplained_ns, self._disputed_ns)
         return utc_ns, hypot(*parts)
@@ -193,19 +189,16 @@ class Discipline:
         step_ns, utc_step_ns = axis_ns - last_axis_ns, utc_ns - last_utc_ns
         scatter_ns = self._scatter()
         slack_ns = MAX_RATE_ERROR * abs(step_ns) + 4 * scatter_ns + 2 * self._shared_sigma_ns
-        slack_ns += max(self._gate_frame_ns, self._quantum_ns)
+        slack_ns += self._frames.rate_slack_ns
         if step_ns <= 0 or utc_step_ns <= 0 or abs(utc_step_ns - step_ns) > slack_ns:
             return "off rate"
         sigma_ns = self._drift.at(self._seconds(axis_ns)).sigma_ns
         usual_ns = _GATE_SIGMAS * hypot(sigma_ns, scatter_ns) + _GATE_SLACK_NS
         if abs(surprise_ns) <= usual_ns:
             return "good"
-        may_wait_ns = max(_GATE_SIGMAS * self._shared_sigma_ns, 1.2 * self._gate_frame_ns)
-        may_wait_ns = max(may_wait_ns, 1.2 * self._quantum_ns)
-        if abs(surprise_ns) <= hypot(usual_ns, may_wait_ns):
-            if abs(surprise_ns) > 2 * self._quantum_ns:  # what was taken for the rate was the bus's
+        if self._frames.explain(surprise_ns, usual_ns, _GATE_SIGMAS * self._shared_sigma_ns):
+            if self._frames.on_jump(abs(surprise_ns)):
                 self._drift.loosen(abs(surprise_ns), _BUS_PPM * 1000.0)
-            self._quantum_ns = max(self._quantum_ns, abs(surprise_ns))
             return "good"
         undecided = self.refused_in_a_row < _UNDECIDED_MARKS and abs(surprise_ns) < NS_PER_MS
         self._unexplained_ns = abs(surprise_ns) if undecided else 0.0
@@ -242,7 +235,7 @@ class Discipline:
         self._drift.loosen(0.0, rate_ns)
         if not was_silence:
             self._disputed_ns = _DISPUTE * step_ns
-            self._quantum_ns = max(surprises) - min(surprises)
+            self._frames.on_jump(max(surprises) - min(surprises))
         self.refused_in_a_row = 0
         for vote in votes[-_VOTES_AFTER_SILENCE:-1] if was_silence else votes[-1:-1]:
             self._take(*vote, shared_sigma_ns)
@@ -255,10 +248,6 @@ class Discipline:
         is_small = scatter_ns is not None and scatter_ns < _STEADY_NS
         return is_small and len(self._kept) == _SCATTER_MARKS
 
-    def _has_no_frames(self) -> bool:
-        """Steady marks, or minutes of them without a jump by a frame."""
-        return self._is_steady() or self._taken >= _MARKS_WITHOUT_JUMP
-
     def _take(self, axis_ns: int, utc_ns: int, shared_sigma_ns: int) -> None:
         if self._base is None:
             self._base = (axis_ns, utc_ns - axis_ns)
@@ -268,13 +257,12 @@ class Discipline:
         self._drift.observe(
             self._seconds(axis_ns),
             float(utc_ns - axis_ns - self._base[1]),
-            max(self._scatter(), self._quantum_ns / 12**0.5),
+            max(self._scatter(), self._frames.scatter_ns),
         )
         self._unexplained_ns = 0.0
-        self._taken += 1
+        self._frames.on_taken()
         self._votes.clear()
         self._disputed_ns *= _DISPUTE_FADES
-        self._quantum_ns *= _QUANTUM_FADES
         self.refused_in_a_row = 0
         if len(self._kept) == _SCATTER_MARKS:
             self._memory.observe(

@@ -22,6 +22,7 @@ from agent.core.clock.time_signs import (
     TimeMark,
     TimeSign,
 )
+from agent.core.records.fields import Assumption
 from agent.core.records.kinds import TimeState
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
@@ -47,7 +48,8 @@ class ClockSettings:
     known. `nmea_lag_ns` is how long after its second a report arrives where no pulse tells, and
     `nmea_sigma_ns` how sure that is. `is_pulse_known` says that someone measured how pulses come:
     until the marks show otherwise they may else have waited for the frame of a bus.
-    `edge_sigma_ns` is what pulses on the second channel share.
+    `is_lag_known` says so of the sentences' lag. `edge_sigma_ns` is what
+    pulses on the second channel share.
     """
 
     source: Source = "sim"
@@ -57,8 +59,20 @@ class ClockSettings:
     nmea_sigma_ns: int = 250 * NS_PER_MS
     edge_sigma_ns: int = 100
     is_pulse_known: bool = False
+    is_lag_known: bool = False
     earliest_utc_ns: int = 0
     last_known_utc_ns: int | None = None
+
+    @property
+    def assumed(self) -> tuple[Assumption, ...]:
+        """The constants that nobody measured."""
+        unknown: dict[Assumption, bool] = {
+            "capture latency": self.source != "pps-adc" and self.latency_ns is None,
+            "pulse delay": self.source == "pps" and not self.is_pulse_known,
+            "sentence lag": self.source == "nmea" and not self.is_lag_known,
+            "network path": self.source == "system",
+        }
+        return tuple(name for name, is_unknown in unknown.items() if is_unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class Lock:
         self.reason = "no mark yet"
         self.source = "none"
         self.believed: Named | None = None
+        self.has_pulse = self.has_sentence = False
 
     def on_sign(self, sign: TimeSign) -> StateChange | None:
         """Learn from one sign; StateChange if it changed the state."""
@@ -111,7 +126,7 @@ class Lock:
 
     def on_pulse(self, host_ns: int, shared_sigma_ns: int) -> StateChange | None:
         """A second began at `host_ns`."""
-        self.believed = None
+        self.believed, self.has_pulse = None, True
         self._shared_sigma_ns = shared_sigma_ns
         named = self.namer.on_pulse(host_ns, self._expected_count_ns(host_ns))
         return self._offer_pulse(named) if named else None
@@ -154,6 +169,7 @@ class Lock:
         return self._offer(named, mark.sigma_ns, mark.source)
 
     def _on_fix(self, fix: Fix) -> StateChange | None:
+        self.has_sentence = True
         self.doubts.on_fix(fix)
         if self._settings.source == "nmea":
             return self._on_report_as_mark(fix)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from agent.core.records.fields import Doubt, Leap
+from agent.core.records.fields import Assumption, DeliveryLaw, Doubt, Leap
 from agent.core.records.kinds import TimeState
 
 
@@ -36,3 +36,9 @@ class ClockReport(msgspec.Struct, frozen=True, kw_only=True):
     jam: Doubt
     doubts: tuple[str, ...]
     refused: dict[str, int]
+    deliveries: DeliveryLaw = "unknown"
+    delivery_quantum_us: float | None = None
+    assumed: tuple[Assumption, ...] = ()
+    has_pulse: bool = False
+    has_sentence: bool = False
+    buffer_ms: int | None = None

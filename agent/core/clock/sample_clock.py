@@ -111,7 +111,7 @@ class SampleClock:
         return moved_ns
 
     def take_uncounted_loss(self) -> float:
-        """How much sound (ns) was lost without being counted, by deliveries that stay late; once."""
+        """How much sound (ns) was lost without being counted, by late deliveries; once."""
         lost_ns, self._uncounted_ns = self._uncounted_ns, 0.0
         return lost_ns
 

@@ -129,7 +129,10 @@ class Namer:
         """A report: the pulse it names if that had no name, and by how many ns of whole seconds
         the names given so far are wrong (0 unless reports have insisted on it)."""
         self.fault = ""
-        if fix.utc_ns is None or not fix.is_valid or fix.utc_ns % NS_PER_S:
+        if fix.utc_ns is None or not fix.is_valid:
+            return None, 0
+        if fix.utc_ns % NS_PER_S:
+            self.fault = "report between two seconds"
             return None, 0
         utc_ns, self.fault = self._calendar.check(fix.utc_ns)
         if self.fault:

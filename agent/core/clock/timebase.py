@@ -18,7 +18,8 @@ from agent.core.clock.pps_edge import EdgePicker
 from agent.core.clock.report import ClockReport
 from agent.core.clock.sample_clock import SampleClock
 from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, TimeSign
-from agent.core.records.kinds import TimePair, TimeQuality, TimeState
+from agent.core.records.fields import TimePair
+from agent.core.records.kinds import TimeQuality, TimeState
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 PAIRS_KEPT = 16
@@ -183,6 +184,8 @@ class Timebase:
             spoof=lock.doubts.spoof(axis_ns),
             jam=lock.doubts.jam(axis_ns),
             doubts=lock.doubts.phrases,
+            deliveries=self._samples.deliveries.law,
+            assumed=self._settings.assumed,
         )
 
     def pairs(self) -> tuple[TimePair, ...]:
@@ -229,6 +232,11 @@ class Timebase:
             jam=quality.jam,
             doubts=quality.doubts,
             refused=lock.doubts.refused(self._axis_ns(host_ns)),
+            deliveries=quality.deliveries,
+            delivery_quantum_us=round(self._samples.deliveries.quantum_ns / 1000.0, 1) or None,
+            assumed=quality.assumed,
+            has_pulse=lock.has_pulse,
+            has_sentence=lock.has_sentence,
         )
 
     def _stamp(self, count_ns: int, sigma_ns: float) -> Stamp:

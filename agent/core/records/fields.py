@@ -23,12 +23,21 @@ UtcText = Annotated[
 HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
 Doubt = Literal["none", "suspect", "affirmed", "unknown"]
 Leap = Literal["none", "insert", "delete", "unknown"]
+DeliveryLaw = Literal["unknown", "fits", "quantised", "thin start"]
+Assumption = Literal["capture latency", "pulse delay", "sentence lag", "network path"]
 Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1)]
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Immutable, keyword-only, and strict about what it is given."""
+
+
+class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):
+    """One time mark as (samples, ns) since the previous pair; the first is absolute."""
+
+    samples: int
+    utc_ns: EpochNs
 
 
 def source_of(site: str, cell: str, node: str) -> str:

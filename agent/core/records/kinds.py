@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from agent.core.records.fields import (
+    Assumption,
     Count,
+    DeliveryLaw,
     Doubt,
     EpochNs,
     Frozen,
@@ -24,6 +26,7 @@ from agent.core.records.fields import (
     Leap,
     Named,
     Seq,
+    TimePair,
 )
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
@@ -45,7 +48,9 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     """What the node knew of its own clock when it spoke. `sigma_ns` is a promise (1 sigma).
 
     `latency` tells whether the constant delay of capture was measured, or only its bound is
-    known and inside sigma. `doubts` are short phrases, empty when all signs agree.
+    known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
+    tells whether blocks come by the law that is assumed of them; `assumed` are the constants that
+    nobody measured, whose plausible range is in sigma.
     """
 
     state: TimeState
@@ -58,6 +63,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     spoof: Doubt = "unknown"
     jam: Doubt = "unknown"
     doubts: tuple[str, ...] = ()
+    deliveries: DeliveryLaw = "unknown"
+    assumed: tuple[Assumption, ...] = ()
 
 
 class Features(Frozen, frozen=True, kw_only=True):
@@ -94,13 +101,6 @@ class Verdict(Frozen, frozen=True, kw_only=True):
     score: float
     reason: str
     model_sha256: Hex64 | None = None
-
-
-class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):
-    """One time mark as (samples, ns) since the previous pair; the first is absolute."""
-
-    samples: int
-    utc_ns: EpochNs
 
 
 class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"):
@@ -147,12 +147,13 @@ class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="t
 
 
 class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
-    """The agent began a run."""
+    """The agent began a run. `buffer_ms` is what the sound device granted, if it was asked."""
 
     software: str
     settings_sha256: Hex64
     rate_hz: Annotated[int, Meta(ge=1)]
     reason: Literal["new-store", "clean", "unclean"]
+    buffer_ms: Count | None = None
 
 
 class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):

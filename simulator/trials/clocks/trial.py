@@ -100,6 +100,7 @@ def settings_for(scenario: ClockScenario) -> ClockSettings:
         nmea_lag_ns=round(scenario.report.lag_ms * 1e6),
         nmea_sigma_ns=50 * NS_PER_MS,
         is_pulse_known=True,
+        is_lag_known=True,
         edge_sigma_ns=round(scenario.pulse.shared_us * NS_PER_US),
         earliest_utc_ns=1_790_000_000 * NS_PER_S,
         last_known_utc_ns=scenario.start_utc_s * NS_PER_S,

@@ -35,7 +35,6 @@ def verdict_of(name: str, draws: int) -> verdict.Verdict:
     return verdict.judge(world, [witness.run(world, seed) for seed in seeds])
 
 
-@pytest.mark.xfail(strict=True, reason="today's timebase shares the law of the scenarios only")
 @pytest.mark.parametrize("name", QUICK)
 def test_a_clock_is_honest_in_a_world_that_it_does_not_know(name: str) -> None:
     """Cover, state and width of sigma, over ten draws of constants that nobody was told."""
