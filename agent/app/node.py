@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import msgspec
-
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
@@ -65,7 +63,7 @@ class Node:
         desk: CommandDesk | None = None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
-        self._timebase = Timebase(fmt.rate_hz, settings.clock)
+        self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
         self._hearing = Hearing(fmt)
         self._pulse = Pulse(fmt, vitals)
         self._vitals = vitals
@@ -106,9 +104,7 @@ class Node:
             pid=pid,
             host_ns=host_ns,
             utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
-            clock=msgspec.structs.replace(
-                self._timebase.report(host_ns), buffer_ms=self._format.buffer_ms
-            ),
+            clock=self._timebase.report(host_ns),
             air_temperature_c=self._vitals.read().air_temperature_c,
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
@@ -136,7 +132,6 @@ class Node:
                     settings_sha256=self._settings.settings_sha256,
                     rate_hz=self._format.rate_hz,
                     reason=self._settings.previous_run,
-                    buffer_ms=self._format.buffer_ms,
                 ),
                 host_ns,
             )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 import agent
 from agent.adapters import nmea, ubx
 from agent.adapters.chrony import ChronyFeed
+from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
     SleepWatch,
@@ -36,6 +37,7 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.statefile import StateFile, boot_id
+from agent.adapters.thermometer import Thermometer
 from agent.adapters.trialsettings import TrialSettings
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
@@ -45,6 +47,7 @@ from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.core.clock.thermal import CrystalSlope
 from agent.core.clock.timebase import ClockSettings
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
@@ -96,6 +99,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
     keeping = Keeping(outbox)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
+    crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
     link = _kept(opened, MqttLink(options, wakeup=wake.set))
@@ -124,7 +128,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            clock=_clock_settings(settings, known.utc_ns),
+            clock=_clock_settings(settings, known.utc_ns, crystal.slope),
         ),
         source.format,
         keeping,
@@ -140,6 +144,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
+            crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
     kept = KeptNode(node, keeping)
     daemon = Daemon(source, references, clock, kept, uplink, wake, show)
@@ -228,7 +233,9 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockSettings:
+def _clock_settings(
+    settings: Settings, last_known_utc_ns: int | None, slope: CrystalSlope | None
+) -> ClockSettings:
     audio, time, usual = settings.audio, settings.time, TimeSection()
     is_simulated = time.source == "sim"
     return ClockSettings(
@@ -241,6 +248,7 @@ def _clock_settings(settings: Settings, last_known_utc_ns: int | None) -> ClockS
         is_lag_known=time.nmea_lag_ms != usual.nmea_lag_ms,
         earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
         last_known_utc_ns=None if is_simulated else last_known_utc_ns,
+        crystal_slope=slope,
     )
 
 
@@ -257,6 +265,7 @@ def _trusted_clock(
 def _references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
     """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
     yield SleepWatch(clock)
+    yield Thermometer(clock)
     if time.source == "sim":
         yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
         return

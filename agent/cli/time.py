@@ -131,9 +131,12 @@ def _crystal(state: NodeState) -> str:
     if clock.oscillator_ppm is None:
         return ""
     wander = clock.wander_ppm_per_sqrt_hour
-    return f"{clock.oscillator_ppm:+.3f} ppm" + (
-        "" if wander is None else f", wanders {wander:.2f} ppm per root hour"
-    )
+    told = f"{clock.oscillator_ppm:+.3f} ppm"
+    if wander is not None:
+        told += f", wanders {wander:.2f} ppm per root hour"
+    if clock.ppm_per_c is not None and clock.ppm_per_c_sigma is not None:
+        told += f", {clock.ppm_per_c:+.3f} +-{clock.ppm_per_c_sigma:.3f} ppm per C"
+    return told
 
 
 def _deliveries(state: NodeState) -> str:

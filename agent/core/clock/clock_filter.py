@@ -83,6 +83,11 @@ class Drift:
         for walk in self._walks:
             walk.loosen(_UNKNOWN_OFFSET_NS**2, 0.0)
 
+    def shift(self, offset_ns: float, rate_ns_per_s: float) -> None:
+        """Offset and rate have changed by so much, for a reason that is known."""
+        for walk in self._walks:
+            walk.shift(offset_ns, rate_ns_per_s)
+
     def loosen(self, offset_ns: float, rate_ns_per_s: float) -> None:
         """Offset and rate may have changed by so much (1 sigma) without being seen."""
         for walk in self._walks:
@@ -138,6 +143,10 @@ class _Walk:
         self._xx += 2 * self._xf * dt + self._ff * dt * dt + wander * dt * dt / 3
         self._xf += self._ff * dt + wander * dt / 2
         self._ff += wander
+
+    def shift(self, offset: float, rate: float) -> None:
+        self._x += offset
+        self._f += rate
 
     def loosen(self, offset_variance: float, rate_variance: float) -> None:
         self._xx += offset_variance

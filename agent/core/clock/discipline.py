@@ -12,7 +12,8 @@ from typing import Literal
 
 from agent.core.clock.clock_filter import Drift
 from agent.core.clock.frames import Frames
-from agent.core.clock.rate_memory import RateMemory
+from agent.core.clock.holdover import ALONE_S, Holdover
+from agent.core.clock.thermal import CrystalSlope
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 MAX_RATE_ERROR = 500e-6
@@ -20,8 +21,7 @@ Verdict = Literal["good", "off rate", "phase step"]
 
 _GATE_SIGMAS = 5.0
 _CRYSTAL_MOST = 5e-6  # how far a crystal's rate may move while it is alone, day and night
-_ALONE_S = 10
-_ALONE_NS = _ALONE_S * NS_PER_S
+_ALONE_NS = round(ALONE_S) * NS_PER_S
 _VOTES_AFTER_SILENCE = 10
 _VOTES = 300
 _SAME_NS = 20_000.0
@@ -51,11 +51,12 @@ class Discipline:
     Marks that jump to and fro by the same step waited for the frames of a bus, see `frames`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slope: CrystalSlope | None = None) -> None:
+        """`slope` is how this crystal follows temperature, as an earlier run learnt."""
         self._kept: deque[tuple[int, int]] = deque(maxlen=_SCATTER_MARKS)
         self.refused_in_a_row = 0
         self._least_scatter_ns = _LEAST_SCATTER_NS
-        self._memory = RateMemory()
+        self.holdover = Holdover(slope)
         self._begin()
 
     def _begin(self) -> None:
@@ -140,7 +141,8 @@ class Discipline:
         if self._base is None:
             raise ValueError("no mark was offered yet")
         estimate = self._drift.at(self._seconds(axis_ns))
-        utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns)
+        heated_ns = self.holdover.heated_ns(axis_ns / NS_PER_S)
+        utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns + heated_ns)
         own_ns = hypot(_SPREAD * estimate.sigma_ns, self._stray_ns(axis_ns))
         late_ns = self._frames.late_sigma_ns
         shared_ns = max(self._shared_sigma_ns, self._scatter_ns or 0.0)
@@ -149,9 +151,8 @@ class Discipline:
 
     def _stray_ns(self, axis_ns: int) -> float:
         alone_s = (axis_ns - (self.last_axis_ns or axis_ns)) / NS_PER_S
-        if alone_s < _ALONE_S:
-            return 0.0
-        return self._memory.stray_ns(alone_s, self._drift.wander_ppm_per_sqrt_hour)
+        wander = self._drift.wander_ppm_per_sqrt_hour
+        return self.holdover.stray_ns(axis_ns / NS_PER_S, alone_s, wander)
 
     def restart(self) -> None:
         """Forget all: what was known of UTC holds no longer."""
@@ -180,7 +181,8 @@ class Discipline:
         if self._base is None or not self._kept:
             return 0.0
         expected = self._drift.at(self._seconds(axis_ns))
-        return utc_ns - axis_ns - self._base[1] - expected.offset_ns
+        heated_ns = self.holdover.heated_ns(axis_ns / NS_PER_S)
+        return utc_ns - axis_ns - self._base[1] - expected.offset_ns - heated_ns
 
     def _judge(self, axis_ns: int, utc_ns: int, surprise_ns: float) -> Verdict:
         if not self._kept:
@@ -254,6 +256,8 @@ class Discipline:
         self._shared_sigma_ns = shared_sigma_ns
         self._kept.append((axis_ns, utc_ns))
         self._measure_scatter()
+        if self.last_axis_ns is not None and axis_ns - self.last_axis_ns > _ALONE_NS:
+            self.holdover.hand_back(self._drift, axis_ns / NS_PER_S)
         self._drift.observe(
             self._seconds(axis_ns),
             float(utc_ns - axis_ns - self._base[1]),
@@ -261,13 +265,13 @@ class Discipline:
         )
         self._unexplained_ns = 0.0
         self._frames.on_taken()
+        self.holdover.on_mark()
         self._votes.clear()
         self._disputed_ns *= _DISPUTE_FADES
         self.refused_in_a_row = 0
         if len(self._kept) == _SCATTER_MARKS:
-            self._memory.observe(
-                axis_ns / NS_PER_S, self._drift.at(self._seconds(axis_ns)).rate_ns_per_s
-            )
+            rate_ns = self._drift.at(self._seconds(axis_ns)).rate_ns_per_s
+            self.holdover.on_tracked(axis_ns / NS_PER_S, rate_ns)
         self.good_in_a_row += 1
         self.last_axis_ns = axis_ns
 

@@ -11,6 +11,7 @@ from math import hypot
 _MARKS_WITHOUT_JUMP = 240
 _LATE_SIGMAS = 0.65  # of a delay anywhere up to a frame: covers two thirds of them
 _SLACK = 1.2
+_SHORTEST_NS = 125_000  # a frame of any bus in use
 _FADES = 0.9998
 
 
@@ -45,8 +46,10 @@ class Frames:
     def explain(self, surprise_ns: float, usual_ns: float, shared_ns: float) -> bool:
         """Whether waiting explains a mark that is off by more than `usual_ns`.
 
-        `shared_ns` is what marks of this kind may be off by together, as they were declared.
+        `shared_ns` is what marks of this kind may be off by together, as they were declared; too
+        little for a frame explains no jump.
         """
+        shared_ns = shared_ns if shared_ns > _SHORTEST_NS else 0.0
         may_wait_ns = max(shared_ns, _SLACK * self._possible_ns, _SLACK * self.quantum_ns)
         return abs(surprise_ns) <= hypot(usual_ns, may_wait_ns)
 

@@ -12,6 +12,7 @@ from typing import Literal
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.second_labels import Calendar, Named, Namer
+from agent.core.clock.thermal import CrystalSlope
 from agent.core.clock.time_signs import (
     Discontinuity,
     Fix,
@@ -19,6 +20,7 @@ from agent.core.clock.time_signs import (
     RealtimeStep,
     ReceiverReport,
     Refusal,
+    Temperature,
     TimeMark,
     TimeSign,
 )
@@ -62,6 +64,7 @@ class ClockSettings:
     is_lag_known: bool = False
     earliest_utc_ns: int = 0
     last_known_utc_ns: int | None = None
+    crystal_slope: CrystalSlope | None = None
 
     @property
     def assumed(self) -> tuple[Assumption, ...]:
@@ -93,7 +96,7 @@ class Lock:
         self._was_locked = False
         self._held_back: Contradiction | None = None
         self._shared_sigma_ns = settings.edge_sigma_ns
-        self.discipline = Discipline()
+        self.discipline = Discipline(settings.crystal_slope)
         self.calendar = Calendar(settings.earliest_utc_ns, settings.last_known_utc_ns)
         self.namer = Namer(self.calendar)
         self.doubts = Doubts()
@@ -116,6 +119,8 @@ class Lock:
             case ReceiverReport():
                 self.doubts.on_report(sign)
                 self.calendar.announced = self.doubts.announced_leap
+            case Temperature():
+                self.discipline.holdover.on_temperature(sign.host_ns / NS_PER_S, sign.celsius)
             case RealtimeStep() if self._settings.source in ("sim", "system"):
                 return self._start_over(sign.reason)
             case Discontinuity():

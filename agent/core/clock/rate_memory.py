@@ -16,6 +16,7 @@ _MARGIN = 1.2
 _DAY_PPM = 2.0  # rms change of rate over half a day, of a crystal with a wander of 1 ppm / sqrt h
 _DAY_POWER = 0.75
 _TAU_S = 3.0 * 3600.0
+_BESIDE_HEAT = 0.4
 
 
 class RateMemory:
@@ -37,13 +38,17 @@ class RateMemory:
         self._rates.append((at_s, rate_ns_per_s))
         self._moves = [self._move(1 << doubling) for doubling in range(8)]
 
-    def stray_ns(self, ahead_s: float, wander_ppm_per_sqrt_hour: float) -> float:
-        """1-sigma of the offset (ns) that changes of the rate bring about within `ahead_s`."""
+    def stray_ns(
+        self, ahead_s: float, wander_ppm_per_sqrt_hour: float, *, is_heat_known: bool = False
+    ) -> float:
+        """1-sigma of the offset (ns) that changes of the rate bring about within `ahead_s`; most of
+        them are the temperature's, so where that is known apart a part of them remains."""
         if ahead_s < 1.0:
             return 0.0
         day: float = _DAY_PPM * 1000.0 * wander_ppm_per_sqrt_hour**_DAY_POWER
         strayed = day * (ahead_s - _TAU_S * -math.expm1(-ahead_s / _TAU_S))
-        return max(strayed, self._measured_stray_ns(ahead_s))
+        strayed = max(strayed, self._measured_stray_ns(ahead_s))
+        return _BESIDE_HEAT * strayed if is_heat_known else strayed
 
     def _measured_stray_ns(self, ahead_s: float) -> float:
         """The integral of the measured change of rate over spans up to `ahead_s`."""

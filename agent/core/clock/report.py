@@ -42,3 +42,5 @@ class ClockReport(msgspec.Struct, frozen=True, kw_only=True):
     has_pulse: bool = False
     has_sentence: bool = False
     buffer_ms: int | None = None
+    ppm_per_c: float | None = None
+    ppm_per_c_sigma: float | None = None

@@ -37,6 +37,7 @@ _SLOPES_TO_TELL, _SLOPES_KEPT = 8, 30
 _LAG_OVER_S = 0.2
 _LAG_SLACK_NS = 1e6
 _LAGS_TO_BELIEVE = 3
+_SHIFTED = 3.0
 
 
 class SampleClock:
@@ -201,7 +202,8 @@ class SampleClock:
         self._bucket.clear()
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
         lag_ns = self.unexplained_lag_ns
-        self._lagging = self._lagging + 1 if lag_ns else 0
+        is_shifted = lag_ns > _SHIFTED * mean_ns  # by load they would be scattered as well
+        self._lagging = self._lagging + 1 if is_shifted else 0
         if self._lagging == _LAGS_TO_BELIEVE:
             self._drift.loosen(lag_ns, 0.0)
             self._if_counted_right = None

@@ -79,6 +79,14 @@ class ReceiverReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Temperature:
+    """What a sensor of the host shows: not the crystal's own temperature, but one that follows."""
+
+    host_ns: int
+    celsius: float
+
+
+@dataclass(frozen=True, slots=True)
 class RealtimeStep:
     """Someone set the host's CLOCK_REALTIME; CLOCK_MONOTONIC, and all that counts it, went on."""
 
@@ -102,4 +110,6 @@ class Refusal:
     reason: str
 
 
-TimeSign = TimeMark | Pulse | Fix | ReceiverReport | RealtimeStep | Discontinuity | Refusal
+TimeSign = (
+    TimeMark | Pulse | Fix | ReceiverReport | Temperature | RealtimeStep | Discontinuity | Refusal
+)

@@ -50,8 +50,9 @@ class Timebase:
     it was calibrated; where only its bound is known, bound / sqrt(3) enters sigma.
     """
 
-    def __init__(self, rate_hz: int, settings: ClockSettings) -> None:
-        self._rate_hz, self._settings = rate_hz, settings
+    def __init__(self, rate_hz: int, settings: ClockSettings, buffer_ms: int | None = None) -> None:
+        """`buffer_ms` is what the sound device holds, if it told; it is only passed on."""
+        self._rate_hz, self._settings, self._buffer_ms = rate_hz, settings, buffer_ms
         self._by_samples = settings.source == "pps-adc"
         self._samples = SampleClock(rate_hz)
         self._picker = EdgePicker(rate_hz)
@@ -186,6 +187,7 @@ class Timebase:
             doubts=lock.doubts.phrases,
             deliveries=self._samples.deliveries.law,
             assumed=self._settings.assumed,
+            buffer_ms=self._buffer_ms,
         )
 
     def pairs(self) -> tuple[TimePair, ...]:
@@ -235,6 +237,9 @@ class Timebase:
             deliveries=quality.deliveries,
             delivery_quantum_us=round(self._samples.deliveries.quantum_ns / 1000.0, 1) or None,
             assumed=quality.assumed,
+            buffer_ms=quality.buffer_ms,
+            ppm_per_c=round(-line.holdover.slope[0] / 1000.0, 4),
+            ppm_per_c_sigma=round(line.holdover.slope[1] / 1000.0, 4),
             has_pulse=lock.has_pulse,
             has_sentence=lock.has_sentence,
         )

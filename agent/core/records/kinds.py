@@ -50,7 +50,7 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     `latency` tells whether the constant delay of capture was measured, or only its bound is
     known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
     tells whether blocks come by the law that is assumed of them; `assumed` are the constants that
-    nobody measured, whose plausible range is in sigma.
+    nobody measured, whose plausible range is in sigma; `buffer_ms` is the sound device's.
     """
 
     state: TimeState
@@ -65,6 +65,7 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     doubts: tuple[str, ...] = ()
     deliveries: DeliveryLaw = "unknown"
     assumed: tuple[Assumption, ...] = ()
+    buffer_ms: Count | None = None
 
 
 class Features(Frozen, frozen=True, kw_only=True):
@@ -147,13 +148,12 @@ class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="t
 
 
 class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
-    """The agent began a run. `buffer_ms` is what the sound device granted, if it was asked."""
+    """The agent began a run."""
 
     software: str
     settings_sha256: Hex64
     rate_hz: Annotated[int, Meta(ge=1)]
     reason: Literal["new-store", "clean", "unclean"]
-    buffer_ms: Count | None = None
 
 
 class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):

@@ -10,7 +10,7 @@ from agent.adapters.host import (
     SystemVitals,
     kernel_discipline,
 )
-from agent.core.clock.time_signs import Discontinuity, Refusal, TimeMark
+from agent.core.clock.time_signs import RealtimeStep, Refusal, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import Vitals
 
@@ -114,7 +114,7 @@ def test_a_step_is_told_before_the_mark_after_it(step_s: int) -> None:
     clock.now_ns += NS_PER_S
     clock.OFFSET_NS += step_s * NS_PER_S
     signs = reference.poll()
-    assert [type(sign) for sign in signs] == [Discontinuity, TimeMark]
+    assert [type(sign) for sign in signs] == [RealtimeStep, TimeMark]
     assert f"{abs(step_s)}.000 s" in signs[0].reason
 
 
