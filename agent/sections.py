@@ -86,7 +86,7 @@ class AudioSection(Section, frozen=True, kw_only=True):
             description="bound in us on that latency while it is not calibrated, to 1 s; "
             "0.05 to 3 ms are usual",
         ),
-    ] = 2600
+    ] = 3000
 
 
 class TimeSection(Section, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ class ClockSettings:
 
     source: Source = "sim"
     latency_ns: int | None = None
-    latency_bound_ns: int = 2600 * NS_PER_US
+    latency_bound_ns: int = 3000 * NS_PER_US
     nmea_lag_ns: int = 475 * NS_PER_MS
     nmea_sigma_ns: int = 250 * NS_PER_MS
     edge_sigma_ns: int = 100

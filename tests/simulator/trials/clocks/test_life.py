@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock import time_signs
-from agent.core.clock.time_signs import Discontinuity, Fix, Pulse, TimeMark
+from agent.core.clock.time_signs import Discontinuity, Fix, Pulse, RealtimeStep, TimeMark
 from simulator.trials.clocks import nature, weather
 from simulator.trials.clocks.life import Life
 
@@ -128,11 +128,11 @@ def test_a_clock_over_a_lopsided_path_is_wrong_and_steady() -> None:
 
 
 def test_a_step_of_the_hosts_clock_comes_through_the_real_adapter() -> None:
-    """There and back: two discontinuities, and no mark while the kernel disowns its clock."""
+    """There and back: two steps, and no mark while the kernel disowns its clock."""
     steps = [{"at_s": 80.0, "for_s": 10.0, "by": 3600.0}]
     life = Life(world_of(source="system", sound=False, mishaps={"steps": steps}), 2)
     items = list(life.items())
-    assert sum(isinstance(item, Discontinuity) for item in items) == 2
+    assert sum(isinstance(item, RealtimeStep) for item in items) == 2
     marks = [item.host_ns for item in items if isinstance(item, TimeMark)]
     assert not any(life.host_ns(80.0) <= at_ns < life.host_ns(90.0) for at_ns in marks)
 
