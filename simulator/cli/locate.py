@@ -18,7 +18,7 @@ from agent.ports import Connected, Lost
 from simulator.centre.locator import registry
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
-from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
@@ -41,7 +41,7 @@ def command(arguments: argparse.Namespace) -> int:
         options = MqttOptions(
             url=arguments.broker,
             client_id=f"earshot-locator-{signer.keyid}",
-            subscriptions=(EVENTS,),
+            subscriptions=SUBSCRIPTIONS,
             session_expiry_s=SESSION_EXPIRY_S,
             **tls,
         )

@@ -22,7 +22,11 @@ class FirstRelease:
             pytest.skip(f"commit {COMMIT} is not here: a shallow clone, or no git")
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tree:
             tree.extractall(home, filter="data")
-        self.env = {**os.environ, "PYTHONPATH": str(home)}
+        # Safe path: else `-m` would find this version in the working directory first.
+        self.env = {**os.environ, "PYTHONPATH": str(home), "PYTHONSAFEPATH": "1"}
+        (home / "where.py").write_text("import agent; print(agent.__file__)")
+        where = self.script(home / "where.py").stdout
+        assert where.startswith(str(home)), f"runs {where}"
 
     def run(self, module: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """A command of it, to its end."""

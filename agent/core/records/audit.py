@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records.chain import shed_by
 from agent.core.records.envelope import Opened, key_id, open_envelope
+from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import (
     GENESIS_PREV,
     PAYLOAD_TYPE,
@@ -23,6 +24,7 @@ from agent.core.records.kinds import (
     kind_of,
     parse,
 )
+from agent.core.records.reading import read_body, type_fits
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.succession import KeyLine
 from agent.core.units import NS_PER_S
@@ -141,14 +143,14 @@ class Auditor:
         opened = open_envelope(raw, self._keys)
         if opened.payload_type != PAYLOAD_TYPE:
             raise ForgedRecord(f"its payload is of type {opened.payload_type}")
-        body = parse(opened.payload, Body)
+        body = read_body(opened.payload)
         if body.keyid != opened.keyid:
             raise ForgedRecord("the key it names inside is not the one that signed")
         line = self._lines.get(body.source)
         if line is None or opened.keyid not in line.keys:
             raise ForgedRecord(f"it claims to be of {body.source}, whose key is another")
         line.check(body)
-        if body.id != f"{body.chain}/{body.seq}" or body.type != f"earshot.{kind_of(body.data)}.v1":
+        if body.id != f"{body.chain}/{body.seq}" or not type_fits(body, kind_of(body.data)):
             raise ForgedRecord("its id or type does not fit what it holds")
         return body, opened
 
@@ -197,7 +199,7 @@ def _place(chain: ChainAudit, body: Body, digest: str, where: str) -> Iterator[F
     chain.boot, chain.host_ns = body.boot, int(body.host_ns)
     if isinstance(body.time, str):
         chain.first_time, chain.last_time = chain.first_time or body.time, body.time
-    chain.kinds[kind_of(body.data)] += 1
+    chain.kinds[_told_kind(body)] += 1
     chain.shed.update(shed_by(body))
     chain.recent[body.seq] = digest
     if len(chain.recent) > _DIGESTS_KEPT:
@@ -209,3 +211,8 @@ def _run(seqs: list[int]) -> str:
     if len(seqs) == 1:
         return str(seqs[0])
     return f"{seqs[0]} to {seqs[-1]}" if whole else ", ".join(map(str, seqs[:20]))
+
+
+def _told_kind(body: Body) -> str:
+    word = kind_of(body.data)
+    return f"{word} (unread)" if isinstance(body.data, Foreign) else word

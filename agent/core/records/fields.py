@@ -23,12 +23,18 @@ UtcText = Annotated[
 HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTONIC in ns, decimal")]
 Doubt = Literal["none", "suspect", "affirmed", "unknown"]
 Leap = Literal["none", "insert", "delete", "unknown"]
+MAX_SEQ = 2**48 - 1  # what the node's outbox has room for: 280 000 years of 30 records a second
 Count = Annotated[int, Meta(ge=0)]
-Seq = Annotated[int, Meta(ge=1)]
+Tally = Annotated[int, Meta(ge=0, le=2**53)]
+Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
 
-class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, keyword-only, and strict about what it is given."""
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """Immutable and keyword-only. Unknown fields are ignored: a later version may say more."""
+
+
+class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For what is obeyed or written back: a word that is not understood must not get lost."""
 
 
 def source_of(site: str, cell: str, node: str) -> str:

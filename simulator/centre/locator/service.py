@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import agent
 from agent.core.records import Body
+from agent.core.records.messages import TAKES_SOFTWARE
 from agent.core.units import NS_PER_S
 from agent.errors import RecordError
 from agent.ports import Message, Publisher
@@ -22,11 +24,14 @@ from simulator.centre.locator.air import is_warmth, warmth_of
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident, to_geojson
 from simulator.centre.locator.post import Letter, Post
+from simulator.centre.locator.presence import Presences
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, EventStore
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
+STATUSES = "earshot/v1/+/+/+/status"
+SUBSCRIPTIONS = (EVENTS, STATUSES)
 SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
 MAX_REASONS = 256
@@ -50,7 +55,7 @@ class ServiceCounters:
 
 
 class LocatorService:
-    """Serves every cell of `registry` over one link that subscribes EVENTS.
+    """Serves every cell of `registry` over one link that subscribes SUBSCRIPTIONS.
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes.
@@ -70,6 +75,7 @@ class LocatorService:
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
+        self._presences = Presences()
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._registry = registry
         self._revoked = {
@@ -123,7 +129,7 @@ class LocatorService:
         """
         admitted = self._admit(self._post.receive(now_ns))
         self._store.commit()
-        for topic, receipt in self._store.receipts(utc_text()):
+        for topic, receipt in self._store.receipts(utc_text(), self._software_for):
             self._post.say(Letter(topic, receipt, retain=True))
         for body in admitted:
             self._feed(body, now_ns)
@@ -142,6 +148,9 @@ class LocatorService:
         """Records that are new; the rest is counted."""
         admitted = []
         for message in messages:
+            if message.topic.endswith("/status"):
+                self._hear_status(message)
+                continue
             if message.topic.rpartition("/event/")[0] in self._revoked:
                 self._reject(f"{message.topic}: this node was revoked")
                 continue
@@ -156,6 +165,18 @@ class LocatorService:
             else:
                 self.counters.duplicates += 1
         return admitted
+
+    def _hear_status(self, message: Message) -> None:
+        try:
+            status = self._store.status(message.topic, message.payload)
+        except RecordError as error:
+            self._reject(str(error))
+            return
+        if self._presences.hear(status):
+            self._store.tell_again(status.source)
+
+    def _software_for(self, source: str) -> str:
+        return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
 
     def _reject(self, reason: str) -> None:
         rejected = self.counters.rejected

@@ -1,0 +1,44 @@
+"""What is said outside the chain: receipts from the locator, and a node's word about its link.
+
+Records are `kinds`; commands and replies are `trust.commands`.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from agent.core.records.fields import MAX_SEQ, Frozen, Hex32, Hex64, Seq, Tally
+
+TAKES_SOFTWARE = "software"
+Upto = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+
+
+class Receipt(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """The locator's word that it holds a chain durably: 1..`upto_seq` and the `extra` ranges.
+
+    `software` is the locator's version; like every field that 0.1.0 did not have, it is only sent
+    to a node whose status says that it takes it, for nodes of 0.1.0 refuse what they do not know.
+    """
+
+    source: str
+    chain: Hex32
+    upto_seq: Upto
+    head: Hex64
+    extra: tuple[tuple[Seq, Seq], ...]
+    received_at: str
+    software: str = ""
+
+
+class Status(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """Retained presence and link health: signed, never chained, since it is about the link.
+
+    `takes` names what the locator may send beyond what 0.1.0 knew.
+    """
+
+    source: str
+    online: bool
+    boot: Hex32
+    backlog: Tally
+    connects: Tally
+    software: str
+    takes: tuple[str, ...] = ()
