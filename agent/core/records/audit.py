@@ -6,6 +6,7 @@ is given and keeps a few values per chain, whatever the length of the export. Fi
 keys is the command's matter.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -117,11 +118,11 @@ class Auditor:
     def finish(self) -> Iterator[Fault]:
         """What only the end tells: gaps that nothing explains, chains that end too early."""
         for chain in self.chains.values():
-            name = f"{chain.source}, chain {chain.chain[:8]}"
+            name, shed = f"{chain.source}, chain {chain.chain[:8]}", sorted(chain.shed)
             for first, last, prev, where in chain.gaps:
-                missing = [seq for seq in range(first, last + 1) if seq not in chain.shed]
+                missing = list(_not_in(shed, first, last))
                 if missing:
-                    yield Fault(where, f"Records {_run(missing)} of the chain are missing.")
+                    yield Fault(where, f"Records {_told(missing)} of the chain are missing.")
                 elif chain.shed[last] != prev:
                     yield Fault(where, f"Record {last} was shed, but not the one told of.")
             for where, receipt in self._receipts.pop((chain.source, chain.chain), []):
@@ -206,11 +207,23 @@ def _place(chain: ChainAudit, body: Body, digest: str, where: str) -> Iterator[F
         del chain.recent[next(iter(chain.recent))]
 
 
-def _run(seqs: list[int]) -> str:
-    whole = seqs[-1] - seqs[0] + 1 == len(seqs)
-    if len(seqs) == 1:
-        return str(seqs[0])
-    return f"{seqs[0]} to {seqs[-1]}" if whole else ", ".join(map(str, seqs[:20]))
+def _not_in(known: list[int], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The ranges of `first` to `last` between the ascending numbers `known`.
+
+    A gap may be as wide as any number on the wire: only what is known is walked.
+    """
+    for seq in known[bisect_left(known, first) : bisect_right(known, last)]:
+        if first < seq:
+            yield first, seq - 1
+        first = seq + 1
+    if first <= last:
+        yield first, last
+
+
+def _told(ranges: list[tuple[int, int]]) -> str:
+    names = [str(low) if low == high else f"{low} to {high}" for low, high in ranges[:20]]
+    more = f" and {len(ranges) - 20} ranges more" if len(ranges) > 20 else ""
+    return ", ".join(names) + more
 
 
 def _told_kind(body: Body) -> str:
