@@ -194,7 +194,9 @@ def _add_registrar(parser: argparse.ArgumentParser) -> None:
 def _add_store(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     down = verbs.add_parser("down", help="lead it one version down, for the software before")
-    for verb in (down,):
+    letters = verbs.add_parser("letters", help="list the messages that could not be taken")
+    letters.add_argument("--json", action="store_true", help="whole, with their bytes")
+    for verb in (down, letters):
         verb.add_argument("store", type=Path, metavar="FILE", help="the locator's store")
     parser.set_defaults(module="store")
 

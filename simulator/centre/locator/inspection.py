@@ -37,7 +37,7 @@ def chain_faults(
                 check_link(body, before)
             else:
                 faults.append(f"{source}: chain {name} lacks {before.seq + 1} to {seq - 1}")
-        except RecordError as error:
+        except Exception as error:
             faults.append(f"{source}: {error}")
     return faults
 

@@ -7,7 +7,6 @@ know it again.
 """
 
 import json
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,15 +17,17 @@ import agent
 from agent.core.records import Body
 from agent.core.records.messages import TAKES_SOFTWARE
 from agent.core.units import NS_PER_S
-from agent.errors import RecordError
+from agent.errors import RecordError, StoreError
 from agent.ports import Message, Publisher
 from simulator.centre.locator.air import is_warmth, warmth_of
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident, to_geojson
+from simulator.centre.locator.letters import printable
+from simulator.centre.locator.mishaps import Mishaps
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.store import Admitted, EventStore
+from simulator.centre.locator.store import Admitted, Duplicate, EventStore
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
@@ -34,11 +35,7 @@ STATUSES = "earshot/v1/+/+/+/status"
 SUBSCRIPTIONS = (EVENTS, STATUSES)
 SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
-MAX_REASONS = 256
-OTHER_REASONS = "for other reasons"
 TOLD_AGAIN = 1024
-
-log = logging.getLogger("earshot.locator")
 
 
 @dataclass(slots=True)
@@ -76,6 +73,7 @@ class LocatorService:
         self.counters = ServiceCounters()
         self._store = store
         self._presences = Presences()
+        self._mishaps = Mishaps(self.counters.rejected)
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._registry = registry
         self._revoked = {
@@ -125,79 +123,100 @@ class LocatorService:
     def step(self, now_ns: int, utc_text: Callable[[], str]) -> None:
         """One turn at monotonic time `now_ns`, 0 or later; never waits.
 
-        `utc_text` tells UTC in RFC 3339, for receipts.
+        `utc_text` tells UTC in RFC 3339, for receipts. Raises StoreError, and nothing else.
         """
-        admitted = self._admit(self._post.receive(now_ns))
+        at = utc_text()
+        admitted = self._admit(self._post.receive(now_ns), at)
         self._store.commit()
-        for topic, receipt in self._store.receipts(utc_text(), self._software_for):
+        for topic, receipt in self._store.receipts(at, self._software_for):
             self._post.say(Letter(topic, receipt, retain=True))
         for body in admitted:
             self._feed(body, now_ns)
-        for cell in self._cells.values():
-            self._announce(cell.settle(now_ns))
+        for name, cell in self._cells.items():
+            self._settle(name, lambda cell=cell: cell.settle(now_ns))  # type: ignore[misc]
         if self._post.idle and not any(cell.is_waiting for cell in self._cells.values()):
             self._store.mark_told()
+        self._mishaps.tell(now_ns)
         self._post.send(now_ns)
 
     def flush(self) -> None:
         """Locate at once what still waits for late arrivals; the next `step` tells of it."""
-        for cell in self._cells.values():
-            self._announce(cell.settle_all())
+        for name, cell in self._cells.items():
+            self._settle(name, cell.settle_all)
 
-    def _admit(self, messages: Iterable[Message]) -> list[Body]:
-        """Records that are new; the rest is counted."""
+    def _admit(self, messages: Iterable[Message], at: str) -> list[Body]:
+        """Records that are new; what is wrong with a message is that message's, and set aside."""
         admitted = []
         for message in messages:
-            if message.topic.endswith("/status"):
-                self._hear_status(message)
-                continue
-            if message.topic.rpartition("/event/")[0] in self._revoked:
-                self._reject(f"{message.topic}: this node was revoked")
+            topic, raw = message.topic, message.payload
+            if topic.rpartition("/event/")[0] in self._revoked:
+                self._mishaps.note(f"{topic}: this node was revoked", self._store.source_of(topic))
                 continue
             try:
-                outcome = self._store.admit(message.topic, message.payload)
-            except RecordError as error:
-                self._reject(str(error))
+                outcome = self._take(topic, raw)
+            except StoreError:
+                raise
+            except Exception as error:
+                reason = printable(_told(error))
+                self._mishaps.note(reason, self._store.source_of(topic))
+                self._store.set_aside(topic, raw, reason, at)
                 continue
             if isinstance(outcome, Admitted):
                 admitted.append(outcome.body)
                 self.counters.admitted += 1
-            else:
+            elif isinstance(outcome, Duplicate):
                 self.counters.duplicates += 1
         return admitted
 
-    def _hear_status(self, message: Message) -> None:
-        try:
-            status = self._store.status(message.topic, message.payload)
-        except RecordError as error:
-            self._reject(str(error))
-            return
+    def _take(self, topic: str, raw: bytes) -> Admitted | Duplicate | None:
+        """A record, or a status: what a node takes from now on."""
+        if not topic.endswith("/status"):
+            return self._store.admit(topic, raw)
+        status = self._store.status(topic, raw)
         if self._presences.hear(status):
             self._store.tell_again(status.source)
+        return None
 
     def _software_for(self, source: str) -> str:
         return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
 
-    def _reject(self, reason: str) -> None:
-        rejected = self.counters.rejected
-        if reason not in rejected and len(rejected) >= MAX_REASONS:
-            reason = OTHER_REASONS
-        if reason not in rejected:
-            log.warning("record rejected: %s", reason)
-        rejected[reason] += 1
-
     def _feed(self, body: Body, now_ns: int) -> None:
+        """Hand a record to the belief of its cell; where that fails it is kept all the same."""
+        try:
+            if reason := self._believe(body, now_ns):
+                self._mishaps.note(reason, body.source)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._mishaps.note(f"record {body.id} is not located: {_told(error)}", body.source)
+
+    def _believe(self, body: Body, now_ns: int) -> str:
+        """Why a record that verifies cannot be used; empty if it can."""
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if arrival := arrival_of(body):
-            if is_possible(arrival):
-                belief.hear(arrival, now_ns)
-            else:
-                self._reject(f"an impulse of {body.source} has impossible values: not located")
+            if not is_possible(arrival):
+                return f"an impulse of {body.source} has impossible values: not located"
+            belief.hear(arrival, now_ns)
         elif warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
         elif is_warmth(body):
-            self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
+            return f"a heartbeat of {body.source} has an impossible air temperature"
+        return ""
+
+    def _settle(self, cell: tuple[str, str], settle: Callable[[], Revision]) -> None:
+        """Tell how the belief of a cell changes; one that cannot be settled stops no other."""
+        where = "/".join(cell)
+        try:
+            revision = settle()
+        except StoreError:
+            raise
+        except Exception as error:
+            self._mishaps.note(f"cell {where} cannot be settled: {_told(error)}")
+            return
+        for failure in revision.failures:
+            self._mishaps.note(f"a window of cell {where}: {failure}")
+        self._announce(revision)
 
     def _announce(self, revision: Revision) -> None:
         origin = self._registry.origin_wgs84
@@ -209,8 +228,17 @@ class LocatorService:
 
     def _tell(self, incident: Incident, feature: dict[str, Any]) -> None:
         topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
-        payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
+        except ValueError as error:
+            self._mishaps.note(f"incident {incident.id} cannot be told: {_told(error)}")
+            return
         self._post.say(Letter(topic, payload))
+
+
+def _told(error: Exception) -> str:
+    """What is to be said of an error; of one that nobody thought of also its kind."""
+    return str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
 
 
 def _withdrawal(incident: Incident) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from agent.errors import ForgedRecord, MalformedRecord, StoreError
 from simulator.centre.locator.chains import Chains
 from simulator.centre.locator.holdings import Holdings, traces
 from simulator.centre.locator.ledger import Chain, Entry
+from simulator.centre.locator.letters import Letters
 from simulator.centre.locator.past import CellPast, Index, place_of
 from simulator.centre.locator.schema import STEPS
 from simulator.centre.locator.trust import Trust
@@ -61,7 +63,7 @@ class EventStore:
         self, path: Path, registry: Mapping[str, Ed25519PublicKey], signer: SignsBytes
     ) -> None:
         self._path = path
-        self._trust = Trust(registry)
+        self._registry, self._trust = registry, Trust(registry)
         self._signer = signer
         self._batch: list[tuple[Chain, Entry]] = []
         self._asked_again: dict[int, Chain] = {}
@@ -69,6 +71,7 @@ class EventStore:
         self._understood: list[Body] = []
         self._db = open_database(path, STEPS)
         try:
+            self._letters = Letters(self._db)
             self._index, self._chains = Index(self._db), Chains(self._db)
             self._held = Holdings(self._db, path, self._trust, self._chains, self._index)
             self._load()
@@ -96,9 +99,25 @@ class EventStore:
         if kind != kind_of(body.data):
             raise ForgedRecord(f"record {body.id} of kind {kind_of(body.data)} came as {kind}")
         try:
-            return self._insert(body, opened, raw)
+            with self._alone():
+                return self._insert(body, opened, raw)
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            raise MalformedRecord(f"record {body.id} does not fit the store: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
+
+    def set_aside(self, topic: str, raw: bytes, reason: str, at: str) -> None:
+        """Keep a message that could not be taken as a dead letter; `at` is RFC 3339. StoreError."""
+        try:
+            with self._alone():
+                self._letters.add(self.source_of(topic), topic, raw, reason, at)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
+
+    def source_of(self, topic: str) -> str:
+        """The registered node whose topic that is; empty if there is none."""
+        source = ":".join(["urn:earshot", *topic.split("/")[2:5]])
+        return source if source in self._registry else ""
 
     def status(self, topic: str, raw: bytes) -> Status:
         """What a node says of itself. Raises MalformedRecord or ForgedRecord."""
@@ -125,6 +144,7 @@ class EventStore:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._index.load()
+            self._letters.load()
             self._load()
             raise StoreError(f"{self._path}: {error}") from error
         self._due.update({chain.row_id: chain for chain in touched} | self._asked_again)
@@ -186,8 +206,6 @@ class EventStore:
         self._db.close()
 
     def _insert(self, body: Body, opened: Opened, raw: bytes) -> Admitted | Duplicate:
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
         known = self._chains.find(body.source, body.chain)
         chain = known or self._chains.begin(body)
         shed = traces(body)
@@ -207,6 +225,21 @@ class EventStore:
         self._chains.add(chain)
         self._batch += [(chain, one) for one in (entry, *shed)]
         return Admitted(body)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """What fails in here leaves nothing in the open batch."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("SAVEPOINT one")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK TO one")
+                self._db.execute("RELEASE one")
+            raise
+        self._db.execute("RELEASE one")
 
     def _refuse_fork(self, chain: Chain, entry: Entry) -> None:
         try:

@@ -17,7 +17,7 @@ from agent.core.records.kinds import PAYLOAD_TYPE, STATUS_TYPE, Status, kind_of,
 from agent.core.records.reading import read_body, type_fits
 from agent.core.records.succession import KeyLine
 from agent.core.units import parse_rfc3339_ns
-from agent.errors import ForgedRecord, MalformedRecord, RecordError
+from agent.errors import ForgedRecord, MalformedRecord
 
 Row = tuple[str, str, int, str, bytes]  # source, chain, seq, digest, envelope
 
@@ -39,7 +39,7 @@ class Trust:
             "JOIN chain ON chain_id = id ORDER BY handover.rowid"
         )
         for source, raw in handovers:
-            with suppress(RecordError):  # of another registry: the node was enrolled again
+            with suppress(Exception):  # of another registry, or spoilt: then its heir is unknown
                 self._lines[source].follow(self.verify(source, raw)[0])
         for source, chain, keyid in db.execute("SELECT source, chain, began_with FROM chain"):
             if source in self._lines and keyid in self._lines[source].keys:
@@ -97,8 +97,16 @@ class Trust:
 
     def good(self, rows: Iterable[Row]) -> Iterator[Body]:
         """Of these rows, what verifies; the log tells of the others."""
+        left_out, first = 0, ""
         for row in rows:
             try:
-                yield self.verify_row(row)
-            except RecordError as error:
-                log.warning("a record held is left out: %s", error)
+                body = self.verify_row(row)
+            except Exception as error:
+                left_out += 1
+                said = f"{type(error).__name__}: {error}"
+                log.debug("record %s/%s of %s: %s", row[1], row[2], row[0], said)
+                first = first or said
+                continue
+            yield body
+        if left_out:
+            log.warning("%d records held are left out; the first: %s", left_out, first)

@@ -23,10 +23,14 @@ MEMORY = 4096
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """How the belief changed: incidents that are new or different, and those given up."""
+    """How the belief changed: incidents that are new or different, and those given up.
+
+    `failures` tell, in a line each, of windows that could not be located as they are.
+    """
 
     changed: list[Incident] = field(default_factory=list)
     withdrawn: list[Incident] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class CellBelief:
         self._located: list[_Located] = []
         self._forgotten_guesses: list[int] = []
         self._touches: list[_Touch] = []
+        self._failures: list[str] = []
         self._look_at_ns = 0
 
     @property
@@ -171,6 +176,8 @@ class CellBelief:
             after = {one.id: one for window in fresh for one in window.incidents}
             revision.changed.extend(one for one in after.values() if before.get(one.id) != one)
             revision.withdrawn.extend(one for one in before.values() if one.id not in after)
+        revision.failures.extend(self._failures)
+        self._failures.clear()
         return revision
 
     def _locate_run(self, keys: Sequence[Key], held: Sequence[_Located]) -> list[_Located]:
@@ -185,8 +192,24 @@ class CellBelief:
         for one in held:
             if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess):
                 return one
-        incidents = locate([self._recent[key] for key in keys], self._stations, used_c)
+        incidents = self._incidents([self._recent[key] for key in keys], used_c)
         return _Located(keys, used_c, is_guess, incidents)
+
+    def _incidents(self, arrivals: list[Arrival], air_c: float) -> list[Incident]:
+        """Incidents among these; if one node's arrivals break the search, among the others'."""
+        failure = ""
+        for left_out in ("", *sorted({one.source for one in arrivals})):
+            try:
+                kept = [one for one in arrivals if one.source != left_out]
+                incidents = locate(kept, self._stations, air_c)
+            except Exception as error:
+                failure = failure or f"{type(error).__name__}: {error}"
+                continue
+            if left_out:
+                self._failures.append(f"located without {left_out}: {failure}")
+            return incidents
+        self._failures.append(f"not located: {failure}")
+        return []
 
     def _forget(self) -> None:
         """Let the oldest windows go, a quarter of the memory at a time."""

@@ -243,7 +243,6 @@ class DyingReceiver(EverySecondRead):
         self.thread.join()
 
 
-@pytest.mark.xfail(strict=True, run=False, reason="issue 18")
 def test_a_thread_of_an_adapter_that_dies_ends_the_run() -> None:
     """A pulse, a receiver or a link that is gone must not leave a node that merely looks alive."""
     before, ear = threading.excepthook, Ear()
