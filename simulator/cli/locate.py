@@ -108,7 +108,8 @@ def _serve(service: LocatorService, wake: threading.Event, for_s: float | None) 
     end_s = None if for_s is None else time.monotonic() + for_s
     while end_s is None or time.monotonic() < end_s:
         service.step(time.monotonic_ns(), _utc_text)
-        wake.wait(_STEP_S)
+        if not service.is_busy:
+            wake.wait(_STEP_S)
         wake.clear()
     service.flush()
 

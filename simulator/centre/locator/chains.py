@@ -5,6 +5,7 @@ Transactions are `store`'s; all methods raise sqlite3.Error.
 
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -27,11 +28,13 @@ _ABOVE = (
 
 
 class Chains:
-    """Every chain of every node in `db`, by source and name."""
+    """Every chain of every node in `db`, by source and name; `holes` by source."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._chains: dict[tuple[str, str], Chain] = {}
+        self._of: dict[str, list[Chain]] = {}
+        self.holes: Counter[str] = Counter()
 
     def load(self) -> None:
         """Read where they stand; what was not committed is forgotten."""
@@ -39,15 +42,23 @@ class Chains:
         chains = {row[0]: Chain(*row) for row in self._db.execute(query)}
         for row_id, *entry in self._db.execute(_ABOVE, (ANY_PREV,)):
             chains[row_id].extend(Entry(*entry))
-        self._chains = {(chain.source, chain.name): chain for chain in chains.values()}
+        self._chains, self._of, self.holes = {}, {}, Counter()
+        for chain in chains.values():
+            self.add(chain)
 
     def find(self, source: str, name: str) -> Chain | None:
         """A chain that is known."""
         return self._chains.get((source, name))
 
     def of(self, source: str) -> list[Chain]:
-        """All of one node."""
-        return [chain for chain in self._chains.values() if chain.source == source]
+        """All of one node, the latest last."""
+        return self._of.get(source, [])
+
+    def extend(self, chain: Chain, entry: Entry) -> None:
+        """Take in one more of a known chain; `holes` counts those above each node's chains."""
+        before = len(chain.above)
+        chain.extend(entry)
+        self.holes[chain.source] += len(chain.above) - before
 
     def begin(self, body: Body) -> Chain:
         """A chain whose first record has come; `add` makes it known."""
@@ -60,7 +71,11 @@ class Chains:
 
     def add(self, chain: Chain) -> None:
         """Know a chain from now on."""
-        self._chains[chain.source, chain.name] = chain
+        if self._chains.setdefault((chain.source, chain.name), chain) is chain:
+            siblings = self._of.setdefault(chain.source, [])
+            if not siblings or siblings[-1] is not chain:
+                siblings.append(chain)
+                self.holes[chain.source] += len(chain.above)
 
     def refuse_fork(self, chain: Chain, entry: Entry) -> None:
         """A number has one digest for ever, whether its record is held or was shed.

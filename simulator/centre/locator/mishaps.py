@@ -16,8 +16,8 @@ log = logging.getLogger("earshot.locator")
 class Mishaps:
     """Counts since the start, at most MAX_REASONS of them by their own name."""
 
-    def __init__(self, counted: Counter[str]) -> None:
-        self._counted = counted
+    def __init__(self, counted: Counter[str], what: str) -> None:
+        self._counted, self._what = counted, what
         self._untold: Counter[tuple[str, str]] = Counter()
         self._tell_at_ns = 0
 
@@ -40,5 +40,5 @@ class Mishaps:
         told = [f"{times} of {who or 'nobody known'}: {why}" for (who, why), times in worst]
         if more := len(self._untold) - len(told):
             told.append(f"and {more} reasons more")
-        log.warning("%d messages set aside: %s", self._untold.total(), "; ".join(told))
+        log.warning("%d %s: %s", self._untold.total(), self._what, "; ".join(told))
         self._untold.clear()

@@ -11,12 +11,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import agent
 from agent.core.records import Body
 from agent.core.records.messages import TAKES_SOFTWARE
-from agent.core.units import NS_PER_S
+from agent.core.units import NS_PER_S, parse_rfc3339_ns
 from agent.errors import RecordError, StoreError
 from agent.ports import Message, Publisher
 from simulator.centre.locator.air import is_warmth, warmth_of
@@ -26,6 +28,8 @@ from simulator.centre.locator.letters import printable
 from simulator.centre.locator.mishaps import Mishaps
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
+from simulator.centre.locator.quota import Effort, OverQuota, Quota
+from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
@@ -36,6 +40,9 @@ SUBSCRIPTIONS = (EVENTS, STATUSES)
 SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
 TOLD_AGAIN = 1024
+START_RECORDS = 4096  # located afresh before the first step: a second
+STEP_MESSAGES = 1024  # verified in one step: half a second of one core
+STEP_WINDOWS = 8.0  # searched in one step, some 30 ms each
 
 
 @dataclass(slots=True)
@@ -43,19 +50,21 @@ class ServiceCounters:
     """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS.
 
     A record that verifies but holds impossible values is admitted, for it is evidence, and also
-    rejected: nothing is located with it.
+    rejected: nothing is located with it. `late` counts by node what came over its quota.
     """
 
     admitted: int = 0
     duplicates: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
 
 
 class LocatorService:
     """Serves every cell of `registry` over one link that subscribes SUBSCRIPTIONS.
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
-    runs that end: everything is remembered. `announce` is told how the belief changes.
+    runs that end: everything is remembered. `announce` is told how the belief changes. What one
+    node sends beyond `quota` waits: it has no receipt, and comes again.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -69,11 +78,16 @@ class LocatorService:
         rng: random.Random | None = None,
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
+        quota: Quota | None = None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
         self._presences = Presences()
-        self._mishaps = Mishaps(self.counters.rejected)
+        self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
+        self._lateness = Mishaps(Counter(), "messages over quota, to be receipted later")
+        self._reception = Reception(
+            quota or Quota(), store.source_of, store.is_hole, self._postpone
+        )
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._registry = registry
         self._revoked = {
@@ -91,8 +105,8 @@ class LocatorService:
             else CellBelief(known, settle_ns, store.past(*cell), memory)
             for cell, known in stations.items()
         }
-        for body in store.latest(None if memory is None else TOLD_AGAIN):
-            self._feed(body, now_ns=0)
+        self._untold = store.latest(None if memory is None else TOLD_AGAIN)
+        self._tell_again(START_RECORDS if memory else None, now_ns=0)
 
     @property
     def incidents(self) -> list[Incident]:
@@ -118,7 +132,12 @@ class LocatorService:
     @property
     def idle(self) -> bool:
         """True when the broker has answered for all that was published."""
-        return self._post.idle
+        return self._post.idle and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something that came has not had its turn: step again at once."""
+        return self._reception.is_waiting
 
     def step(self, now_ns: int, utc_text: Callable[[], str]) -> None:
         """One turn at monotonic time `now_ns`, 0 or later; never waits.
@@ -126,17 +145,25 @@ class LocatorService:
         `utc_text` tells UTC in RFC 3339, for receipts. Raises StoreError, and nothing else.
         """
         at = utc_text()
-        admitted = self._admit(self._post.receive(now_ns), at)
+        for message in self._post.receive(now_ns):
+            self._reception.put(message)
+        admitted = self._admit(self._reception.take(STEP_MESSAGES, now_ns), at, now_ns)
         self._store.commit()
         for topic, receipt in self._store.receipts(at, self._software_for):
             self._post.say(Letter(topic, receipt, retain=True))
         for body in admitted:
             self._feed(body, now_ns)
-        for name, cell in self._cells.items():
-            self._settle(name, lambda cell=cell: cell.settle(now_ns))  # type: ignore[misc]
-        if self._post.idle and not any(cell.is_waiting for cell in self._cells.values()):
+        is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
+        effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
+        by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
+        for name in sorted(by_urgency, key=by_urgency.__getitem__, reverse=True):
+            settle = partial(self._cells[name].settle, now_ns, effort, utc_ns)
+            self._settle(name, settle)
+        is_located = is_all_fed and not any(cell.is_waiting for cell in self._cells.values())
+        if is_located and self._post.idle:
             self._store.mark_told()
         self._mishaps.tell(now_ns)
+        self._lateness.tell(now_ns)
         self._post.send(now_ns)
 
     def flush(self) -> None:
@@ -144,7 +171,7 @@ class LocatorService:
         for name, cell in self._cells.items():
             self._settle(name, cell.settle_all)
 
-    def _admit(self, messages: Iterable[Message], at: str) -> list[Body]:
+    def _admit(self, messages: Iterable[Message], at: str, now_ns: int) -> list[Body]:
         """Records that are new; what is wrong with a message is that message's, and set aside."""
         admitted = []
         for message in messages:
@@ -153,9 +180,12 @@ class LocatorService:
                 self._mishaps.note(f"{topic}: this node was revoked", self._store.source_of(topic))
                 continue
             try:
-                outcome = self._take(topic, raw)
+                outcome = self._take(topic, raw, now_ns)
             except StoreError:
                 raise
+            except OverQuota as error:
+                self._postpone(self._store.source_of(topic), str(error))
+                continue
             except Exception as error:
                 reason = printable(_told(error))
                 self._mishaps.note(reason, self._store.source_of(topic))
@@ -168,17 +198,29 @@ class LocatorService:
                 self.counters.duplicates += 1
         return admitted
 
-    def _take(self, topic: str, raw: bytes) -> Admitted | Duplicate | None:
+    def _take(self, topic: str, raw: bytes, now_ns: int) -> Admitted | Duplicate | None:
         """A record, or a status: what a node takes from now on."""
         if not topic.endswith("/status"):
-            return self._store.admit(topic, raw)
+            begin_chain = partial(self._reception.begin_chain, now_ns=now_ns)
+            return self._store.admit(topic, raw, begin_chain)
         status = self._store.status(topic, raw)
         if self._presences.hear(status):
             self._store.tell_again(status.source)
         return None
 
+    def _postpone(self, source: str, reason: str) -> None:
+        self.counters.late[source] += 1
+        self._lateness.note(reason, source)
+
     def _software_for(self, source: str) -> str:
         return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
+
+    def _tell_again(self, limit: int | None, now_ns: int) -> bool:
+        """Feed what the run before had not told, so much of it; True when there is no more."""
+        page = list(islice(self._untold, limit))
+        for body in page:
+            self._feed(body, now_ns)
+        return limit is None or len(page) < limit
 
     def _feed(self, body: Body, now_ns: int) -> None:
         """Hand a record to the belief of its cell; where that fails it is kept all the same."""

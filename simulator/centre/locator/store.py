@@ -23,17 +23,22 @@ from agent.core.records import Body
 from agent.core.records.envelope import Opened, SignsBytes, seal
 from agent.core.records.kinds import RECEIPT_TYPE, Status, kind_of
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
+from simulator.centre.locator.batch import Batch
 from simulator.centre.locator.chains import Chains
 from simulator.centre.locator.holdings import Holdings, traces
 from simulator.centre.locator.ledger import Chain, Entry
 from simulator.centre.locator.letters import Letters
 from simulator.centre.locator.past import CellPast, Index, place_of
+from simulator.centre.locator.quota import MAX_HOLES
 from simulator.centre.locator.schema import STEPS
 from simulator.centre.locator.trust import Trust
 
 _NAME = "([A-Za-z0-9-]{1,32})"
 _EVENT_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/event/([a-z]{{1,32}})")
 _STATUS_TOPIC = re.compile(rf"earshot/v1/{_NAME}/{_NAME}/{_NAME}/status")
+
+_LATEST_CHAINS = 4
+_PAGE = 256
 
 log = logging.getLogger("earshot.locator")
 
@@ -60,14 +65,17 @@ class EventStore:
     """
 
     def __init__(
-        self, path: Path, registry: Mapping[str, Ed25519PublicKey], signer: SignsBytes
+        self,
+        path: Path,
+        registry: Mapping[str, Ed25519PublicKey],
+        signer: SignsBytes,
+        max_holes: int = MAX_HOLES,
     ) -> None:
         self._path = path
         self._registry, self._trust = registry, Trust(registry)
         self._signer = signer
-        self._batch: list[tuple[Chain, Entry]] = []
-        self._asked_again: dict[int, Chain] = {}
         self._due: dict[int, Chain] = {}
+        self._batch = Batch(max_holes)
         self._understood: list[Body] = []
         self._db = open_database(path, STEPS)
         try:
@@ -86,10 +94,16 @@ class EventStore:
             self._db.close()
             raise
 
-    def admit(self, topic: str, raw: bytes) -> Admitted | Duplicate:
-        """Verify one message and take it into the open batch.
+    def admit(
+        self,
+        topic: str,
+        raw: bytes,
+        begin_chain: Callable[[str], None] = lambda source: None,
+    ) -> Admitted | Duplicate:
+        """Verify one message and take it into the open batch; `begin_chain` may raise OverQuota.
 
-        Raises MalformedRecord or ForgedRecord for what must not be kept; the batch is unharmed.
+        Raises MalformedRecord or ForgedRecord for what must not be kept, and OverQuota for what
+        would open too many holes in its node's chains; the batch is unharmed.
         """
         match = _EVENT_TOPIC.fullmatch(topic)
         if not match:
@@ -100,7 +114,7 @@ class EventStore:
             raise ForgedRecord(f"record {body.id} of kind {kind_of(body.data)} came as {kind}")
         try:
             with self._alone():
-                return self._insert(body, opened, raw)
+                return self._insert(body, opened, raw, begin_chain)
         except (sqlite3.IntegrityError, sqlite3.DataError) as error:
             raise MalformedRecord(f"record {body.id} does not fit the store: {error}") from error
         except sqlite3.Error as error:
@@ -126,17 +140,23 @@ class EventStore:
         return self._trust.status(":".join(["urn:earshot", *match.groups()]), raw)
 
     def tell_again(self, source: str) -> None:
-        """Its receipts are due, for it takes other words than before."""
-        self._due.update({chain.row_id: chain for chain in self._chains.of(source)})
+        """The receipts of its latest chains are due, for it takes other words than before."""
+        latest = self._chains.of(source)[-_LATEST_CHAINS:]
+        self._due.update({chain.row_id: chain for chain in latest})
+
+    def is_hole(self, source: str, name: str, seq: int) -> bool:
+        """Whether a chain lacks that number, though higher ones are held."""
+        chain = self._chains.find(source, name)
+        return chain is not None and chain.is_missing(seq)
 
     def commit(self) -> None:
         """Make every admitted record durable. Raises StoreError; nothing then counts as held."""
-        touched = {id(chain): chain for chain, _ in self._batch}.values()
+        touched = self._batch.touched()
         try:
-            for chain, entry in self._batch:
-                chain.extend(entry)
+            for chain, entry in self._batch.entries:
+                self._chains.extend(chain, entry)
                 chain.asked.add(entry.seq)
-            self._chains.write(touched)
+            self._chains.write(touched.values())
             if self._db.in_transaction:
                 self._index.write()
                 self._db.execute("COMMIT")
@@ -147,8 +167,8 @@ class EventStore:
             self._letters.load()
             self._load()
             raise StoreError(f"{self._path}: {error}") from error
-        self._due.update({chain.row_id: chain for chain in touched} | self._asked_again)
-        self._batch, self._asked_again = [], {}
+        self._due.update(touched | self._batch.asked_again)
+        self._batch.clear()
 
     def receipts(
         self, received_at: str, software: Callable[[str], str] = lambda source: ""
@@ -185,13 +205,16 @@ class EventStore:
     def latest(self, at_least: int | None) -> Iterator[Body]:
         """What was not yet told, and the last `at_least` records or all, in the order of coming.
 
-        Before them what older software held without understanding it.
+        It may be left in the middle while others come. Before them stands what older software held
+        without understanding it.
 
         Verified again, like `bodies`.
         """
         yield from self._understood
-        condition, values = self._index.latest(at_least)
-        yield from self._held.bodies(condition, *values)
+        since, upto = self._index.latest(at_least)
+        page = "event.rowid > ? AND event.rowid <= ? ORDER BY event.rowid"
+        for first in range(since, upto, _PAGE):
+            yield from list(self._held.bodies(page, first, min(first + _PAGE, upto)))
 
     def mark_told(self) -> None:
         """What is committed has been located and told: `latest` need not bring it again."""
@@ -205,9 +228,13 @@ class EventStore:
         """Free the file; what was not committed is lost."""
         self._db.close()
 
-    def _insert(self, body: Body, opened: Opened, raw: bytes) -> Admitted | Duplicate:
-        known = self._chains.find(body.source, body.chain)
-        chain = known or self._chains.begin(body)
+    def _insert(
+        self, body: Body, opened: Opened, raw: bytes, begin_chain: Callable[[str], None]
+    ) -> Admitted | Duplicate:
+        chain = self._chains.find(body.source, body.chain)
+        if chain is None:
+            begin_chain(body.source)
+            chain = self._chains.begin(body)
         shed = traces(body)
         entry = Entry(body.seq, opened.digest, body.prev)
         for one in (entry, *shed):
@@ -217,13 +244,14 @@ class EventStore:
             (chain.row_id, entry.seq, entry.digest, raw, entry.prev),
         )
         if not inserted.rowcount:
-            self._asked_again[chain.row_id] = chain
+            self._batch.asked_again[chain.row_id] = chain
             chain.asked.add(body.seq)
             return Duplicate(body)
+        self._batch.limit_holes(self._chains, chain, [one.seq for one in (entry, *shed)])
         self._held.understand(chain, body, inserted.lastrowid)
         self._trust.follow(body)
         self._chains.add(chain)
-        self._batch += [(chain, one) for one in (entry, *shed)]
+        self._batch.add(chain, (entry, *shed))
         return Admitted(body)
 
     @contextmanager
@@ -245,12 +273,15 @@ class EventStore:
         try:
             self._chains.refuse_fork(chain, entry)
         except ForgedRecord:
-            self._asked_again[chain.row_id] = chain  # the receipt tells the node how we differ
+            self._batch.asked_again[chain.row_id] = (
+                chain  # the receipt tells the node how we differ
+            )
             raise
 
     def _load(self) -> None:
         """Read where the chains stand; forget the open batch."""
-        self._batch, self._asked_again, self._due = [], {}, {}
+        self._due = {}
+        self._batch.clear()
         try:
             self._trust.load(self._db)
             self._chains.load()
