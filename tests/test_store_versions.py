@@ -10,7 +10,7 @@ import pytest
 from agent.cli.main import main
 from simulator.centre.locator.store import EventStore
 from simulator.cli.main import main as sim
-from tests.support.drafts import LOCATOR, outbox_of, registry_of
+from tests.support.drafts import LOCATOR, draft, outbox_of, registry_of
 
 FIRST = Path(__file__).parent / "golden" / "0.1.0"
 
@@ -59,3 +59,17 @@ def test_a_store_that_cannot_go_down_is_told_in_one_line(
     (tmp_path / "text").write_text("hello" * 500)
     assert main(["store", "down", str(tmp_path / "text")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_was_set_aside_is_not_lost_on_the_way_down(tmp_path: Path) -> None:
+    """Older software knows no dead letters: what nothing bridges yet waits again, to be sent."""
+    path = tmp_path / "o.db"
+    with closing(outbox_of("n1", path)) as outbox:
+        for number in range(3):
+            outbox.append(draft(host_ns=number))
+        assert outbox.set_aside(2, "never")
+        assert not outbox.set_aside(2, "again")
+        assert outbox.backlog() == 2
+    assert main(["store", "down", str(path)]) == 0
+    with closing(outbox_of("n1", path)) as outbox:
+        assert [one.head.seq for one in outbox.pending(9, frozenset())] == [1, 2, 3]

@@ -3,6 +3,7 @@
 Pure bookkeeping by number of record. When to hand over what is `uplink`'s.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,10 +22,11 @@ MAX_TRUSTED_RANGES = 64  # a receipt with more may have left some out
 class Attempt:
     """A record handed to the broker on this connection; `due_ns` is None while in flight.
 
-    `order` counts up over all that was handed over, repetitions too.
+    `order` counts up over all that was handed over, repetitions too; `sha256` is of its message.
     """
 
     is_alert: bool
+    sha256: str
     tries: int = 0
     order: int = 0
     due_ns: int | None = None
@@ -50,9 +52,11 @@ class Attempts:
         """How many are without a receipt and no alerts."""
         return sum(not one.is_alert for one in self._attempts.values())
 
-    def hand_over(self, seq: int, *, is_alert: bool) -> None:
-        """Record `seq` goes to the broker."""
-        attempt = self._attempts.setdefault(seq, Attempt(is_alert))
+    def hand_over(self, seq: int, message: bytes, *, is_alert: bool) -> None:
+        """Record `seq` goes to the broker as `message`."""
+        if seq not in self._attempts:
+            self._attempts[seq] = Attempt(is_alert, hashlib.sha256(message).hexdigest())
+        attempt = self._attempts[seq]
         self._handed_over += 1
         attempt.tries, attempt.order, attempt.due_ns = attempt.tries + 1, self._handed_over, None
 
@@ -87,6 +91,15 @@ class Attempts:
             if is_worth_a_try and attempt.due_ns is not None:
                 attempt.due_ns = 0
         return set(covered)
+
+    def find(self, sha256: str) -> int | None:
+        """The record whose message has that digest, if it was handed over and waits."""
+        found = (seq for seq, one in self._attempts.items() if one.sha256 == sha256)
+        return next(found, None)
+
+    def drop(self, seq: int) -> None:
+        """That one need not be sent again."""
+        self._attempts.pop(seq, None)
 
     def begin_again(self) -> None:
         """Whatever is not in flight may go at once: another locator listens."""

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.app.attempts import Attempts
 from agent.core.records.chain import Sealed
 from agent.core.records.envelope import open_envelope
-from agent.core.records.kinds import RECEIPT_TYPE, Identity, Receipt, parse
+from agent.core.records.kinds import RECEIPT_TYPE, REFUSAL_TYPE, Identity, Receipt, parse
+from agent.core.records.messages import Refusal
 from agent.core.trust.backoff import BackOff
 from agent.core.units import NS_PER_S
-from agent.errors import MalformedRecord, RecordError, TokenError
+from agent.errors import ForgedRecord, MalformedRecord, RecordError, TokenError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 
 SILENCE_NS = 25 * NS_PER_S
@@ -44,6 +45,9 @@ class CountedOutbox(Protocol):
     def backlog(self) -> int:
         """How many records wait for a receipt."""
 
+    def set_aside(self, seq: int, reason: str) -> bool:
+        """Keep a waiting record, but never send it again; False if none of that number waits."""
+
 
 @dataclass(slots=True)
 class UplinkCounters:
@@ -57,6 +61,7 @@ class UplinkCounters:
     receipts: int = 0
     refused: int = 0
     bad_receipts: int = 0
+    set_aside: int = 0
     is_locator_older: bool = False
     last_reason: str = ""
 
@@ -89,7 +94,7 @@ class Uplink:
         keyid: Callable[[], str] = lambda: "",
     ) -> None:
         self.counters = UplinkCounters()
-        self._topic = identity.topic
+        self._topic, self._source = identity.topic, identity.source
         self._outbox, self._publisher = outbox, publisher
         self._locator_keys = locator_keys
         self._seal_status = status
@@ -201,7 +206,8 @@ class Uplink:
         if not self._in_flight:
             self._answered_ns = now_ns
         token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
-        self._attempts.hand_over(sealed.head.seq, is_alert=sealed.priority == 0)
+        is_alert = sealed.priority == 0
+        self._attempts.hand_over(sealed.head.seq, sealed.envelope, is_alert=is_alert)
         self._in_flight[token] = sealed.head.seq
         self.counters.published += 1
 
@@ -226,6 +232,9 @@ class Uplink:
     def _on_receipt(self, raw: bytes, now_ns: int) -> None:
         try:
             opened = open_envelope(raw, self._locator_keys)
+            if opened.payload_type == REFUSAL_TYPE:
+                self._on_refusal(parse(opened.payload, Refusal))
+                return
             if opened.payload_type != RECEIPT_TYPE:
                 raise MalformedRecord(f"{opened.payload_type} is no receipt")
             receipt = parse(opened.payload, Receipt)
@@ -240,6 +249,18 @@ class Uplink:
         covered = self._attempts.settle(ranges, was_refused=bool(self._refusal))
         self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
         self._feed_at_ns = 0
+
+    def _on_refusal(self, refusal: Refusal) -> None:
+        """What can never be a record is set aside, so that it is not sent for ever."""
+        if refusal.source != self._source:
+            raise ForgedRecord(f"refusal is for {refusal.source}")
+        for never in refusal.refused:
+            seq = self._attempts.find(never.sha256)
+            if seq is not None and self._outbox.set_aside(seq, never.reason):
+                log.error("record %d is set aside, for it can never verify: %s", seq, never.reason)
+                self._attempts.drop(seq)
+                self._in_flight = {t: one for t, one in self._in_flight.items() if one != seq}
+                self.counters.set_aside += 1
 
     def _meet(self, software: str, now_ns: int) -> None:
         """Learn which locator it is; what another one did not take may go out at once."""

@@ -36,6 +36,7 @@ from agent.errors import MalformedRecord
 
 PAYLOAD_TYPE = "application/vnd.earshot.record.v1+json"
 RECEIPT_TYPE = "application/vnd.earshot.receipt.v1+json"
+REFUSAL_TYPE = "application/vnd.earshot.refusal.v1+json"
 STATUS_TYPE = "application/vnd.earshot.status.v1+json"
 COMMAND_TYPE = "application/vnd.earshot.command.v1+json"
 REPLY_TYPE = "application/vnd.earshot.reply.v1+json"

@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from agent.core.records.fields import MAX_SEQ, Frozen, Hex32, Hex64, Seq, Tally
 
-TAKES_SOFTWARE = "software"
+TAKES_SOFTWARE, TAKES_REFUSAL = "software", "refusal"
+MAX_REFUSED = 32
 Upto = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
 
@@ -27,6 +28,25 @@ class Receipt(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     extra: tuple[tuple[Seq, Seq], ...]
     received_at: str
     software: str = ""
+
+
+class Never(Frozen, frozen=True, kw_only=True, array_like=True):
+    """A message, by the SHA-256 of its bytes, that no key can ever make a record."""
+
+    sha256: Hex64
+    reason: str
+
+
+class Refusal(Frozen, frozen=True, kw_only=True):
+    """The locator's word on what it need not be sent again: malformed, too large, out of range.
+
+    It comes on the topic of receipts, to a node whose status says that it takes it. What a key
+    that is not known (yet) has signed is never in it. The node keeps such a record aside.
+    """
+
+    source: str
+    at: str
+    refused: Annotated[tuple[Never, ...], Meta(max_length=MAX_REFUSED)]
 
 
 class Status(Frozen, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,30 +6,30 @@ from the store and told again; an incident's id depends on the records it rests 
 know it again.
 """
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import agent
 from agent.core.records import Body
 from agent.core.records.messages import TAKES_SOFTWARE
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
-from agent.errors import RecordError, StoreError
+from agent.errors import MalformedRecord, RecordError, StoreError
 from agent.ports import Message, Publisher
 from simulator.centre.locator.air import is_warmth, warmth_of
+from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
-from simulator.centre.locator.incident import Incident, to_geojson
+from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.letters import printable
 from simulator.centre.locator.mishaps import Mishaps
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
 from simulator.centre.locator.quota import Effort, OverQuota, Quota
 from simulator.centre.locator.reception import Reception
+from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
@@ -89,7 +89,8 @@ class LocatorService:
             quota or Quota(), store.source_of, store.is_hole, self._postpone
         )
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
-        self._registry = registry
+        self._announcer = Announcer(self._post.say, registry.origin_wgs84, self._mishaps.note)
+        self._refusals = Refusals(self._presences.takes)
         self._revoked = {
             f"earshot/v1/{one.site}/{one.cell}/{one.node}"
             for one in registry.stations.values()
@@ -151,6 +152,8 @@ class LocatorService:
         self._store.commit()
         for topic, receipt in self._store.receipts(at, self._software_for):
             self._post.say(Letter(topic, receipt, retain=True))
+        for topic, refusal in self._refusals.letters(at, self._store.seal):
+            self._post.say(Letter(topic, refusal))
         for body in admitted:
             self._feed(body, now_ns)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
@@ -190,6 +193,8 @@ class LocatorService:
                 reason = printable(_told(error))
                 self._mishaps.note(reason, self._store.source_of(topic))
                 self._store.set_aside(topic, raw, reason, at)
+                if isinstance(error, MalformedRecord) and self._store.is_event(topic):
+                    self._refusals.note(self._store.source_of(topic), raw, reason)
                 continue
             if isinstance(outcome, Admitted):
                 admitted.append(outcome.body)
@@ -258,32 +263,10 @@ class LocatorService:
             return
         for failure in revision.failures:
             self._mishaps.note(f"a window of cell {where}: {failure}")
-        self._announce(revision)
-
-    def _announce(self, revision: Revision) -> None:
-        origin = self._registry.origin_wgs84
         self._announce_to(revision)
-        for incident in revision.changed:
-            self._tell(incident, to_geojson(incident, origin))
-        for incident in revision.withdrawn:
-            self._tell(incident, _withdrawal(incident))
-
-    def _tell(self, incident: Incident, feature: dict[str, Any]) -> None:
-        topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
-        try:
-            payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
-        except ValueError as error:
-            self._mishaps.note(f"incident {incident.id} cannot be told: {_told(error)}")
-            return
-        self._post.say(Letter(topic, payload))
+        self._announcer.announce(revision)
 
 
 def _told(error: Exception) -> str:
     """What is to be said of an error; of one that nobody thought of also its kind."""
     return str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"
-
-
-def _withdrawal(incident: Incident) -> dict[str, Any]:
-    """A feature that takes back an incident: late records showed it in another light."""
-    properties = {"site": incident.site, "cell": incident.cell, "status": "withdrawn"}
-    return {"type": "Feature", "id": incident.id, "geometry": None, "properties": properties}

@@ -128,6 +128,14 @@ class EventStore:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
 
+    def seal(self, payload_type: str, words: bytes) -> bytes:
+        """Something said with the locator's key beside its receipts."""
+        return seal(payload_type, words, self._signer)
+
+    def is_event(self, topic: str) -> bool:
+        """Whether records of a registered node come on that topic."""
+        return bool(_EVENT_TOPIC.fullmatch(topic)) and bool(self.source_of(topic))
+
     def source_of(self, topic: str) -> str:
         """The registered node whose topic that is; empty if there is none."""
         source = ":".join(["urn:earshot", *topic.split("/")[2:5]])
