@@ -132,7 +132,8 @@ class CellBelief:
 
         `utc_ns` is the present: what is of these minutes is live.
         """
-        if not self._touches or now_ns < self._look_at_ns:
+        is_idle = not self._touches or now_ns < self._look_at_ns
+        if is_idle or (effort and effort.is_spent):
             return Revision()
         revision = self._relocate(self._due_runs(now_ns, effort or Effort(inf), utc_ns))
         self._forget()
