@@ -100,6 +100,7 @@ def parse(text: str, where: str) -> Registry:
     """The registry in JSON `text`. Raises RegistryError: `where`, then every fault, one line."""
     try:
         content = json.loads(text, object_pairs_hook=_without_duplicates)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise RegistryError(f"{where}: is not JSON: {error}") from None
     if not isinstance(content, list) or not content:

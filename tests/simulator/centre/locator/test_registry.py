@@ -176,3 +176,10 @@ def test_the_date_line_does_not_tear_a_city():
     latitude, longitude, _ = middle([(-16.5, 179.999, 0.0), (-16.5, -179.997, 0.0)])
     assert latitude == -16.5
     assert longitude == pytest.approx(-179.999)
+
+
+def test_half_a_surrogate_is_refused():
+    """JSON can spell what no text is."""
+    message = refusal(row(key="\ud800"))
+    assert message.startswith("r.json: is not JSON: ")
+    assert "\n" not in message
