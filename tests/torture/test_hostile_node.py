@@ -18,11 +18,13 @@ from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
+from tests.simulator.centre.locator.test_service import Centre
 from tests.support.cells import Cell
 from tests.support.drafts import LOCATOR, NOW, draft, heartbeat, signer_of
+from tests.support.located import NODES_ENU_M
 
 CHAINS, HOLES = 20_000, 8_000
-RESTART_S, RECEIPTED_S = 5.0, 1.0
+RESTART_S, RECEIPTED_S, LIVE_S = 5.0, 1.0, 5.0
 TOPIC = "earshot/v1/lab/a/n1/event/heartbeat"
 
 
@@ -128,3 +130,29 @@ def test_the_others_are_receipted_within_a_second(memory: Path, attack) -> None:
         f"another node waited {max(waits_s):.2f} s at most"
     )
     assert max(waits_s) <= RECEIPTED_S
+
+
+@pytest.mark.torture
+def test_a_cell_that_comes_back_does_not_delay_another(memory: Path) -> None:
+    """12 000 old impulses of six nodes, and then a shot elsewhere: its incident within seconds."""
+    places = {**NODES_ENU_M, "n6": (420.0, 210.0, 6.0)}
+    north, south, both = Cell("north", nodes=places), Cell("south"), Cell()
+    both.stations = north.stations | south.stations
+    centre = Centre(memory / "l", both)
+    centre.tell(one for n in range(2_000) for one in north.shot(60.0 * n, places))
+    centre.run(8)
+    began_s = time.monotonic()
+    centre.tell(south.shot(200_000.0))
+    steps = 0
+    while not any(one.cell == "south" for one in centre.service.incidents):
+        centre.run(1)
+        steps += 1
+    live_s = time.monotonic() - began_s
+    while any(cell.is_waiting for cell in centre.service._cells.values()):
+        centre.run(1)
+    print(
+        f"\nlive after {live_s:.2f} s of work in {steps} steps; "
+        f"the old after {time.monotonic() - began_s:.0f} s"
+    )
+    assert live_s <= LIVE_S
+    centre.store.close()
