@@ -52,6 +52,8 @@ def command(arguments: argparse.Namespace) -> int:
     printed(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
     for reason, times in service.counters.rejected.most_common():
         printed(f"rejected {times}: {reason}")
+    for source, times in service.counters.late.most_common():
+        printed(f"over quota {times} times, for later: {source or 'nobody known'}")
     return 0
 
 
