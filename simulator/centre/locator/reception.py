@@ -4,7 +4,7 @@ One that sends without end, or has nothing but nonsense to say, costs the others
 What a message says is for others; of its numbers only a glance is taken, to let it fill a hole.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 
 from agent.core.records.envelope import peek
@@ -39,14 +39,14 @@ class Reception:
         postpone: Callable[[str, str], None],
     ) -> None:
         self._quota, self._source_of, self._is_hole = quota, source_of, is_hole
-        self._queues: dict[str, deque[Message]] = {}
+        self._queues: OrderedDict[str, deque[Message]] = OrderedDict()  # none is empty
         self._allowances: dict[str, Allowance] = {}
         self._postpone = postpone
 
     @property
     def is_waiting(self) -> bool:
         """True while something that came has not had its turn."""
-        return any(self._queues.values())
+        return bool(self._queues)
 
     def put(self, message: Message) -> None:
         """Take what the link brought."""
@@ -60,16 +60,16 @@ class Reception:
     def take(self, limit: int, now_ns: int) -> Iterator[Message]:
         """Up to `limit` messages, one of each node in turn; those over quota are passed by."""
         taken = 0
-        while taken < limit and (waiting := [key for key, one in self._queues.items() if one]):
-            for source in waiting:
-                message = self._queues[source].popleft()
-                if self._may_pass(source, message, now_ns):
-                    yield message
-                    taken += 1
-                else:
-                    self._postpone(source, "more than its quota")
-                if taken == limit:
-                    break
+        while taken < limit and self._queues:
+            source, queue = self._queues.popitem(last=False)
+            message = queue.popleft()
+            if queue:
+                self._queues[source] = queue  # behind all others that wait
+            if self._may_pass(source, message, now_ns):
+                taken += 1
+                yield message
+            else:
+                self._postpone(source, "more than its quota")
 
     def begin_chain(self, source: str, now_ns: int) -> None:
         """A new chain of that node is to be kept. Raises OverQuota."""

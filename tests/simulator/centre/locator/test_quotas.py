@@ -16,6 +16,8 @@ from agent.core.units import NS_PER_S
 from agent.ports import Message
 from simulator.centre.locator import associate
 from simulator.centre.locator.ledger import Chain, Entry
+from simulator.centre.locator.quota import OverQuota, Quota
+from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.service import EVENTS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.grid.virtual_broker import VirtualPublisher
@@ -42,7 +44,6 @@ class Centre(Plain):
     limits: dict[str, float] = {}  # noqa: RUF012 - set before it opens
 
     def open(self):
-        from simulator.centre.locator.quota import Quota
 
         quota = Quota(**self.limits)
         self.store = EventStore(self.path, self.cell.registry.keys, LOCATOR, max_holes=quota.holes)
@@ -120,7 +121,6 @@ def test_new_chains_are_few(made):
 
 def test_holes_are_bounded_and_never_lock_a_chain(tmp_path):
     """Over the bound only what joins on to what is held is taken; so every hole can be filled."""
-    from simulator.centre.locator.quota import OverQuota
 
     links, late, told = chain_of("n1", 100), [], set()
     with closing(EventStore(tmp_path / "l", registry_of("n1"), LOCATOR, max_holes=10)) as store:
@@ -239,3 +239,19 @@ def test_a_window_full_of_one_node_is_located():
     assert "located" in [one.status for one in found]
     place = next(one.enu_m for one in found if one.status == "located")
     assert math.dist(place[:2], (120.0, 165.0)) < 5.0
+
+
+def test_each_node_has_its_turn():
+    """However much one of them sends, also over the end of a step."""
+    late = []
+    reception = Reception(
+        Quota(topics=1_000),
+        lambda topic: topic[0],
+        lambda *place: False,
+        lambda *one: late.append(one),
+    )
+    for topic in ("a1", "a2", "a3", "a4", "b1", "c1", "c2"):
+        reception.put(Message(topic, b""))
+    turns = [[one.topic for one in reception.take(limit, 0)] for limit in (2, 2, 9)]
+    assert turns == [["a1", "b1"], ["c1", "a2"], ["c2", "a3", "a4"]]
+    assert (reception.is_waiting, late) == (False, [])
