@@ -100,6 +100,13 @@ class Daemon:
     def run(self) -> str:
         """Run to the end and return its reason. Raises EarshotError when a thread died."""
         self._has_begun = True
+        before, threading.excepthook = threading.excepthook, self._on_death
+        try:
+            return self._run()
+        finally:
+            threading.excepthook = before
+
+    def _run(self) -> str:
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
         uplink = self._start("uplink", self._deliver)
@@ -120,6 +127,11 @@ class Daemon:
         if not self._has_begun:
             self._senses.close()
 
+    def _on_death(self, death: threading.ExceptHookArgs) -> None:
+        """A thread that some adapter made has died: the rest only looks alive."""
+        name = death.thread.name if death.thread else "unknown"
+        self._fail(name, death.exc_value or RuntimeError("no reason is known"))
+
     def _start(self, name: str, work: Callable[[], str]) -> threading.Thread:
         thread = threading.Thread(target=self._guard, args=(name, work), name=name, daemon=True)
         thread.start()
@@ -129,12 +141,15 @@ class Daemon:
         try:
             self.request_stop(work())
         except Exception as error:
-            log.debug("%s thread", name, exc_info=True)
-            known = isinstance(error, EarshotError)
-            detail = str(error) if known else f"{type(error).__name__}: {error}"
-            failure = EarshotError(f"{name} thread died: {' '.join(detail.split())}")
-            self._failures.append(failure)
-            self.request_stop(str(failure))
+            self._fail(name, error)
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        log.debug("%s thread", name, exc_info=error)
+        known = isinstance(error, EarshotError)
+        detail = str(error) if known else f"{type(error).__name__}: {error}"
+        failure = EarshotError(f"{name} thread died: {' '.join(detail.split())}")
+        self._failures.append(failure)
+        self.request_stop(str(failure))
 
     def _capture(self) -> str:
         with self._senses:

@@ -102,6 +102,13 @@ class Keeping:
         except StoreError:
             return 0
 
+    def set_aside(self, seq: int, reason: str) -> bool:
+        """Whether the outbox has set a record aside; not while it fails, for it is named again."""
+        try:
+            return self._outbox.set_aside(seq, reason)
+        except StoreError:
+            return False
+
     def backlog(self) -> int:
         """How many records are durable and wait for a receipt."""
         return self._outbox.backlog()

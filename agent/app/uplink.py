@@ -5,34 +5,34 @@ a pinned locator key covers it. No thread, clock or socket is here: the caller s
 is, the publisher port does the talking. What commands say is for others; here they only pass.
 """
 
+import logging
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from agent.app.attempts import Attempts
 from agent.core.records.chain import Sealed
 from agent.core.records.envelope import open_envelope
-from agent.core.records.kinds import RECEIPT_TYPE, Identity, Receipt, parse
-from agent.core.trust.backoff import BackOff, doubling
+from agent.core.records.kinds import RECEIPT_TYPE, REFUSAL_TYPE, Identity, Receipt, parse
+from agent.core.records.messages import Refusal
+from agent.core.trust.backoff import BackOff
 from agent.core.units import NS_PER_S
-from agent.errors import MalformedRecord, RecordError, TokenError
+from agent.errors import ForgedRecord, MalformedRecord, RecordError, TokenError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 
 SILENCE_NS = 25 * NS_PER_S
-HASTY_NS = 2 * NS_PER_S
-PATIENCE_NS = 30 * NS_PER_S
-MAX_PATIENCE_NS = 1800 * NS_PER_S
-REFUSED_NS = 2 * NS_PER_S
-MAX_REFUSED_NS = 60 * NS_PER_S
 MAX_PROBE_NS = 20 * NS_PER_S
 STATUS_PERIOD_NS = 30 * NS_PER_S
+INTRODUCTION_NS = 60 * NS_PER_S  # until a locator that could has told who it is
 MAX_UNRECEIPTED = 512
 MAX_REPLIES = 32
-MAX_TRUSTED_RANGES = 64  # a receipt with more may have left some out
+
+log = logging.getLogger("earshot")
 
 
 class CountedOutbox(Protocol):
@@ -45,33 +45,25 @@ class CountedOutbox(Protocol):
     def backlog(self) -> int:
         """How many records wait for a receipt."""
 
+    def set_aside(self, seq: int, reason: str) -> bool:
+        """Keep a waiting record, but never send it again; False if none of that number waits."""
+
 
 @dataclass(slots=True)
 class UplinkCounters:
-    """What the link did since the start; `last_reason` is the latest trouble, for a person."""
+    """What the link did since the start; `last_reason` is the latest trouble, for a person.
+
+    `is_locator_older`: it may not take what only this version says, which waits until it does.
+    """
 
     connects: int = 0
     published: int = 0
     receipts: int = 0
     refused: int = 0
     bad_receipts: int = 0
+    set_aside: int = 0
+    is_locator_older: bool = False
     last_reason: str = ""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """A record handed to the broker on this connection; `due_ns` is None while in flight.
-
-    `order` counts up over all that was handed over, repetitions too.
-    """
-
-    is_alert: bool
-    tries: int = 0
-    order: int = 0
-    due_ns: int | None = None
-
-    def waits(self, now_ns: int) -> bool:
-        return self.due_ns is None or self.due_ns > now_ns
 
 
 class Uplink:
@@ -102,7 +94,7 @@ class Uplink:
         keyid: Callable[[], str] = lambda: "",
     ) -> None:
         self.counters = UplinkCounters()
-        self._topic = identity.topic
+        self._topic, self._source = identity.topic, identity.source
         self._outbox, self._publisher = outbox, publisher
         self._locator_keys = locator_keys
         self._seal_status = status
@@ -170,7 +162,7 @@ class Uplink:
                 self._on_refused(token, reason, now_ns)
             case Message(topic, payload):
                 if topic == f"{self._topic}/receipt":
-                    self._on_receipt(payload)
+                    self._on_receipt(payload, now_ns)
                 elif topic.startswith(f"{self._topic}/command/"):
                     self._on_command(topic.rpartition("/")[2], payload)
 
@@ -178,13 +170,12 @@ class Uplink:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
         self._in_flight: dict[int, int] = {}
         self._replying: set[int] = set()
-        self._attempts: dict[int, _Attempt] = {}
-        self._is_receipted, self._scout_seq = False, 0
-        self._handed_over = 0
+        self._attempts = Attempts()
         self._refusal = ""
         self._open_window, self._feed_at_ns = self._window, 0
         self._told_backlog: int | None = None
         self._tell_at_ns = 0
+        self._locator, self._introduced_ns = "", -1
 
     def _lose(self, reason: str, now_ns: int) -> None:
         if self._link == "down":
@@ -202,9 +193,8 @@ class Uplink:
         room = self._open_window - len(self._in_flight)
         if room <= 0 or now_ns < self._feed_at_ns or self._outbox.backlog() == 0:
             return
-        waiting = frozenset(seq for seq, one in self._attempts.items() if one.waits(now_ns))
-        left = MAX_UNRECEIPTED - sum(not one.is_alert for one in self._attempts.values())
-        for sealed in self._outbox.pending(room, waiting):
+        left = MAX_UNRECEIPTED - self._attempts.ordinary()
+        for sealed in self._outbox.pending(room, self._attempts.waiting(now_ns)):
             is_new = sealed.head.seq not in self._attempts
             if is_new and sealed.priority > 0:
                 if left <= 0:
@@ -216,40 +206,35 @@ class Uplink:
         if not self._in_flight:
             self._answered_ns = now_ns
         token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
-        attempt = self._attempts.setdefault(sealed.head.seq, _Attempt(sealed.priority == 0))
-        self._handed_over += 1
-        attempt.tries, attempt.order, attempt.due_ns = attempt.tries + 1, self._handed_over, None
+        is_alert = sealed.priority == 0
+        self._attempts.hand_over(sealed.head.seq, sealed.envelope, is_alert=is_alert)
         self._in_flight[token] = sealed.head.seq
         self.counters.published += 1
 
     def _on_sent(self, token: int, now_ns: int) -> None:
         if (seq := self._in_flight.pop(token, None)) is not None:
             self._answered_ns = now_ns
-            attempt, self._scout_seq = self._attempts[seq], self._scout_seq or seq
-            patience_ns = HASTY_NS if self._is_scout(seq) else PATIENCE_NS
-            attempt.due_ns = now_ns + doubling(patience_ns, attempt.tries, MAX_PATIENCE_NS)
+            self._attempts.taken(seq, now_ns)
             self._probes.reset()
             self._open_window, self._refusal = self._window, ""
-
-    def _is_scout(self, seq: int) -> bool:
-        """True for the first record that the broker took, until anything is receipted."""
-        return seq == self._scout_seq and not self._is_receipted
 
     def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
         """One record at a time goes out, ever more seldom, until the broker takes one again."""
         if (seq := self._in_flight.pop(token, None)) is not None:
             self._answered_ns = now_ns
-            attempt = self._attempts[seq]
-            attempt.due_ns = now_ns + doubling(REFUSED_NS, attempt.tries, MAX_REFUSED_NS)
+            self._attempts.refused(seq, now_ns)
             if now_ns >= self._feed_at_ns:
                 self._feed_at_ns = now_ns + self._probes.next_delay_ns()
             self._open_window = 1
             self.counters.refused += 1
             self.counters.last_reason = self._refusal = f"broker refused a record: {reason}"
 
-    def _on_receipt(self, raw: bytes) -> None:
+    def _on_receipt(self, raw: bytes, now_ns: int) -> None:
         try:
             opened = open_envelope(raw, self._locator_keys)
+            if opened.payload_type == REFUSAL_TYPE:
+                self._on_refusal(parse(opened.payload, Refusal))
+                return
             if opened.payload_type != RECEIPT_TYPE:
                 raise MalformedRecord(f"{opened.payload_type} is no receipt")
             receipt = parse(opened.payload, Receipt)
@@ -259,29 +244,33 @@ class Uplink:
             self.counters.last_reason = f"receipt ignored: {error}"
             return
         self.counters.receipts += 1
-        self._settle([(1, receipt.upto_seq), *receipt.extra])
-
-    def _settle(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Forget what is receipted; what the broker took before it is lost, and due at once.
-
-        A receipt also tells that the locator is there: what was refused, and the scout, may go.
-        """
-        covered = {
-            seq: self._attempts.pop(seq)
-            for seq in list(self._attempts)
-            if any(first <= seq <= last for first, last in ranges)
-        }
+        self._meet(receipt.software, now_ns)
+        ranges = [(1, receipt.upto_seq), *receipt.extra]
+        covered = self._attempts.settle(ranges, was_refused=bool(self._refusal))
         self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
-        self._is_receipted = self._is_receipted or bool(covered)
-        newest = max((one.order for one in covered.values()), default=0)
-        if len(ranges) > MAX_TRUSTED_RANGES:
-            newest = 0
-        for seq, attempt in self._attempts.items():
-            is_overtaken = attempt.order < newest and attempt.tries == 1
-            is_worth_a_try = self._refusal or self._is_scout(seq) or is_overtaken
-            if is_worth_a_try and attempt.due_ns is not None:
-                attempt.due_ns = 0
         self._feed_at_ns = 0
+
+    def _on_refusal(self, refusal: Refusal) -> None:
+        """What can never be a record is set aside, so that it is not sent for ever."""
+        if refusal.source != self._source:
+            raise ForgedRecord(f"refusal is for {refusal.source}")
+        for never in refusal.refused:
+            seq = self._attempts.find(never.sha256)
+            if seq is not None and self._outbox.set_aside(seq, never.reason):
+                log.error("record %d is set aside, for it can never verify: %s", seq, never.reason)
+                self._attempts.drop(seq)
+                self._in_flight = {t: one for t, one in self._in_flight.items() if one != seq}
+                self.counters.set_aside += 1
+
+    def _meet(self, software: str, now_ns: int) -> None:
+        """Learn which locator it is; what another one did not take may go out at once."""
+        if software and software != self._locator:
+            self._locator, self.counters.is_locator_older = software, False
+            self._attempts.begin_again()
+        knows_us = 0 <= self._introduced_ns < now_ns - INTRODUCTION_NS
+        if not software and knows_us and not self.counters.is_locator_older:
+            self.counters.is_locator_older = True
+            log.warning("the locator is older than this node: what it does not know waits here")
 
     def _tell_status(self, now_ns: int) -> None:
         """At once on a new connection, later only when the backlog has changed markedly."""
@@ -294,3 +283,4 @@ class Uplink:
             payload = self._seal_status(backlog, self.counters.connects)
             self._publisher.publish(f"{self._topic}/status", payload, retain=True)
             self._told_backlog = backlog
+            self._introduced_ns = max(self._introduced_ns, 0) or now_ns

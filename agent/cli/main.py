@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import agent
-from agent.cli import enrol, keys, run, time, verify
+from agent.cli import enrol, keys, run, store, time, verify
 from agent.errors import EarshotError
 
 INTERRUPTED = 130
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_commands(commands)
     time.add_commands(commands)
     verify.add_commands(commands)
+    store.add_commands(commands)
     return parser
 
 

@@ -20,6 +20,7 @@ from agent.core.records.kinds import (
     COMMAND_TYPE,
     PAYLOAD_TYPE,
     RECEIPT_TYPE,
+    REFUSAL_TYPE,
     REPLY_TYPE,
     STATUS_TYPE,
     Data,
@@ -27,6 +28,7 @@ from agent.core.records.kinds import (
     Status,
     TimeQuality,
 )
+from agent.core.records.messages import Refusal
 from agent.core.records.remote_records import Verb
 from agent.core.trust import Command, Reply
 
@@ -40,6 +42,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 }
 MESSAGES: dict[str, tuple[type[msgspec.Struct], str]] = {
     "receipt": (Receipt, RECEIPT_TYPE),
+    "refusal": (Refusal, REFUSAL_TYPE),
     "status": (Status, STATUS_TYPE),
     "order": (Command, COMMAND_TYPE),
     "reply": (Reply, REPLY_TYPE),
@@ -63,7 +66,8 @@ def asyncapi() -> Json:
     event = _channel("event/{kind}", "One record, signed and chained.", list(KINDS))
     event["parameters"]["kind"] = {"description": "Kind of record.", "enum": list(KINDS)}
     status = _channel("status", "Presence and link health; retained, with a last will.", ["status"])
-    receipt = _channel("receipt", "What the locator holds durably of this node.", ["receipt"])
+    told = "What the locator holds durably of this node, and what can never be a record."
+    receipt = _channel("receipt", told, ["receipt", "refusal"])
     command = _channel("command/{verb}", "An operator's command, once, for this node.", ["order"])
     command["parameters"]["verb"] = {"description": "As inside.", "enum": list(get_args(Verb))}
     reply = _channel("reply/{id}", "What came of a command; the record counts.", ["reply"])

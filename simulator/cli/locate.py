@@ -20,7 +20,7 @@ from agent.ports import Connected, Lost
 from simulator.centre.locator import registry
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
-from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
@@ -43,7 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
         options = MqttOptions(
             url=arguments.broker,
             client_id=f"earshot-locator-{signer.keyid}",
-            subscriptions=(EVENTS,),
+            subscriptions=SUBSCRIPTIONS,
             session_expiry_s=SESSION_EXPIRY_S,
             **tls,
         )
@@ -54,6 +54,8 @@ def command(arguments: argparse.Namespace) -> int:
     _tell(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
     for reason, times in service.counters.rejected.most_common():
         _tell(f"rejected {times}: {reason}")
+    for source, times in service.counters.late.most_common():
+        _tell(f"over quota {times} times, for later: {source or 'nobody known'}")
     return 0
 
 
@@ -137,7 +139,8 @@ def _serve(
     end_s = None if for_s is None else time.monotonic() + for_s
     while not stop and (end_s is None or time.monotonic() < end_s):
         service.step(time.monotonic_ns(), _utc_text)
-        wake.wait(_STEP_S)
+        if not service.is_busy:
+            wake.wait(_STEP_S)
         wake.clear()
     service.flush()
 

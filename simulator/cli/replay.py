@@ -24,6 +24,7 @@ from agent.core.clock.timebase import ClockSettings
 from agent.core.records import Body, Sealer
 from agent.core.records.chain import Sealed
 from agent.core.records.envelope import load_public_key, open_envelope
+from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
 from agent.core.records.position import Position
 from agent.core.records.remote_records import KeyChange
@@ -112,7 +113,7 @@ def _table(records: list[Sealed], signer: Ed25519FileSigner) -> Table:
     return table
 
 
-def _said(data: Data) -> str:
+def _said(data: Data | Foreign) -> str:
     match data:
         case Impulse():
             sigma = "unknown" if data.sigma_total_ns is None else f"{data.sigma_total_ns / 1e3:.0f}"
@@ -132,6 +133,8 @@ def _said(data: Data) -> str:
             return f"{data.event}, sigma {data.sigma_m:g} m over {data.fixes} fixes"
         case KeyChange():
             return f"key {data.keyid} signs from here on"
+        case Foreign():
+            return "of a kind that this version does not know"
         case _:
             return data.reason
 

@@ -22,7 +22,7 @@ from agent.ports import Publisher
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.service import EVENTS, LocatorService, ServiceCounters
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService, ServiceCounters
 from simulator.centre.locator.store import EventStore
 from simulator.grid.fleet import NodePlan, VirtualNode, locator_signer, registry_of
 from simulator.grid.pace import FastPace, LivePace, Pace, VirtualPace
@@ -162,7 +162,7 @@ class Grid:
     def open_locator(self) -> None:
         """Start the locator on its store: at first, or again after `drop_locator`."""
         self.store = EventStore(self._directory / STORE_NAME, self.registry.keys, self._locator)
-        self._link: Publisher = self._link_to("earshot-locator", EVENTS, lasting=True)
+        self._link: Publisher = self._link_to("earshot-locator", *SUBSCRIPTIONS, lasting=True)
         rng = random.Random(stream(self._seed, "locator jitter").bytes(16))  # noqa: S311
         self.service = LocatorService(
             self.store, self._link, self.registry, self._pace.settle_ns, rng, memory=None

@@ -12,7 +12,7 @@ from agent.core.records import Sealer
 from agent.core.records.envelope import load_public_key
 from agent.core.records.kinds import Identity
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from tests.support.drafts import NOW
 from tests.support.pole import Pole
@@ -49,7 +49,7 @@ class Centre:
         registry = Registry({station.source: station}, None)
         self.store = EventStore(directory / "locator.sqlite", registry.keys, signer)
         self._link = MqttLink(
-            MqttOptions(url=pole.url, client_id="centre", subscriptions=(EVENTS,))
+            MqttOptions(url=pole.url, client_id="centre", subscriptions=SUBSCRIPTIONS)
         )
         self.service = LocatorService(self.store, self._link, registry)
         self._ending = threading.Event()
@@ -66,7 +66,8 @@ class Centre:
 
     def upto_seq(self) -> int:
         """How far the pole's chain is whole here."""
-        return max((chain.upto_seq for chain in self.store._chains.values()), default=0)
+        chains = self.store._chains.of("urn:earshot:s:c:n1")
+        return max((chain.upto_seq for chain in chains), default=0)
 
     def wait(self, is_true: Callable[[], bool], what: str) -> float:
         """How many seconds it took until `is_true`; fails after PATIENCE_S."""

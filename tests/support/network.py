@@ -25,7 +25,7 @@ from agent.core.records.kinds import Data
 from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.ports import LinkEvent, Lost, Message, Publisher
 from simulator.centre.locator.registry import Registry
-from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.grid.broker import Broker
 from tests.support.drafts import (
@@ -91,7 +91,7 @@ class Centre:
     def start(self) -> None:
         self._store = EventStore(self._path, self._registry.keys, LOCATOR)
         options = MqttOptions(
-            url=self._url, client_id="locator", subscriptions=(EVENTS,), session_expiry_s=3600
+            url=self._url, client_id="locator", subscriptions=SUBSCRIPTIONS, session_expiry_s=3600
         )
         self._link = Watched(MqttLink(options), time.monotonic_ns)
         self._service: LocatorService | None = LocatorService(

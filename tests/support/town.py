@@ -18,7 +18,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.cli import main as agent_cli
 from agent.core.units import rfc3339
 from simulator.centre.locator import registry
-from simulator.centre.locator.service import EVENTS, SESSION_EXPIRY_S, LocatorService
+from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.cli import main as simulator_cli
 from simulator.grid.broker import free_port
@@ -94,7 +94,7 @@ class Town:
         options = MqttOptions(
             url=self.url,
             client_id="locator",
-            subscriptions=(EVENTS,),
+            subscriptions=SUBSCRIPTIONS,
             session_expiry_s=SESSION_EXPIRY_S,
             ca=self.office / "ca.crt",
             cert=self.office / "locator.crt",

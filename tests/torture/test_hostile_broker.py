@@ -20,7 +20,7 @@ from agent.core.records.kinds import RECEIPT_TYPE
 from agent.core.units import NS_PER_S
 from agent.ports import Lost
 from simulator.centre.locator.registry import Registry
-from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from tests.agent.app.test_commanddesk import Room, sealed
 from tests.support.drafts import (
@@ -149,7 +149,7 @@ def delivered(victims: list[Victim], directory: Path, url: str) -> dict[str, lis
     places = {one.name: (0.0, 0.0, 5.0) for one in victims}
     registry = Registry(stations("north", "town", places), None)
     store = EventStore(directory / "locator.sqlite", registry.keys, LOCATOR)
-    link = MqttLink(MqttOptions(url=url, client_id="locator", subscriptions=(EVENTS,)))
+    link = MqttLink(MqttOptions(url=url, client_id="locator", subscriptions=SUBSCRIPTIONS))
     service = LocatorService(store, link, registry, rng=random.Random(1))
     give_up_s = time.monotonic() + PATIENCE_S
     while not all(one.uplink.idle for one in victims):

@@ -3,7 +3,7 @@
 `store` is the outbox, `database` its file and schema, `room` the disk space that it holds.
 """
 
-from agent.adapters.outbox.database import open_database
+from agent.adapters.outbox.database import open_database, step_down
 from agent.adapters.outbox.store import SqliteOutbox
 
-__all__ = ["SqliteOutbox", "open_database"]
+__all__ = ["SqliteOutbox", "open_database", "step_down"]

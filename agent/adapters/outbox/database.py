@@ -6,7 +6,7 @@ What the tables hold is their user's; repair of a damaged file is nobody's.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.errors import StoreError
@@ -45,6 +45,29 @@ def open_database(path: Path, steps: Sequence[str], *, durable: bool = True) -> 
     return db
 
 
+def step_down(path: Path, steps: Sequence[str], downs: Mapping[int, str]) -> int:
+    """Lead the store at `path` one version down, for the software before; the new version.
+
+    `downs` are scripts by the version that they leave. What the older software does not know stays
+    where it is, and is found again when the store goes up. Raises StoreError.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file")
+    db = open_database(path, steps)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+        if (version := len(steps)) not in downs:
+            raise StoreError(f"{path}: there is no way down from version {version}")
+        _run(db, downs[version])
+        db.execute(f"PRAGMA user_version = {version - 1}")
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be led down: {error}") from error
+    finally:
+        db.close()
+    return version - 1
+
+
 def _migrate(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
     found = db.execute("PRAGMA user_version").fetchone()[0]
     is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -52,6 +75,10 @@ def _migrate(db: sqlite3.Connection, path: Path, steps: Sequence[str]) -> None:
         raise StoreError(f"{path}: store of version {found}; this software reads 1 to {len(steps)}")
     if found < len(steps):
         for script in steps[found:]:
-            for statement in script.split(";"):
-                db.execute(statement)
+            _run(db, script)
         db.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def _run(db: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):
+        db.execute(statement)

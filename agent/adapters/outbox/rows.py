@@ -125,6 +125,41 @@ def settle(db: sqlite3.Connection, rows: list[Row]) -> tuple[Link, ...]:
     return tuple(links)
 
 
+def bury(db: sqlite3.Connection, rows: list[Row], reason: str, *, is_told: bool = False) -> None:
+    """Copy these records, with why, to where nothing is sent from; they are not yet taken out."""
+    chain = head(db).chain
+    for row_id, _ in rows:
+        seq = priority_and_seq(row_id)[1]
+        db.execute(
+            "INSERT OR REPLACE INTO dead SELECT ?, ?, id, digest, kind, envelope, ?, ? "
+            "FROM record WHERE id = ?",
+            (seq, chain, reason, is_told, row_id),
+        )
+
+
+def at(db: sqlite3.Connection, seq: int) -> list[Row]:
+    """The record of that number, if it waits."""
+    places = [place(priority, seq) for priority in PRIORITIES]
+    return db.execute("SELECT id, digest FROM record WHERE id IN (?, ?, ?)", places).fetchall()
+
+
+def unbridged(db: sqlite3.Connection, limit: int) -> tuple[Link, ...]:
+    """Up to `limit` buried records of our chain that no `Shed` record tells of yet."""
+    query = (
+        "SELECT seq, digest FROM dead WHERE is_told = 0 AND chain = (SELECT chain FROM node) "
+        "ORDER BY seq LIMIT ?"
+    )
+    found = db.execute(query, (limit,))
+    return tuple(Link(seq=seq, digest=digest) for seq, digest in found)
+
+
+def mark_bridged(db: sqlite3.Connection, links: tuple[Link, ...]) -> None:
+    """A `Shed` record tells of these."""
+    chain = head(db).chain
+    marks = [(chain, link.seq) for link in links]
+    db.executemany("UPDATE dead SET is_told = 1 WHERE chain = ? AND seq = ?", marks)
+
+
 def mark_rolled_back(db: sqlite3.Connection, reason: str) -> None:
     """The chain must be left, and nothing more be delivered of it."""
     db.execute("UPDATE node SET rolled_back = ?", (reason,))
@@ -136,9 +171,15 @@ def why_rolled_back(db: sqlite3.Connection) -> str | None:
     return reason
 
 
-def empty_into(db: sqlite3.Connection, new_chain: str) -> list[bytes]:
-    """Begin `new_chain` with nothing in it; the envelopes that waited in the old one, by seq."""
-    held = db.execute("SELECT id, envelope FROM record").fetchall()
+def held(db: sqlite3.Connection) -> list[tuple[Row, bytes]]:
+    """All records that wait, with their envelopes, by seq."""
+    found = db.execute("SELECT id, digest, envelope FROM record").fetchall()
+    found.sort(key=lambda row: priority_and_seq(row[0])[1])
+    return [((row_id, digest), raw) for row_id, digest, raw in found]
+
+
+def empty_into(db: sqlite3.Connection, new_chain: str) -> None:
+    """Begin `new_chain` with nothing in it."""
     db.execute("DELETE FROM record")
     db.execute("DELETE FROM settled")
     db.execute(
@@ -146,7 +187,6 @@ def empty_into(db: sqlite3.Connection, new_chain: str) -> list[bytes]:
         "rolled_back = NULL",
         (new_chain, GENESIS_PREV, GENESIS_PREV),
     )
-    return [raw for _, raw in sorted(held, key=lambda row: priority_and_seq(row[0])[1])]
 
 
 def _digest_of(db: sqlite3.Connection, seq: int) -> str | None:

@@ -4,7 +4,8 @@ A row of `record` is one that waits for its receipt. Its id is `place(priority, 
 the order of the file is the order of the queue, and giving up statistics frees whole pages. A row
 of `settled` is a record whose bytes went before those of an earlier one: its digest is kept until
 a receipt covers all before it, so that the `head` of every receipt can be checked. `room` is
-empty: what once filled it makes the file's free pages.
+empty: what once filled it makes the file's free pages. A row of `dead` is a record that no locator
+can ever verify: it is kept, but no longer sent; `is_told` once a `Shed` record bridges it.
 """
 
 PRIORITIES = (0, 1, 2)
@@ -36,7 +37,23 @@ INSERT INTO record SELECT priority * 281474976710656 + seq, digest, kind, envelo
 DROP TABLE old_record;
 CREATE TABLE room (filler BLOB) STRICT
 """
-STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+CREATE TABLE IF NOT EXISTS dead (
+    seq INTEGER NOT NULL, chain TEXT NOT NULL, place INTEGER NOT NULL, digest TEXT NOT NULL,
+    kind TEXT NOT NULL, envelope BLOB NOT NULL, reason TEXT NOT NULL, is_told INTEGER NOT NULL,
+    PRIMARY KEY (chain, seq)
+) STRICT
+"""
+# What nothing bridges yet is sent again by older software: its place in the chain must not be lost.
+_DOWN_FROM_3 = """
+DELETE FROM settled WHERE seq IN (
+    SELECT seq FROM dead WHERE is_told = 0 AND chain = (SELECT chain FROM node));
+INSERT INTO record SELECT place, digest, kind, envelope FROM dead
+    WHERE is_told = 0 AND chain = (SELECT chain FROM node);
+DELETE FROM dead WHERE is_told = 0 AND chain = (SELECT chain FROM node)
+"""
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+DOWNS = {3: _DOWN_FROM_3}
 
 
 def place(priority: int, seq: int) -> int:

@@ -56,7 +56,7 @@ class SqliteOutbox:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._room: Room | None = None
-        self._backlog = 0
+        self._backlog, self._is_unbridged = 0, False
         self._last_kept: Head | None = None
         self._in_doubt: tuple[Draft, Sealed] | None = None
         try:
@@ -101,6 +101,19 @@ class SqliteOutbox:
             raise ForgedRecord(f"{contradiction}: it was rolled back, a new chain begins")
         return freed
 
+    def set_aside(self, seq: int, reason: str) -> bool:
+        """Keep a waiting record as a dead letter; False if none of that number waits. StoreError.
+
+        The next record that is appended comes after a `Shed` record that bridges the chain.
+        """
+        with self._transaction() as db:
+            if found := rows.at(db, seq):
+                rows.bury(db, found, reason)
+                rows.settle(db, found)
+                self._backlog -= 1
+                self._is_unbridged = True
+        return bool(found)
+
     def head(self) -> Head:
         """The last link that was stored."""
         with self._transaction() as db:
@@ -132,6 +145,8 @@ class SqliteOutbox:
                     self._begin_again(db, draft, reason)
                 elif self._room and self._room.is_short():
                     raise FullStore(f"{self._path}: the store is full")
+                if self._is_unbridged:
+                    self._bridge(db, draft)
                 sealed = self._add(db, draft)
                 self._in_doubt = draft, sealed
         self._in_doubt, self._last_kept = None, sealed.head
@@ -171,15 +186,32 @@ class SqliteOutbox:
         return bool(links)
 
     def _begin_again(self, db: sqlite3.Connection, draft: Draft, reason: str) -> None:
-        """Leave the chain, told with the clock of `draft`, and say again what was not receipted."""
-        old = rows.head(db)
-        waiting = rows.empty_into(db, self._new_chain())
+        """Leave the chain, told with the clock of `draft`, and say again what was not receipted.
+
+        What cannot be read, or was said by newer software, is kept as a dead letter.
+        """
+        old, waiting = rows.head(db), []
+        for row, raw in rows.held(db):
+            try:
+                waiting.append(draft_of(raw))
+            except Exception as error:
+                why = f"cannot be said again: {type(error).__name__}: {error}"
+                rows.bury(db, [row], why, is_told=True)
+        rows.empty_into(db, self._new_chain())
         self._backlog = 0
         told = Rollback(
             reason=reason, chain=old.chain, seq=old.seq, digest=old.digest, said_again=len(waiting)
         )
-        for again in (replace(draft, data=told), *map(draft_of, waiting)):
+        for again in (replace(draft, data=told), *waiting):
             self._add(db, again)
+
+    def _bridge(self, db: sqlite3.Connection, draft: Draft) -> None:
+        """Tell of what was set aside, with the clock of `draft`."""
+        while links := rows.unbridged(db, BATCH):
+            rows.mark_bridged(db, links)
+            told = Shed(reason="no locator can verify them: kept aside", links=links, unsaid=())
+            self._add(db, replace(draft, data=told))
+        self._is_unbridged = False
 
     def _take_over(self, db: sqlite3.Connection) -> PreviousRun:
         """Make the store ours, or begin it; tells how the last run ended. Raises StoreError.
@@ -202,13 +234,13 @@ class SqliteOutbox:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, on disk at the end, one thread at a time. Raises StoreError."""
         with self._owned() as db:
-            backlog = self._backlog
+            before = self._backlog, self._is_unbridged
             try:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                self._backlog = backlog
+                self._backlog, self._is_unbridged = before
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 raise
@@ -236,6 +268,7 @@ class SqliteOutbox:
             if self._durable:
                 self._room = Room(self._path, db, self._max_bytes)
             self._backlog = rows.waiting(db)
+            self._is_unbridged = bool(rows.unbridged(db, 1))
             if self._last_kept:
                 self._verify(db, self._last_kept)
         except BaseException:

@@ -6,6 +6,7 @@ is given and keeps a few values per chain, whatever the length of the export. Fi
 keys is the command's matter.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records.chain import shed_by
 from agent.core.records.envelope import Opened, key_id, open_envelope
+from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import (
     GENESIS_PREV,
     PAYLOAD_TYPE,
@@ -23,6 +25,7 @@ from agent.core.records.kinds import (
     kind_of,
     parse,
 )
+from agent.core.records.reading import read_body, type_fits
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.succession import KeyLine
 from agent.core.units import NS_PER_S
@@ -115,11 +118,11 @@ class Auditor:
     def finish(self) -> Iterator[Fault]:
         """What only the end tells: gaps that nothing explains, chains that end too early."""
         for chain in self.chains.values():
-            name = f"{chain.source}, chain {chain.chain[:8]}"
+            name, shed = f"{chain.source}, chain {chain.chain[:8]}", sorted(chain.shed)
             for first, last, prev, where in chain.gaps:
-                missing = [seq for seq in range(first, last + 1) if seq not in chain.shed]
+                missing = list(_not_in(shed, first, last))
                 if missing:
-                    yield Fault(where, f"Records {_run(missing)} of the chain are missing.")
+                    yield Fault(where, f"Records {_told(missing)} of the chain are missing.")
                 elif chain.shed[last] != prev:
                     yield Fault(where, f"Record {last} was shed, but not the one told of.")
             for where, receipt in self._receipts.pop((chain.source, chain.chain), []):
@@ -141,14 +144,14 @@ class Auditor:
         opened = open_envelope(raw, self._keys)
         if opened.payload_type != PAYLOAD_TYPE:
             raise ForgedRecord(f"its payload is of type {opened.payload_type}")
-        body = parse(opened.payload, Body)
+        body = read_body(opened.payload)
         if body.keyid != opened.keyid:
             raise ForgedRecord("the key it names inside is not the one that signed")
         line = self._lines.get(body.source)
         if line is None or opened.keyid not in line.keys:
             raise ForgedRecord(f"it claims to be of {body.source}, whose key is another")
         line.check(body)
-        if body.id != f"{body.chain}/{body.seq}" or body.type != f"earshot.{kind_of(body.data)}.v1":
+        if body.id != f"{body.chain}/{body.seq}" or not type_fits(body, kind_of(body.data)):
             raise ForgedRecord("its id or type does not fit what it holds")
         return body, opened
 
@@ -197,15 +200,32 @@ def _place(chain: ChainAudit, body: Body, digest: str, where: str) -> Iterator[F
     chain.boot, chain.host_ns = body.boot, int(body.host_ns)
     if isinstance(body.time, str):
         chain.first_time, chain.last_time = chain.first_time or body.time, body.time
-    chain.kinds[kind_of(body.data)] += 1
+    chain.kinds[_told_kind(body)] += 1
     chain.shed.update(shed_by(body))
     chain.recent[body.seq] = digest
     if len(chain.recent) > _DIGESTS_KEPT:
         del chain.recent[next(iter(chain.recent))]
 
 
-def _run(seqs: list[int]) -> str:
-    whole = seqs[-1] - seqs[0] + 1 == len(seqs)
-    if len(seqs) == 1:
-        return str(seqs[0])
-    return f"{seqs[0]} to {seqs[-1]}" if whole else ", ".join(map(str, seqs[:20]))
+def _not_in(known: list[int], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The ranges of `first` to `last` between the ascending numbers `known`.
+
+    A gap may be as wide as any number on the wire: only what is known is walked.
+    """
+    for seq in known[bisect_left(known, first) : bisect_right(known, last)]:
+        if first < seq:
+            yield first, seq - 1
+        first = seq + 1
+    if first <= last:
+        yield first, last
+
+
+def _told(ranges: list[tuple[int, int]]) -> str:
+    names = [str(low) if low == high else f"{low} to {high}" for low, high in ranges[:20]]
+    more = f" and {len(ranges) - 20} ranges more" if len(ranges) > 20 else ""
+    return ", ".join(names) + more
+
+
+def _told_kind(body: Body) -> str:
+    word = kind_of(body.data)
+    return f"{word} (unread)" if isinstance(body.data, Foreign) else word

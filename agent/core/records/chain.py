@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from agent.core.records import envelope
+from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import (
     GENESIS_PREV,
     PAYLOAD_TYPE,
@@ -26,7 +27,7 @@ from agent.core.records.kinds import (
 )
 from agent.core.records.store_records import Shed
 from agent.core.units import parse_rfc3339_ns
-from agent.errors import ForgedRecord
+from agent.errors import ForgedRecord, MalformedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,22 @@ class Sealer:
 
 
 def draft_of(raw: bytes) -> Draft:
-    """What one of our own envelopes says, to be said again elsewhere. Verifies nothing."""
+    """What one of our own envelopes says, to be said again elsewhere. Verifies nothing.
+
+    Raises MalformedRecord, or ValueError and KeyError for bytes that are no envelope at all.
+    """
     body = parse(base64.b64decode(msgspec.json.decode(raw)["payload"]), Body)
+    if isinstance(body.data, Foreign):
+        raise MalformedRecord(f"record {body.id} is of a kind that this version does not know")
     utc_ns = None if body.time is msgspec.UNSET else parse_rfc3339_ns(body.time)
     return Draft(data=body.data, clock=body.clock, host_ns=int(body.host_ns), utc_ns=utc_ns)
 
 
 def shed_by(body: Body) -> dict[int, str]:
-    """Digests by seq of the records that `body`, of the same chain, says were shed."""
-    return (
-        {link.seq: link.digest for link in body.data.links} if isinstance(body.data, Shed) else {}
-    )
+    """Digests by seq of the records before `body`, of the same chain, that it says were shed."""
+    if not isinstance(body.data, Shed):
+        return {}
+    return {link.seq: link.digest for link in body.data.links if link.seq < body.seq}
 
 
 def cross(before: Head, seq: int, shed: Mapping[int, str]) -> Head:

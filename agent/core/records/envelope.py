@@ -205,5 +205,9 @@ def _fields(fields: dict[str, Any]) -> tuple[str, bytes, str, bytes]:
         raise MalformedRecord("a signature must hold keyid and sig only")
     if not isinstance(fields["payloadType"], str) or not isinstance(entry["keyid"], str):
         raise MalformedRecord("payloadType and keyid must be strings")
+    try:
+        fields["payloadType"].encode()
+    except UnicodeEncodeError:
+        raise MalformedRecord("payloadType is no text") from None  # half a surrogate pair
     payload = _decode(fields["payload"], "payload")
     return fields["payloadType"], payload, entry["keyid"], _decode(entry["sig"], "sig")

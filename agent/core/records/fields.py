@@ -25,12 +25,18 @@ Doubt = Literal["none", "suspect", "affirmed", "unknown"]
 Leap = Literal["none", "insert", "delete", "unknown"]
 DeliveryLaw = Literal["unknown", "fits", "quantised", "thin start"]
 Assumption = Literal["capture latency", "pulse delay", "sentence lag", "network path"]
+MAX_SEQ = 2**48 - 1  # what the node's outbox has room for: 280 000 years of 30 records a second
 Count = Annotated[int, Meta(ge=0)]
-Seq = Annotated[int, Meta(ge=1)]
+Tally = Annotated[int, Meta(ge=0, le=2**53)]
+Seq = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
 
-class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, keyword-only, and strict about what it is given."""
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """Immutable and keyword-only. Unknown fields are ignored: a later version may say more."""
+
+
+class Strict(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For what is obeyed or written back: a word that is not understood must not get lost."""
 
 
 class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):

@@ -28,6 +28,9 @@ from agent.core.records.fields import (
     Seq,
     TimePair,
 )
+from agent.core.records.foreign import Foreign
+from agent.core.records.messages import Receipt as Receipt
+from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
 from agent.core.records.store_records import Rollback, Shed
@@ -36,11 +39,14 @@ from agent.errors import MalformedRecord
 
 PAYLOAD_TYPE = "application/vnd.earshot.record.v1+json"
 RECEIPT_TYPE = "application/vnd.earshot.receipt.v1+json"
+REFUSAL_TYPE = "application/vnd.earshot.refusal.v1+json"
 STATUS_TYPE = "application/vnd.earshot.status.v1+json"
 COMMAND_TYPE = "application/vnd.earshot.command.v1+json"
 REPLY_TYPE = "application/vnd.earshot.reply.v1+json"
 GENESIS_PREV = "0" * 64
 
+RecordId = Annotated[str, Meta(pattern="^[0-9a-f]{32}/[0-9]{1,20}$")]
+SourceName = Annotated[str, Meta(pattern="^urn:earshot:[A-Za-z0-9-]+:[A-Za-z0-9-]+:[A-Za-z0-9-]+$")]
 TimeState = Literal["unsynchronised", "acquiring", "locked", "holdover", "expired"]
 
 
@@ -193,8 +199,10 @@ PRIORITY: dict[type[Data], Priority] = {
 }
 
 
-def kind_of(data: Data) -> str:
+def kind_of(data: Data | Foreign) -> str:
     """The word that names a record kind in topics and in `type`."""
+    if isinstance(data, Foreign):
+        return data.word
     tag = data.__struct_config__.tag
     assert isinstance(tag, str)  # noqa: S101 - every kind above is tagged with a string
     return tag
@@ -218,8 +226,8 @@ class Body(Frozen, frozen=True, kw_only=True, omit_defaults=False):
     """The signed body, a CloudEvents 1.0 event. `time` is absent while UTC is unknown."""
 
     specversion: Literal["1.0"]
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}/[0-9]+$")]
-    source: Annotated[str, Meta(pattern="^urn:earshot:[A-Za-z0-9-]+:[A-Za-z0-9-]+:[A-Za-z0-9-]+$")]
+    id: RecordId
+    source: SourceName
     type: Annotated[str, Meta(pattern="^earshot\\.[a-z]+\\.v1$")]
     time: str | msgspec.UnsetType = msgspec.UNSET
     datacontenttype: Literal["application/json"]
@@ -230,7 +238,7 @@ class Body(Frozen, frozen=True, kw_only=True, omit_defaults=False):
     prev: Hex64
     host_ns: HostNs
     clock: TimeQuality
-    data: Data
+    data: Data | Foreign
 
 
 class Identity(Named, frozen=True, kw_only=True):
@@ -243,28 +251,6 @@ class Identity(Named, frozen=True, kw_only=True):
     def topic(self) -> str:
         """Root of this node's topics."""
         return f"earshot/v1/{self.common_name}"
-
-
-class Receipt(Frozen, frozen=True, kw_only=True):
-    """The locator's word that it holds a chain durably: 1..`upto_seq` and the `extra` ranges."""
-
-    source: str
-    chain: Hex32
-    upto_seq: Count
-    head: Hex64
-    extra: tuple[tuple[Seq, Seq], ...]
-    received_at: str
-
-
-class Status(Frozen, frozen=True, kw_only=True):
-    """Retained presence and link health: signed, never chained, since it is about the link."""
-
-    source: str
-    online: bool
-    boot: Hex32
-    backlog: Count
-    connects: Count
-    software: str
 
 
 _Payload = TypeVar("_Payload", bound=msgspec.Struct)

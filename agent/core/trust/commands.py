@@ -12,7 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records.envelope import MAX_ENVELOPE_BYTES, SignsBytes, open_envelope, seal
-from agent.core.records.fields import EpochNs, Frozen, Hex16, Hex32
+from agent.core.records.fields import EpochNs, Frozen, Hex16, Hex32, Strict
 from agent.core.records.kinds import COMMAND_TYPE, parse
 from agent.core.records.remote_records import Verb
 from agent.core.units import NS_PER_S
@@ -28,7 +28,7 @@ MAX_TAKEN = 1024
 Value = str | int | float | bool
 
 
-class Command(Frozen, frozen=True, kw_only=True):
+class Command(Strict, frozen=True, kw_only=True):
     """What an operator signs. `changes` are settings by name, none but for `set-config`."""
 
     id: Hex32

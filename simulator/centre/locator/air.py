@@ -9,11 +9,11 @@ import msgspec
 from agent.core.records import Body
 from agent.core.records.kinds import Heartbeat
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
+from simulator.centre.locator.arrival import LAST_UTC_NS
 
 STANDARD_C = 15.0
 NEAR_NS = 3600 * NS_PER_S
 _COLDEST_C, _HOTTEST_C = -90.0, 70.0
-_END_NS = 2**63
 
 
 class Air:
@@ -61,6 +61,6 @@ def warmth_of(body: Body) -> tuple[int, float] | None:
     if not isinstance(body.data, Heartbeat) or body.time is msgspec.UNSET:
         return None
     celsius, utc_ns = body.data.air_temperature_c, parse_rfc3339_ns(body.time)
-    if celsius is None or not (_COLDEST_C <= celsius <= _HOTTEST_C and 0 <= utc_ns < _END_NS):
+    if celsius is None or not (_COLDEST_C <= celsius <= _HOTTEST_C and 0 <= utc_ns < LAST_UTC_NS):
         return None
     return utc_ns, celsius

@@ -6,7 +6,8 @@ from agent.core.records import Body
 from agent.core.records.kinds import Impulse
 from agent.core.units import NS_PER_S
 
-_END_OF_TIME_NS = 2**63
+# The year 2200: what is asked for around it, in ns, must still fit the 64 bits of the store.
+LAST_UTC_NS = 7_258_118_400 * NS_PER_S
 _MAX_SIGMA_NS = 10 * NS_PER_S
 _MAX_DB = 300.0
 
@@ -43,7 +44,7 @@ def arrival_of(body: Body) -> Arrival | None:
 def is_possible(arrival: Arrival) -> bool:
     """False for values that no honest node has; a stolen key must not stop the locator."""
     return (
-        0 <= arrival.toa_utc_ns < _END_OF_TIME_NS
+        0 <= arrival.toa_utc_ns < LAST_UTC_NS
         and arrival.sigma_ns <= _MAX_SIGMA_NS
         and max(abs(arrival.snr_db), abs(arrival.peak_dbfs)) <= _MAX_DB
     )

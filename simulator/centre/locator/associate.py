@@ -6,8 +6,9 @@ arrival times finds the further rounds, and its echoes are set aside. A pure fun
 arrivals as a set: neither their order nor the truth is known here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from simulator.centre.locator.incident import (
 from simulator.centre.locator.registry import Station
 
 LEAST_NODES = 4
+MAX_PER_NODE = 512  # in one window of a minute: 1200 rounds a minute are 20 a second
+MAX_INCIDENTS = 64  # in one window
 LEAST_WEIGHT = 2.5
 MAX_SIGMA_M = 40.0
 ROUNDS_WITHIN_S = 8.0
@@ -44,14 +47,15 @@ def locate(
     arrivals: Sequence[Arrival], stations: Mapping[str, Station], air_temperature_c: float
 ) -> list[Incident]:
     """Incidents among the arrivals of one cell within a window of time, oldest first."""
-    known = sorted(
-        (a for a in arrivals if a.source in stations), key=lambda a: (a.toa_utc_ns, a.record_id)
-    )
+    known = _clearest(a for a in arrivals if a.source in stations)
     if not known:
         return []
     evidence = Evidence(known, stations, sound_speed_mps(air_temperature_c))
     incidents: list[Incident] = []
-    while (first := evidence.best_hypothesis(LEAST_WEIGHT)) is not None:
+    while (
+        len(incidents) < MAX_INCIDENTS
+        and (first := evidence.best_hypothesis(LEAST_WEIGHT)) is not None
+    ):
         shots = [_Shot(first, first.members), *_further_rounds(evidence, first)]
         incidents.append(_conclude(evidence, sorted(shots, key=lambda s: s.hypothesis.emission_s)))
         for shot in shots:
@@ -59,6 +63,19 @@ def locate(
     if not incidents and (three := _heard_by_three(evidence)) is not None:
         incidents.append(three)
     return sorted(incidents, key=lambda incident: (incident.utc_ns, incident.id))
+
+
+def _clearest(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    """In order of time, of each node no more than MAX_PER_NODE, the strongest."""
+    by_node: dict[str, list[Arrival]] = {}
+    for one in arrivals:
+        by_node.setdefault(one.source, []).append(one)
+    kept = [
+        one
+        for own in by_node.values()
+        for one in nlargest(MAX_PER_NODE, own, key=lambda a: a.peak_dbfs + 0.5 * a.snr_db)
+    ]
+    return sorted(kept, key=lambda a: (a.toa_utc_ns, a.record_id))
 
 
 def _further_rounds(evidence: Evidence, first: Hypothesis) -> list[_Shot]:

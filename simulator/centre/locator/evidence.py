@@ -4,6 +4,7 @@ Weights say how much an arrival looks like a direct one: clear, and not right af
 one at the same node. Nothing here decides what an incident is.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -126,11 +127,9 @@ class Evidence:
     def _weights(self) -> Vector:
         """0..1: clearness, less where a comparable sound came just before at the same station."""
         clear = np.clip((np.array([a.snr_db for a in self.arrivals]) - 4.0) / 14.0, 0.25, 1.0)
-        for index in range(len(self.times)):
-            lag = self.times[index] - self.times
-            before = (self.station == self.station[index]) & (lag > 0) & (lag < _ECHO_S)
-            if np.any(self.strength[before] > self.strength[index] - 3.0):
-                clear[index] *= _AFTER_STRONGER
+        for own in (np.flatnonzero(self.station == s) for s in range(len(self.stations))):
+            louder = _strongest_before(self.times[own], self.strength[own], _ECHO_S)
+            clear[own[louder > self.strength[own] - 3.0]] *= _AFTER_STRONGER
         return np.asarray(clear)
 
     def _grid(self) -> Vector:
@@ -229,6 +228,27 @@ class Evidence:
             np.all(place[:2] > self._grid_m.min(axis=0)[:2])
             and np.all(place[:2] < self._grid_m.max(axis=0)[:2])
         )
+
+
+def _strongest_before(times: Vector, strength: Vector, within_s: float) -> Vector:
+    """For each of ascending `times` the greatest strength of the time just before, or -inf.
+
+    A queue of those that nothing later outdoes: each goes in and out once, however many there are.
+    """
+    best = np.full(len(times), -np.inf)
+    queue: deque[int] = deque()
+    entered = 0
+    for index, now in enumerate(times):
+        while times[entered] < now:
+            while queue and strength[queue[-1]] <= strength[entered]:
+                queue.pop()
+            queue.append(entered)
+            entered += 1
+        while queue and now - times[queue[0]] >= within_s:
+            queue.popleft()
+        if queue:
+            best[index] = strength[queue[0]]
+    return best
 
 
 def _separate_maxima(image: Vector, grid_m: Vector, count: int) -> list[int]:

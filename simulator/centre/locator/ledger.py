@@ -1,9 +1,12 @@
-"""Where the chains stand: whole up to a number, and single records above it.
+"""Where the chains stand: whole up to a number, and runs of records above it.
 
 A chain is whole as far as each record holds the digest of the one before; over what the node shed
-it goes on by the digests that a signed `Shed` record tells. Keeping all this is `store`'s.
+it goes on by the digests that a signed `Shed` record tells. What is above a hole is kept as runs
+whose records link to each other, so that a hole costs memory, and a record does not. Keeping all
+this is `chains`'.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -23,6 +26,20 @@ class Entry:
 
 
 @dataclass(slots=True)
+class Run:
+    """Records `first` to `last`, each linked to the one before; `prev` is what the first holds."""
+
+    first: int
+    prev: str
+    last: int
+    digest: str
+
+    def is_followed_by(self, seq: int, prev: str) -> bool:
+        """Whether a record of that number, holding that digest, is the next one."""
+        return seq == self.last + 1 and prev in (ANY_PREV, self.digest)
+
+
+@dataclass(slots=True)
 class Chain:
     """One chain of one node; `row_id` is its place on disk.
 
@@ -36,31 +53,62 @@ class Chain:
     upto_seq: int = 0
     head: str = GENESIS_PREV
     began_with: str | None = None
-    above: dict[int, Entry] = field(default_factory=dict)
+    above: list[Run] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
+
+    @property
+    def top(self) -> int:
+        """The highest number that is held."""
+        return self.above[-1].last if self.above else self.upto_seq
+
+    def is_missing(self, seq: int) -> bool:
+        """True for a hole: below the highest number that is held, and not held itself."""
+        at = self._at(seq)
+        return self.upto_seq < seq < self.top and not (at and self.above[at - 1].last >= seq)
+
+    def joins(self, seq: int) -> bool:
+        """True if that number stands beside what is held, so that it makes no new hole."""
+        at = self._at(seq)
+        before = self.above[at - 1].last if at else self.upto_seq
+        return seq <= before + 1 or (at < len(self.above) and self.above[at].first == seq + 1)
 
     def extend(self, entry: Entry) -> None:
         """Take in one more; what does not link to the one before it stays above, in the open."""
         if entry.seq <= self.upto_seq:
             return
-        self.above[entry.seq] = entry
-        while (following := self.above.get(self.upto_seq + 1)) and (
-            following.prev in (ANY_PREV, self.head)
-        ):
-            self.upto_seq, self.head = following.seq, following.digest
-            del self.above[following.seq]
+        at = self._at(entry.seq)
+        before = self.above[at - 1] if at else None
+        if before and before.last >= entry.seq:
+            return
+        after = self.above[at] if at < len(self.above) else None
+        run = Run(entry.seq, entry.prev, entry.seq, entry.digest)
+        if after and run.is_followed_by(after.first, after.prev):
+            run.last, run.digest = after.last, after.digest
+            del self.above[at]
+        if before and before.is_followed_by(run.first, run.prev):
+            before.last, before.digest = run.last, run.digest
+        else:
+            self.above.insert(at, run)
+        while self.above and self._is_whole_with(self.above[0]):
+            first = self.above.pop(0)
+            self.upto_seq, self.head = first.last, first.digest
 
-    def receipts(self, received_at: str) -> list[Receipt]:
+    def receipts(self, received_at: str, software: str = "") -> list[Receipt]:
         """What is held of it, at least all that was asked for; `received_at` is RFC 3339.
 
         One receipt has no room for every range of a long backlog. Were it always the same ones,
         a node whose alerts overtook it would wait for the others for ever.
         """
-        ranges = list(_ranges(sorted(self.above)))
-        ranges.sort(key=lambda one: not self._is_asked(*one))
-        asked = sum(self._is_asked(*one) for one in ranges)
+        asked = self._asked_ranges()
         self.asked.clear()
-        starts = range(0, max(1, asked), MAX_EXTRA_RANGES)
+        starts = range(0, max(1, len(asked)), MAX_EXTRA_RANGES)
+        ranges = list(asked)
+        known = set(asked)
+        for one in self._ranges():
+            if len(ranges) >= len(starts) * MAX_EXTRA_RANGES:
+                break
+            if one not in known:
+                ranges.append(one)
         return [
             Receipt(
                 source=self.source,
@@ -69,18 +117,37 @@ class Chain:
                 head=self.head,
                 extra=tuple(sorted(ranges[start : start + MAX_EXTRA_RANGES])),
                 received_at=received_at,
+                software=software,
             )
             for start in starts
         ]
 
-    def _is_asked(self, first: int, last: int) -> bool:
-        return any(seq in self.asked for seq in range(first, last + 1))
+    def _at(self, seq: int) -> int:
+        """How many runs begin at `seq` or before."""
+        return bisect_right(self.above, seq, key=lambda run: run.first)
 
+    def _is_whole_with(self, run: Run) -> bool:
+        return run.first == self.upto_seq + 1 and run.prev in (ANY_PREV, self.head)
 
-def _ranges(seqs: list[int]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive numbers in ascending `seqs`, as (first, last)."""
-    start = 0
-    for end in range(1, len(seqs) + 1):
-        if end == len(seqs) or seqs[end] != seqs[end - 1] + 1:
-            yield seqs[start], seqs[end - 1]
-            start = end
+    def _asked_ranges(self) -> list[tuple[int, int]]:
+        """The ranges of consecutive numbers in which something was asked for."""
+        found: list[tuple[int, int]] = []
+        for seq in sorted(self.asked):
+            at = self._at(seq)
+            is_told = found and seq <= found[-1][1]
+            if at and self.above[at - 1].last >= seq and not is_told:
+                start = at - 1
+                while start and self.above[start - 1].last + 1 == self.above[start].first:
+                    start -= 1
+                found.append(next(self._ranges(start)))
+        return found
+
+    def _ranges(self, start: int = 0) -> Iterator[tuple[int, int]]:
+        """Consecutive numbers above, as (first, last), from the run `start` on."""
+        while start < len(self.above):
+            first, last = self.above[start].first, self.above[start].last
+            start += 1
+            while start < len(self.above) and self.above[start].first == last + 1:
+                last = self.above[start].last
+                start += 1
+            yield first, last

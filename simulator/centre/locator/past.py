@@ -6,7 +6,7 @@ when it is read, by whoever reads; the temperatures are only as trusty as the fi
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +74,13 @@ class Index:
             self._db.execute("UPDATE told SET upto = ?", (self._told,))
             self._is_moved = False
 
-    def latest(self, at_least: int | None) -> tuple[str, Sequence[int]]:
-        """Condition on the events that were not told, and on the last `at_least` (None: all)."""
+    def latest(self, at_least: int | None) -> tuple[int, int]:
+        """After and up to which row of the events there is what was not told.
+
+        With it come the last `at_least` (None: all).
+        """
         since = 0 if at_least is None else min(self._told, self._last - at_least)
-        return "event.rowid > ? ORDER BY event.rowid", (since,)
+        return max(0, since), self._last
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ key, PEM or base64 of its 32 bytes; `position` is {"enu_m": [e, n, u]} for all r
 {"wgs84": [lat, lon, height_m]} for all. From WGS 84, metres are those on the plane that touches
 the Earth amid the nodes: right within a city, one origin for the whole file. A row that also has
 `revoked_at` (RFC 3339) is of a node that is heard no more, kept to check what it said before.
+What else a row holds is ignored, and told.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,8 +24,11 @@ from agent.core.records.envelope import load_registered_key
 from agent.core.records.fields import NodeId, UtcText, source_of
 from agent.errors import EarshotError, KeyFileError
 from simulator.centre.locator.geodesy import Wgs84, enu_m, middle
-from simulator.scene.tables import faults_of
+from simulator.scene.tables import faults_of, unknown
 
+log = logging.getLogger("earshot.locator")
+
+_TOLD_NAMES = 8
 _LIMITS_WGS84 = (("latitude", 90.0), ("longitude", 180.0), ("height_m", 9_000.0))
 
 
@@ -95,10 +100,12 @@ def parse(text: str, where: str) -> Registry:
     """The registry in JSON `text`. Raises RegistryError: `where`, then every fault, one line."""
     try:
         content = json.loads(text, object_pairs_hook=_without_duplicates)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise RegistryError(f"{where}: is not JSON: {error}") from None
     if not isinstance(content, list) or not content:
         raise RegistryError(f"{where}: must be a list of nodes, [{{...}}, ...], not empty")
+    _set_aside_unknown(content, where)
     faults = list(faults_of(content, tuple[_Row, ...], "rows"))
     if not faults:
         rows = msgspec.convert(content, tuple[_Row, ...])
@@ -106,6 +113,22 @@ def parse(text: str, where: str) -> Registry:
         if not faults:
             return _registry(rows)
     raise RegistryError(f"{where}: " + "; ".join(faults))
+
+
+def _set_aside_unknown(rows: list[Any], where: str) -> None:
+    """Take out of `rows` what this version does not know, and tell of it: it may be a slip."""
+    told = []
+    for index, row in enumerate(rows):
+        inner = row.get("position") if isinstance(row, dict) else None
+        for table, kind, place in ((row, _Row, ""), (inner, _Position, ".position")):
+            if isinstance(table, dict):
+                names = [field.name for field in msgspec.structs.fields(kind)]
+                for name in sorted(table.keys() - names):
+                    told.append(f"rows[{index}]{place} {unknown(name, names)}")
+                    del table[name]
+    if told:
+        more = f"; and {len(told) - _TOLD_NAMES} more" if len(told) > _TOLD_NAMES else ""
+        log.warning("%s: ignored: %s%s", where, "; ".join(told[:_TOLD_NAMES]), more)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -38,4 +38,18 @@ CREATE TABLE felt (
 CREATE TABLE told (upto INTEGER NOT NULL) STRICT;
 INSERT INTO told VALUES (-1)
 """
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+# Tables that older software leaves alone: they stay when a store goes down, and are found again.
+_VERSION_5 = """
+CREATE TABLE IF NOT EXISTS letter (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL,
+    topic TEXT NOT NULL, message BLOB NOT NULL, size INTEGER NOT NULL, times INTEGER NOT NULL,
+    first_at TEXT NOT NULL, last_at TEXT NOT NULL, UNIQUE (source, digest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS unread (
+    chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
+    PRIMARY KEY (chain_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reader (software TEXT NOT NULL) STRICT
+"""
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+DOWNS = {5: "SELECT 1"}

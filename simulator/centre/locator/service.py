@@ -6,34 +6,43 @@ from the store and told again; an incident's id depends on the records it rests 
 know it again.
 """
 
-import json
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from itertools import islice
 
+import agent
 from agent.core.records import Body
-from agent.core.units import NS_PER_S
-from agent.errors import RecordError
+from agent.core.records.messages import TAKES_SOFTWARE
+from agent.core.units import NS_PER_S, parse_rfc3339_ns
+from agent.errors import MalformedRecord, RecordError, StoreError
 from agent.ports import Message, Publisher
 from simulator.centre.locator.air import is_warmth, warmth_of
+from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
-from simulator.centre.locator.incident import Incident, to_geojson
+from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.letters import printable
+from simulator.centre.locator.mishaps import Mishaps
 from simulator.centre.locator.post import Letter, Post
+from simulator.centre.locator.presence import Presences
+from simulator.centre.locator.quota import Effort, OverQuota, Quota
+from simulator.centre.locator.reception import Reception
+from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.store import Admitted, EventStore
+from simulator.centre.locator.store import Admitted, Duplicate, EventStore
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
+STATUSES = "earshot/v1/+/+/+/status"
+SUBSCRIPTIONS = (EVENTS, STATUSES)
 SESSION_EXPIRY_S = 3600
 SETTLE_NS = 5 * NS_PER_S
-MAX_REASONS = 256
-OTHER_REASONS = "for other reasons"
 TOLD_AGAIN = 1024
-
-log = logging.getLogger("earshot.locator")
+START_RECORDS = 4096  # located afresh before the first step: a second
+STEP_MESSAGES = 1024  # verified in one step: half a second of one core
+STEP_WINDOWS = 8.0  # searched in one step, some 30 ms each
 
 
 @dataclass(slots=True)
@@ -41,19 +50,21 @@ class ServiceCounters:
     """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS.
 
     A record that verifies but holds impossible values is admitted, for it is evidence, and also
-    rejected: nothing is located with it.
+    rejected: nothing is located with it. `late` counts by node what came over its quota.
     """
 
     admitted: int = 0
     duplicates: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
 
 
 class LocatorService:
-    """Serves every cell of `registry` over one link that subscribes EVENTS.
+    """Serves every cell of `registry` over one link that subscribes SUBSCRIPTIONS.
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
-    runs that end: everything is remembered. `announce` is told how the belief changes.
+    runs that end: everything is remembered. `announce` is told how the belief changes. What one
+    node sends beyond `quota` waits: it has no receipt, and comes again.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -67,11 +78,19 @@ class LocatorService:
         rng: random.Random | None = None,
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
+        quota: Quota | None = None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
+        self._presences = Presences()
+        self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
+        self._lateness = Mishaps(Counter(), "messages over quota, to be receipted later")
+        self._reception = Reception(
+            quota or Quota(), store.source_of, store.is_hole, self._postpone
+        )
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
-        self._registry = registry
+        self._announcer = Announcer(self._post.say, registry.origin_wgs84, self._mishaps.note)
+        self._refusals = Refusals(self._presences.takes)
         self._revoked = {
             f"earshot/v1/{one.site}/{one.cell}/{one.node}"
             for one in registry.stations.values()
@@ -87,8 +106,8 @@ class LocatorService:
             else CellBelief(known, settle_ns, store.past(*cell), memory)
             for cell, known in stations.items()
         }
-        for body in store.latest(None if memory is None else TOLD_AGAIN):
-            self._feed(body, now_ns=0)
+        self._untold = store.latest(None if memory is None else TOLD_AGAIN)
+        self._tell_again(START_RECORDS if memory else None, now_ns=0)
 
     @property
     def incidents(self) -> list[Incident]:
@@ -114,85 +133,140 @@ class LocatorService:
     @property
     def idle(self) -> bool:
         """True when the broker has answered for all that was published."""
-        return self._post.idle
+        return self._post.idle and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something that came has not had its turn: step again at once."""
+        return self._reception.is_waiting
 
     def step(self, now_ns: int, utc_text: Callable[[], str]) -> None:
         """One turn at monotonic time `now_ns`, 0 or later; never waits.
 
-        `utc_text` tells UTC in RFC 3339, for receipts.
+        `utc_text` tells UTC in RFC 3339, for receipts. Raises StoreError, and nothing else.
         """
-        admitted = self._admit(self._post.receive(now_ns))
+        at = utc_text()
+        for message in self._post.receive(now_ns):
+            self._reception.put(message)
+        admitted = self._admit(self._reception.take(STEP_MESSAGES, now_ns), at, now_ns)
         self._store.commit()
-        for topic, receipt in self._store.receipts(utc_text()):
+        for topic, receipt in self._store.receipts(at, self._software_for):
             self._post.say(Letter(topic, receipt, retain=True))
+        for topic, refusal in self._refusals.letters(at, self._store.seal):
+            self._post.say(Letter(topic, refusal))
         for body in admitted:
             self._feed(body, now_ns)
-        for cell in self._cells.values():
-            self._announce(cell.settle(now_ns))
-        if self._post.idle and not any(cell.is_waiting for cell in self._cells.values()):
+        is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
+        effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
+        by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
+        for name in sorted(by_urgency, key=by_urgency.__getitem__, reverse=True):
+            settle = partial(self._cells[name].settle, now_ns, effort, utc_ns)
+            self._settle(name, settle)
+        is_located = is_all_fed and not any(cell.is_waiting for cell in self._cells.values())
+        if is_located and self._post.idle:
             self._store.mark_told()
+        self._mishaps.tell(now_ns)
+        self._lateness.tell(now_ns)
         self._post.send(now_ns)
 
     def flush(self) -> None:
         """Locate at once what still waits for late arrivals; the next `step` tells of it."""
-        for cell in self._cells.values():
-            self._announce(cell.settle_all())
+        for name, cell in self._cells.items():
+            self._settle(name, cell.settle_all)
 
-    def _admit(self, messages: Iterable[Message]) -> list[Body]:
-        """Records that are new; the rest is counted."""
+    def _admit(self, messages: Iterable[Message], at: str, now_ns: int) -> list[Body]:
+        """Records that are new; what is wrong with a message is that message's, and set aside."""
         admitted = []
         for message in messages:
-            if message.topic.rpartition("/event/")[0] in self._revoked:
-                self._reject(f"{message.topic}: this node was revoked")
+            topic, raw = message.topic, message.payload
+            if topic.rpartition("/event/")[0] in self._revoked:
+                self._mishaps.note(f"{topic}: this node was revoked", self._store.source_of(topic))
                 continue
             try:
-                outcome = self._store.admit(message.topic, message.payload)
-            except RecordError as error:
-                self._reject(str(error))
+                outcome = self._take(topic, raw, now_ns)
+            except StoreError:
+                raise
+            except OverQuota as error:
+                self._postpone(self._store.source_of(topic), str(error))
+                continue
+            except Exception as error:
+                reason = printable(_told(error))
+                self._mishaps.note(reason, self._store.source_of(topic))
+                self._store.set_aside(topic, raw, reason, at)
+                if isinstance(error, MalformedRecord) and self._store.is_event(topic):
+                    self._refusals.note(self._store.source_of(topic), raw, reason)
                 continue
             if isinstance(outcome, Admitted):
                 admitted.append(outcome.body)
                 self.counters.admitted += 1
-            else:
+            elif isinstance(outcome, Duplicate):
                 self.counters.duplicates += 1
         return admitted
 
-    def _reject(self, reason: str) -> None:
-        rejected = self.counters.rejected
-        if reason not in rejected and len(rejected) >= MAX_REASONS:
-            reason = OTHER_REASONS
-        if reason not in rejected:
-            log.warning("record rejected: %s", reason)
-        rejected[reason] += 1
+    def _take(self, topic: str, raw: bytes, now_ns: int) -> Admitted | Duplicate | None:
+        """A record, or a status: what a node takes from now on."""
+        if not topic.endswith("/status"):
+            begin_chain = partial(self._reception.begin_chain, now_ns=now_ns)
+            return self._store.admit(topic, raw, begin_chain)
+        status = self._store.status(topic, raw)
+        if self._presences.hear(status):
+            self._store.tell_again(status.source)
+        return None
+
+    def _postpone(self, source: str, reason: str) -> None:
+        self.counters.late[source] += 1
+        self._lateness.note(reason, source)
+
+    def _software_for(self, source: str) -> str:
+        return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
+
+    def _tell_again(self, limit: int | None, now_ns: int) -> bool:
+        """Feed what the run before had not told, so much of it; True when there is no more."""
+        page = list(islice(self._untold, limit))
+        for body in page:
+            self._feed(body, now_ns)
+        return limit is None or len(page) < limit
 
     def _feed(self, body: Body, now_ns: int) -> None:
+        """Hand a record to the belief of its cell; where that fails it is kept all the same."""
+        try:
+            if reason := self._believe(body, now_ns):
+                self._mishaps.note(reason, body.source)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._mishaps.note(f"record {body.id} is not located: {_told(error)}", body.source)
+
+    def _believe(self, body: Body, now_ns: int) -> str:
+        """Why a record that verifies cannot be used; empty if it can."""
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if arrival := arrival_of(body):
-            if is_possible(arrival):
-                belief.hear(arrival, now_ns)
-            else:
-                self._reject(f"an impulse of {body.source} has impossible values: not located")
+            if not is_possible(arrival):
+                return f"an impulse of {body.source} has impossible values: not located"
+            belief.hear(arrival, now_ns)
         elif warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
         elif is_warmth(body):
-            self._reject(f"a heartbeat of {body.source} has an impossible air temperature")
+            return f"a heartbeat of {body.source} has an impossible air temperature"
+        return ""
 
-    def _announce(self, revision: Revision) -> None:
-        origin = self._registry.origin_wgs84
+    def _settle(self, cell: tuple[str, str], settle: Callable[[], Revision]) -> None:
+        """Tell how the belief of a cell changes; one that cannot be settled stops no other."""
+        where = "/".join(cell)
+        try:
+            revision = settle()
+        except StoreError:
+            raise
+        except Exception as error:
+            self._mishaps.note(f"cell {where} cannot be settled: {_told(error)}")
+            return
+        for failure in revision.failures:
+            self._mishaps.note(f"a window of cell {where}: {failure}")
         self._announce_to(revision)
-        for incident in revision.changed:
-            self._tell(incident, to_geojson(incident, origin))
-        for incident in revision.withdrawn:
-            self._tell(incident, _withdrawal(incident))
-
-    def _tell(self, incident: Incident, feature: dict[str, Any]) -> None:
-        topic = f"earshot/v1/{incident.site}/{incident.cell}/incident"
-        payload = json.dumps(feature, separators=(",", ":"), allow_nan=False).encode()
-        self._post.say(Letter(topic, payload))
+        self._announcer.announce(revision)
 
 
-def _withdrawal(incident: Incident) -> dict[str, Any]:
-    """A feature that takes back an incident: late records showed it in another light."""
-    properties = {"site": incident.site, "cell": incident.cell, "status": "withdrawn"}
-    return {"type": "Feature", "id": incident.id, "geometry": None, "properties": properties}
+def _told(error: Exception) -> str:
+    """What is to be said of an error; of one that nobody thought of also its kind."""
+    return str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records import Body
 from agent.core.records.envelope import Opened, open_envelope
-from agent.core.records.kinds import PAYLOAD_TYPE, kind_of, parse
+from agent.core.records.kinds import PAYLOAD_TYPE, STATUS_TYPE, Status, kind_of, parse
+from agent.core.records.reading import read_body, type_fits
 from agent.core.records.succession import KeyLine
 from agent.core.units import parse_rfc3339_ns
-from agent.errors import ForgedRecord, MalformedRecord, RecordError
+from agent.errors import ForgedRecord, MalformedRecord
 
 Row = tuple[str, str, int, str, bytes]  # source, chain, seq, digest, envelope
 
@@ -38,7 +39,7 @@ class Trust:
             "JOIN chain ON chain_id = id ORDER BY handover.rowid"
         )
         for source, raw in handovers:
-            with suppress(RecordError):  # of another registry: the node was enrolled again
+            with suppress(Exception):  # of another registry, or spoilt: then its heir is unknown
                 self._lines[source].follow(self.verify(source, raw)[0])
         for source, chain, keyid in db.execute("SELECT source, chain, began_with FROM chain"):
             if source in self._lines and keyid in self._lines[source].keys:
@@ -60,11 +61,11 @@ class Trust:
         opened = open_envelope(raw, line.keys)
         if opened.payload_type != PAYLOAD_TYPE:
             raise MalformedRecord(f"{opened.payload_type} is no record")
-        body = parse(opened.payload, Body)
+        body = read_body(opened.payload)
         claims = (body.source, body.keyid, body.id, body.type)
         kind, name = kind_of(body.data), f"{body.chain}/{body.seq}"
         truth = (source, opened.keyid, name, f"earshot.{kind}.v1")
-        if claims != truth:
+        if claims[:3] != truth[:3] or not type_fits(body, kind):
             raise ForgedRecord(f"record {body.id} of {source} claims {claims}, but is {truth}")
         try:
             _ = body.time is msgspec.UNSET or parse_rfc3339_ns(body.time)
@@ -72,6 +73,19 @@ class Trust:
             raise MalformedRecord(f"record {body.id} of {source}: {error}") from None
         line.check(body)
         return body, opened
+
+    def status(self, source: str, raw: bytes) -> Status:
+        """What `source` said of itself in an envelope. Raises MalformedRecord or ForgedRecord."""
+        line = self._lines.get(source)
+        if line is None:
+            raise ForgedRecord(f"{source} is not registered")
+        opened = open_envelope(raw, line.keys)
+        if opened.payload_type != STATUS_TYPE:
+            raise MalformedRecord(f"{opened.payload_type} is no status")
+        status = parse(opened.payload, Status)
+        if status.source != source:
+            raise ForgedRecord(f"a status of {source} claims to be of {status.source}")
+        return status
 
     def verify_row(self, row: Row) -> Body:
         """What a row of the store holds. Raises MalformedRecord or ForgedRecord."""
@@ -83,8 +97,16 @@ class Trust:
 
     def good(self, rows: Iterable[Row]) -> Iterator[Body]:
         """Of these rows, what verifies; the log tells of the others."""
+        left_out, first = 0, ""
         for row in rows:
             try:
-                yield self.verify_row(row)
-            except RecordError as error:
-                log.warning("a record held is left out: %s", error)
+                body = self.verify_row(row)
+            except Exception as error:
+                left_out += 1
+                said = f"{type(error).__name__}: {error}"
+                log.debug("record %s/%s of %s: %s", row[1], row[2], row[0], said)
+                first = first or said
+                continue
+            yield body
+        if left_out:
+            log.warning("%d records held are left out; the first: %s", left_out, first)

@@ -9,24 +9,32 @@ in memory.
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
+from agent.core.units import NS_PER_S
 from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.associate import locate
+from simulator.centre.locator.associate import LEAST_NODES, locate
 from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.quota import Effort
 from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
 from simulator.centre.locator.registry import Station
 
 MAX_SETTLE_PERIODS = 6
+LIVE_NS = 600 * NS_PER_S
 MEMORY = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """How the belief changed: incidents that are new or different, and those given up."""
+    """How the belief changed: incidents that are new or different, and those given up.
+
+    `failures` tell, in a line each, of windows that could not be located as they are.
+    """
 
     changed: list[Incident] = field(default_factory=list)
     withdrawn: list[Incident] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class CellBelief:
         self._located: list[_Located] = []
         self._forgotten_guesses: list[int] = []
         self._touches: list[_Touch] = []
+        self._failures: list[str] = []
         self._look_at_ns = 0
 
     @property
@@ -113,15 +122,20 @@ class CellBelief:
             self._touch(first_ns, now_ns)
         del forgotten[part]
 
-    def settle(self, now_ns: int) -> Revision:
-        """Locate what has been left alone for long enough."""
-        if not self._touches or now_ns < self._look_at_ns:
+    def urgency(self, now_ns: int, utc_ns: int) -> tuple[bool, int]:
+        """How much `settle` is needed: whether for something live, and how late that was."""
+        due = [one.toa_utc_ns for one in self._touches if self._due_ns(one) <= now_ns]
+        return max((_urgency(toa_ns, utc_ns) for toa_ns in due), default=(False, 0))
+
+    def settle(self, now_ns: int, effort: Effort | None = None, utc_ns: int = 0) -> Revision:
+        """Locate what has been left alone for long enough, live before old, while `effort` lasts.
+
+        `utc_ns` is the present: what is of these minutes is live.
+        """
+        is_idle = not self._touches or now_ns < self._look_at_ns
+        if is_idle or (effort and effort.is_spent):
             return Revision()
-        runs = self._touched_runs()
-        due = [run for run, touch in runs if self._due_ns(touch) <= now_ns]
-        self._touches = [touch for _, touch in runs if self._due_ns(touch) > now_ns]
-        self._look_at_ns = min(map(self._due_ns, self._touches), default=0)
-        revision = self._relocate(due)
+        revision = self._relocate(self._due_runs(now_ns, effort or Effort(inf), utc_ns))
         self._forget()
         return revision
 
@@ -139,17 +153,35 @@ class CellBelief:
         patience_ns = MAX_SETTLE_PERIODS * self._settle_ns
         return min(touch.last_ns + self._settle_ns, touch.first_ns + patience_ns)
 
-    def _touched_runs(self) -> list[tuple[list[Key], _Touch]]:
-        """Every run that was touched, with its touches made one."""
-        runs: list[tuple[list[Key], _Touch]] = []
-        for touch in sorted(self._touches, key=lambda one: one.toa_utc_ns):
-            if runs and touch.toa_utc_ns <= runs[-1][0][-1][0]:
-                whole = runs[-1][1]
-                whole.first_ns = min(whole.first_ns, touch.first_ns)
-                whole.last_ns = max(whole.last_ns, touch.last_ns)
-            elif run := self._recent.run_around(touch.toa_utc_ns):
-                runs.append((self._whole(run), touch))
-        return runs
+    def _due_runs(self, now_ns: int, effort: Effort, utc_ns: int) -> list[list[Key]]:
+        """Runs that were touched and are due; the others' touches stay, those of a run made one."""
+        touches = sorted(self._touches, key=lambda one: one.toa_utc_ns)
+        times = [one.toa_utc_ns for one in touches]
+        due = [at for at, one in enumerate(touches) if self._due_ns(one) <= now_ns]
+        due.sort(key=lambda at: _urgency(times[at], utc_ns), reverse=True)
+        seen, runs, later = bytearray(len(touches)), [], []
+        for at in due:
+            if effort.is_spent:
+                break
+            if seen[at]:
+                continue
+            run, seen[at] = self._recent.run_around(times[at]), 1
+            if not run:
+                continue
+            span = slice(bisect_left(times, run[0][0]), bisect_right(times, run[-1][0]))
+            own = [
+                one for one, is_seen in zip(touches[span], seen[span], strict=True) if not is_seen
+            ]
+            whole = _made_one([touches[at], *own])
+            seen[span] = bytes([1]) * (span.stop - span.start)
+            if self._due_ns(whole) <= now_ns:
+                runs.append(self._whole(run))
+                effort.spend(_cost(run))
+            else:
+                later.append(whole)
+        self._touches = later + [one for at, one in enumerate(touches) if not seen[at]]
+        self._look_at_ns = min(map(self._due_ns, self._touches), default=0)
+        return sorted(runs)
 
     def _whole(self, run: list[Key]) -> list[Key]:
         """`run` with the rest of the windows that it cuts, where it is too long to be followed."""
@@ -171,6 +203,8 @@ class CellBelief:
             after = {one.id: one for window in fresh for one in window.incidents}
             revision.changed.extend(one for one in after.values() if before.get(one.id) != one)
             revision.withdrawn.extend(one for one in before.values() if one.id not in after)
+        revision.failures.extend(self._failures)
+        self._failures.clear()
         return revision
 
     def _locate_run(self, keys: Sequence[Key], held: Sequence[_Located]) -> list[_Located]:
@@ -185,8 +219,24 @@ class CellBelief:
         for one in held:
             if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess):
                 return one
-        incidents = locate([self._recent[key] for key in keys], self._stations, used_c)
+        incidents = self._incidents([self._recent[key] for key in keys], used_c)
         return _Located(keys, used_c, is_guess, incidents)
+
+    def _incidents(self, arrivals: list[Arrival], air_c: float) -> list[Incident]:
+        """Incidents among these; if one node's arrivals break the search, among the others'."""
+        failure = ""
+        for left_out in ("", *sorted({one.source for one in arrivals})):
+            try:
+                kept = [one for one in arrivals if one.source != left_out]
+                incidents = locate(kept, self._stations, air_c)
+            except Exception as error:
+                failure = failure or f"{type(error).__name__}: {error}"
+                continue
+            if left_out:
+                self._failures.append(f"located without {left_out}: {failure}")
+            return incidents
+        self._failures.append(f"not located: {failure}")
+        return []
 
     def _forget(self) -> None:
         """Let the oldest windows go, a quarter of the memory at a time."""
@@ -207,3 +257,18 @@ class CellBelief:
         """Where the windows are that begin from `first_ns` to `last_ns`."""
         begin = bisect_left(self._located, first_ns, key=lambda one: one.first_ns)
         return slice(begin, bisect_right(self._located, last_ns, key=lambda one: one.first_ns))
+
+
+def _made_one(touches: Sequence[_Touch]) -> _Touch:
+    first, last = min(one.first_ns for one in touches), max(one.last_ns for one in touches)
+    return _Touch(touches[0].toa_utc_ns, first, last)
+
+
+def _urgency(toa_utc_ns: int, utc_ns: int) -> tuple[bool, int]:
+    """What is of these minutes goes first, then the newer before the older."""
+    return abs(toa_utc_ns - utc_ns) < LIVE_NS, toa_utc_ns
+
+
+def _cost(run: Sequence[Key]) -> float:
+    """Of locating it, in windows that are searched; one that too few heard is only looked at."""
+    return 1.0 if len({source for _, source, _ in run}) >= LEAST_NODES else 1 / 64

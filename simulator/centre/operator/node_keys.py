@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.core.records import Body
 from agent.core.records.envelope import Opened, open_envelope, peek
 from agent.core.records.kinds import PAYLOAD_TYPE, parse
+from agent.core.records.reading import read_body
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.succession import KeyLine
 from agent.errors import ForgedRecord, MalformedRecord, RecordError, StoreError
@@ -47,7 +47,7 @@ class Voice:
         opened = open_envelope(raw, self._line.keys)
         if opened.payload_type != PAYLOAD_TYPE:
             raise MalformedRecord(f"{opened.payload_type} is no record")
-        body = parse(opened.payload, Body)
+        body = read_body(opened.payload)
         if (body.source, body.keyid) != (self._source, opened.keyid):
             raise ForgedRecord(f"record {body.id} is not of {self._source}")
         if not isinstance(body.data, KeyChange) or body.data.keyid in self._line.keys:

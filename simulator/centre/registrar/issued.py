@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.core.records.envelope import key_id, load_public_key
-from agent.core.records.fields import Frozen, Hex32, NodeId
+from agent.core.records.fields import Hex32, NodeId, Strict
 from agent.core.trust.enrolment import EnrolmentRequest, Hardware
 from agent.core.units import NS_PER_S, moment_of, rfc3339
 from simulator.centre.registrar.authority import Issued, Revoked
@@ -21,7 +21,7 @@ Wgs84 = tuple[float, float, float]
 Place = tuple[Wgs84, float]  # where a node hangs, and 1-sigma of that in m
 
 
-class _Certified(Frozen, frozen=True, kw_only=True):
+class _Certified(Strict, frozen=True, kw_only=True):
     """Somebody with a certificate: its serial number in hex, and when it began, ends, ended."""
 
     serial: str
@@ -96,7 +96,7 @@ class Enrolled(_Certified, frozen=True, kw_only=True):
         } | ({} if ended is None else {"revoked_at": rfc3339(ended)})
 
 
-class Ledger(Frozen, frozen=True, kw_only=True):
+class Ledger(Strict, frozen=True, kw_only=True):
     """All that was ever issued; `hosts` are the broker's names."""
 
     broker_url: str

@@ -106,12 +106,12 @@ def test_what_is_no_outbox_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("shopping list " * 100)
     with closing(sqlite3.connect(tmp_path / "other")) as other:
         other.execute("CREATE TABLE t (x)")
-    open_database(tmp_path / "newer", ["", "", ""]).close()
+    open_database(tmp_path / "newer", ["", "", "", ""]).close()
     (tmp_path / "directory").mkdir()
     for name, told in (
         ("text", "cannot be opened: file is not a database"),
-        ("other", "store of version 0; this software reads 1 to 2"),
-        ("newer", "store of version 3; this software reads 1 to 2"),
+        ("other", "store of version 0; this software reads 1 to 3"),
+        ("newer", "store of version 4; this software reads 1 to 3"),
         ("directory", "cannot be opened: unable to open database file"),
         ("none/o.db", "cannot be opened: unable to open database file"),
     ):

@@ -225,3 +225,33 @@ def test_the_link_is_told_in_one_line_each_way(caplog: pytest.LogCaptureFixture)
     with caplog.at_level("INFO", logger="earshot"):
         daemon_of(Tape(1500), Ear(), post).run()
     assert caplog.messages == ["link up", "link down: the post office is shut"]
+
+
+class DyingReceiver(EverySecondRead):
+    """A receiver whose own thread meets a bug after a while; polled, it is merely silent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = threading.Thread(target=self._run, name="receiver")
+        self.thread.start()
+
+    def _run(self) -> None:
+        threading.Event().wait(0.1)
+        raise ZeroDivisionError("a sentence nobody thought of")
+
+    def close(self) -> None:
+        self.thread.join()
+
+
+def test_a_thread_of_an_adapter_that_dies_ends_the_run() -> None:
+    """A pulse, a receiver or a link that is gone must not leave a node that merely looks alive."""
+    before, ear = threading.excepthook, Ear()
+    daemon = Daemon(EndlessTape(), [DyingReceiver()], CLOCK, ear, Post(0), threading.Event())
+    late = threading.Timer(5.0, daemon.request_stop, ("nobody noticed",))
+    late.start()
+    told = "receiver thread died: ZeroDivisionError: a sentence nobody thought of"
+    with pytest.raises(EarshotError, match=told):
+        daemon.run()
+    assert ear.stops == [told]
+    late.cancel()
+    assert threading.excepthook is before

@@ -14,7 +14,8 @@ from agent.core.records.kinds import Receipt, parse
 from agent.core.units import NS_PER_S
 from agent.errors import StoreError
 from agent.ports import Message
-from simulator.centre.locator.service import EVENTS, MAX_REASONS, OTHER_REASONS, LocatorService
+from simulator.centre.locator.mishaps import MAX_REASONS, OTHER_REASONS
+from simulator.centre.locator.service import EVENTS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import SHOT, Cell
