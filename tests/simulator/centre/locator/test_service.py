@@ -1,5 +1,6 @@
 """The locator as a whole over the virtual broker: receipts out, incidents out, nothing trusted."""
 
+import base64
 import dataclasses
 import json
 import logging
@@ -127,7 +128,8 @@ def test_bad_records_are_counted_with_their_reason_and_harm_nothing(centre, capl
     good = centre.cell.shot(0.0)
     signed = json.loads(good[0].payload)
     unsigned = json.dumps(signed | {"signatures": []}).encode()
-    altered = json.dumps(signed | {"payload": signed["payload"][:-4] + "fQ=="}).encode()
+    payload = base64.b64decode(signed["payload"]).replace(b'"1.0"', b'"1.1"')
+    altered = json.dumps(signed | {"payload": base64.b64encode(payload).decode()}).encode()
     stranger = Cell(nodes={"n9": (0.0, 0.0, 0.0)}).shot(0.0, ["n9"])[0]
     bad = [
         Message(good[0].topic, unsigned),
