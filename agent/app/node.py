@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from msgspec import UNSET
+
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
@@ -132,6 +134,7 @@ class Node:
                     settings_sha256=self._settings.settings_sha256,
                     rate_hz=self._format.rate_hz,
                     reason=self._settings.previous_run,
+                    buffer_ms=UNSET if self._format.buffer_ms is None else self._format.buffer_ms,
                 ),
                 host_ns,
             )

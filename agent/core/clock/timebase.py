@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import hypot
 
+from msgspec import UNSET
+
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
@@ -169,7 +171,8 @@ class Timebase:
         """What to say about the clock in a record made at `host_ns`."""
         lock, line, axis_ns = self.lock, self.lock.discipline, self._axis_ns(host_ns)
         sample = self._samples.sample_at(host_ns) if self._samples.is_ready else None
-        last_ns = line.last_axis_ns
+        last_ns, law = line.last_axis_ns, self._samples.deliveries.law
+        is_bounded = self._latency_and_bound_ns()[1] > 0
         return TimeQuality(
             state=lock.state,
             source=lock.source,
@@ -178,16 +181,15 @@ class Timebase:
             if last_ns is None or axis_ns is None
             else max(0, (axis_ns - last_ns) // NS_PER_MS),
             oscillator_ppm=self._converter_ppm(),
-            latency="bounded" if self._latency_and_bound_ns()[1] else "calibrated",
+            latency="bounded" if is_bounded else "calibrated",
             leap=lock.calendar.leap_at(
                 line.at(axis_ns)[0] if line.is_known and axis_ns is not None else 0
             ),
             spoof=lock.doubts.spoof(axis_ns),
             jam=lock.doubts.jam(axis_ns),
             doubts=lock.doubts.phrases,
-            deliveries=self._samples.deliveries.law,
-            assumed=self._settings.assumed,
-            buffer_ms=self._buffer_ms,
+            deliveries=law if law in ("quantised", "thin start") else UNSET,
+            assumed=self._settings.assumed[is_bounded:] or UNSET,  # `latency` tells of the first
         )
 
     def pairs(self) -> tuple[TimePair, ...]:
@@ -234,10 +236,10 @@ class Timebase:
             jam=quality.jam,
             doubts=quality.doubts,
             refused=lock.doubts.refused(self._axis_ns(host_ns)),
-            deliveries=quality.deliveries,
+            deliveries=self._samples.deliveries.law,
             delivery_quantum_us=round(self._samples.deliveries.quantum_ns / 1000.0, 1) or None,
-            assumed=quality.assumed,
-            buffer_ms=quality.buffer_ms,
+            assumed=self._settings.assumed,
+            buffer_ms=self._buffer_ms,
             ppm_per_c=round(-line.holdover.slope[0] / 1000.0, 4),
             ppm_per_c_sigma=round(line.holdover.slope[1] / 1000.0, 4),
             has_pulse=lock.has_pulse,

@@ -10,7 +10,7 @@ changed from afar by those in `remote_records`. Sealing is `envelope`, numbering
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from agent.core.records.fields import (
     Assumption,
@@ -55,8 +55,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
 
     `latency` tells whether the constant delay of capture was measured, or only its bound is
     known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
-    tells whether blocks come by the law that is assumed of them; `assumed` are the constants that
-    nobody measured, whose plausible range is in sigma; `buffer_ms` is the sound device's.
+    is told where blocks do not come by the law that is assumed of them, `assumed` where other
+    constants than the latency were measured by nobody, so that their whole range is in sigma.
     """
 
     state: TimeState
@@ -69,9 +69,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     spoof: Doubt = "unknown"
     jam: Doubt = "unknown"
     doubts: tuple[str, ...] = ()
-    deliveries: DeliveryLaw = "unknown"
-    assumed: tuple[Assumption, ...] = ()
-    buffer_ms: Count | None = None
+    deliveries: DeliveryLaw | UnsetType = UNSET
+    assumed: tuple[Assumption, ...] | UnsetType = UNSET
 
 
 class Features(Frozen, frozen=True, kw_only=True):
@@ -154,12 +153,13 @@ class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="t
 
 
 class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
-    """The agent began a run."""
+    """The agent began a run. `buffer_ms` is what the sound device holds, where it says so."""
 
     software: str
     settings_sha256: Hex64
     rate_hz: Annotated[int, Meta(ge=1)]
     reason: Literal["new-store", "clean", "unclean"]
+    buffer_ms: Count | UnsetType = UNSET
 
 
 class Stop(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="stop"):
