@@ -11,7 +11,8 @@ from math import hypot
 _MARKS_WITHOUT_JUMP = 240
 _LATE_SIGMAS = 0.65  # of a delay anywhere up to a frame: covers two thirds of them
 _SLACK = 1.2
-_SHORTEST_NS = 125_000  # a frame of any bus in use
+_SHORTEST_NS = 100_000  # no frame of any bus in use is shorter
+_LEAST_SHARED_NS = 20_000  # marks that were declared to be better explain no jump
 _FADES = 0.9998
 
 
@@ -46,16 +47,16 @@ class Frames:
     def explain(self, surprise_ns: float, usual_ns: float, shared_ns: float) -> bool:
         """Whether waiting explains a mark that is off by more than `usual_ns`.
 
-        `shared_ns` is what marks of this kind may be off by together, as they were declared; too
-        little for a frame explains no jump.
+        `shared_ns` is what marks of this kind may be off by together, as they were declared: a
+        busy host may stamp all of them later.
         """
-        shared_ns = shared_ns if shared_ns > _SHORTEST_NS else 0.0
+        shared_ns = shared_ns if shared_ns > _LEAST_SHARED_NS else 0.0
         may_wait_ns = max(shared_ns, _SLACK * self._possible_ns, _SLACK * self.quantum_ns)
         return abs(surprise_ns) <= hypot(usual_ns, may_wait_ns)
 
     def on_jump(self, jump_ns: float) -> bool:
         """A frame slid past; whether what was taken for the oscillator's rate was the bus's."""
-        is_news = jump_ns > 2 * self.quantum_ns
+        is_news = jump_ns > max(_SHORTEST_NS, 2 * self.quantum_ns)
         self.quantum_ns = max(self.quantum_ns, jump_ns)
         return is_news
 
