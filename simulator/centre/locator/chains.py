@@ -83,9 +83,9 @@ class Chains:
         Raises ForgedRecord.
         """
         held = self._db.execute(
-            "SELECT digest FROM event WHERE chain_id = ?1 AND seq = ?2 "
-            "UNION SELECT digest FROM shed WHERE chain_id = ?1 AND seq = ?2",
-            (chain.row_id, entry.seq),
+            "SELECT digest FROM event WHERE chain_id = ? AND seq = ? "
+            "UNION SELECT digest FROM shed WHERE chain_id = ? AND seq = ?",
+            2 * (chain.row_id, entry.seq),
         ).fetchall()
         if any(digest != entry.digest for (digest,) in held):
             told = f"{chain.name}/{entry.seq}"

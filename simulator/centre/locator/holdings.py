@@ -43,8 +43,8 @@ class Holdings:
 
     def rows(self, source: str | None = None) -> Iterator[Row]:
         """The records of a node, or all, by source, chain and seq."""
-        condition = "?1 IS NULL OR source = ?1 ORDER BY source, chain, seq"
-        yield from self.select(_ROWS + condition, source)
+        condition = "? IS NULL OR source = ? ORDER BY source, chain, seq"
+        yield from self.select(_ROWS + condition, source, source)
 
     def bodies(
         self, condition: str = "1 ORDER BY source, chain, seq", *values: Any
