@@ -37,7 +37,8 @@ class Holdings:
     def select(self, query: str, *values: str | int | None) -> Iterator[Any]:
         """Rows of any query. Raises StoreError."""
         try:
-            yield from self._db.execute(query, values)
+            for row in self._db.execute(query, values):  # noqa: UP028  # `from` would close a cursor,
+                yield row  # which a reader who is let go after the store's end cannot
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
 
