@@ -27,7 +27,9 @@ _BRACKETS = 5
 _SLEW = 600e-6
 _STEP_SLACK_NS = NS_PER_MS
 _SLEPT_NS = 5 * NS_PER_MS
-_LEAST_PATH_NS = 100 * NS_PER_US  # a daemon that resets the bound leaves less than this at once
+_LEAST_PATH_NS = 1_200 * NS_PER_US  # a daemon that resets the bound leaves less in two seconds
+_LEFT_BY_CHANCE_NS = 250 * NS_PER_US  # and less than this once in eight answers, all but surely
+_ANSWERS = 8
 _STA_INS, _STA_DEL, _STA_UNSYNC = 0x0010, 0x0020, 0x0040
 _TIME_ERROR = 5
 
@@ -99,7 +101,7 @@ class SystemTimeReference:
         self._due_ns = clock.monotonic_ns()
         self._last: tuple[int, int] | None = None
         self._max_error_ns: int | None = None
-        self._tells_path = False
+        self._tells_path, self._answers, self._least_left_ns = False, 0, sys.maxsize
 
     def poll(self) -> list[TimeSign]:
         """The mark of this second, once, and before it what happened to the clock."""
@@ -125,7 +127,11 @@ class SystemTimeReference:
     def _sigma_by(self, max_error_ns: int) -> int:
         last_ns, self._max_error_ns = self._max_error_ns, max_error_ns
         if last_ns is not None and max_error_ns < last_ns:  # a server answered
-            self._tells_path = max_error_ns > _LEAST_PATH_NS
+            self._answers += 1
+            self._least_left_ns = min(self._least_left_ns, max_error_ns)
+            is_more = self._least_left_ns > _LEAST_PATH_NS
+            is_steady = self._answers >= _ANSWERS and self._least_left_ns > _LEFT_BY_CHANCE_NS
+            self._tells_path = is_more or is_steady
         if self._tells_path:
             return round(max_error_ns / 3**0.5)
         return max(self._sigma_ns, max_error_ns // 3)
