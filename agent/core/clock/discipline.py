@@ -20,7 +20,7 @@ MAX_RATE_ERROR = 500e-6
 Verdict = Literal["good", "off rate", "phase step"]
 
 _GATE_SIGMAS = 5.0
-_CRYSTAL_MOST = 5e-6  # how far a crystal's rate may move while it is alone, day and night
+_CRYSTAL_MOST = 20e-6  # how far the rate of any crystal may move while it is alone, day and night
 _ALONE_NS = round(ALONE_S) * NS_PER_S
 _VOTES_AFTER_SILENCE = 10
 _VOTES = 300
