@@ -209,10 +209,10 @@ class Discipline:
     def _is_outvoted(self, axis_ns: int, utc_ns: int) -> bool:
         """Whether marks off the line agree with each other long enough to be believed."""
         self._votes.append((axis_ns, utc_ns))
-        surprises = [self._surprise_ns(*vote) for vote in self._votes]
         alone_ns = self._votes[0][0] - (self.last_axis_ns or 0)
         if alone_ns > _ALONE_NS and len(self._votes) >= _VOTES_AFTER_SILENCE:
-            recent = surprises[-_VOTES_AFTER_SILENCE:]
+            votes = list(self._votes)[-_VOTES_AFTER_SILENCE:]
+            recent = [self._surprise_ns(*vote) for vote in votes]
             may_stray_ns = _CRYSTAL_MOST * alone_ns
             slack_ns = _SAME_NS + _CRYSTAL_MOST * NS_PER_S * len(recent) + 4 * self._shared_sigma_ns
             is_one_line = max(recent) - min(recent) <= slack_ns
@@ -224,23 +224,21 @@ class Discipline:
     ) -> Verdict:
         """Follow the marks that outvoted the oscillator: its rate is kept, its offset is not."""
         votes = list(self._votes)
+        is_after_silence = len(votes) < _VOTES
         surprises = [self._surprise_ns(*vote) for vote in votes[-_VOTES // 2 :]]
-        was_silence = len(votes) < _VOTES
-        drift, rate_ns = (
-            self._drift,
-            step_ns / max(1.0, (axis_ns - (self.last_axis_ns or 0)) / NS_PER_S),
-        )
-        base = self._base
+        alone_s = (axis_ns - (self.last_axis_ns or 0)) / NS_PER_S
+        drift, base = self._drift, self._base
         self._begin()
         self._drift, self._base = drift, base
-        self._drift.forget_offset()
-        self._drift.loosen(0.0, rate_ns)
-        if not was_silence:
+        drift.forget_offset()
+        drift.loosen(0.0, step_ns / max(1.0, alone_s))
+        self.refused_in_a_row = 0
+        if is_after_silence:
+            for vote in votes[-_VOTES_AFTER_SILENCE:-1]:
+                self._take(*vote, shared_sigma_ns)
+        else:
             self._disputed_ns = _DISPUTE * step_ns
             self._frames.on_jump(max(surprises) - min(surprises))
-        self.refused_in_a_row = 0
-        for vote in votes[-_VOTES_AFTER_SILENCE:-1] if was_silence else votes[-1:-1]:
-            self._take(*vote, shared_sigma_ns)
         self._take(axis_ns, utc_ns, shared_sigma_ns)
         return "good"
 
