@@ -21,8 +21,18 @@ from agent.core.clock.survey import Survey, SurveySettings
 from agent.core.clock.time_signs import Fix, TimeSign
 from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
+from agent.core.hearing.thinning import Thinning
 from agent.core.records import Draft
-from agent.core.records.kinds import Data, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
+from agent.core.records.kinds import (
+    Data,
+    Gap,
+    Heartbeat,
+    Impulse,
+    Start,
+    Stop,
+    Thinned,
+    TimebaseChange,
+)
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
 from agent.ports import HostVitals, Recorder
@@ -66,7 +76,8 @@ class Node:
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
-        self._hearing = Hearing(fmt)
+        self._hearing = Hearing(fmt, passes_over=True)
+        self._thinning, self._heard = Thinning(fmt.rate_hz), 0
         self._pulse = Pulse(fmt, vitals)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
@@ -81,6 +92,7 @@ class Node:
                 self._tell_change(self._timebase.on_block(item), item.host_ns)
                 self._pulse.heard_samples += len(item.samples)
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
+                self._heard = item.first_sample + len(item.samples)
             case AudioGap():
                 self._on_gap(item)
             case Tick():
@@ -96,6 +108,7 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
+        self._tell_thinned(self._thinning.closed(self._heard), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
     def state(self, host_ns: int, source: str, boot: str, pid: int) -> NodeState:
@@ -140,6 +153,8 @@ class Node:
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
+            settled = self._heard - self._format.rate_hz  # onsets come out within a second
+            self._tell_thinned(self._thinning.due(settled), host_ns)
             self._say(self._beat(host_ns), host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
@@ -167,12 +182,18 @@ class Node:
             self._say(record, host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
-        self._pulse.triggers += len(onsets)
+        self._pulse.triggers += len(onsets) + self._hearing.passed_over()
         for onset in onsets:
-            if onset.verdict.accepted:
+            self._tell_thinned(self._thinning.due(int(onset.sample)), host_ns)
+            thinned = self._thinning.is_thinned(int(onset.sample), onset.features, onset.verdict)
+            if onset.verdict.accepted and not thinned:
                 self._pulse.published += 1
                 stamp = self._timebase.stamp_sample(onset.sample)
                 self._say(self._impulse(onset, stamp), host_ns, stamp.utc_ns)
+
+    def _tell_thinned(self, summary: Thinned | None, host_ns: int) -> None:
+        if summary:
+            self._say(summary, host_ns)
 
     def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
         sample_index = int(onset.sample)

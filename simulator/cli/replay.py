@@ -25,7 +25,16 @@ from agent.core.records import Body, Sealer
 from agent.core.records.chain import Sealed
 from agent.core.records.envelope import load_public_key, open_envelope
 from agent.core.records.foreign import Foreign
-from agent.core.records.kinds import Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
+from agent.core.records.kinds import (
+    Data,
+    Gap,
+    Heartbeat,
+    Identity,
+    Impulse,
+    Thinned,
+    TimebaseChange,
+    parse,
+)
 from agent.core.records.position import Position
 from agent.core.records.remote_records import KeyChange
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
@@ -133,6 +142,8 @@ def _said(data: Data | Foreign) -> str:
             return f"{data.event}, sigma {data.sigma_m:g} m over {data.fixes} fixes"
         case KeyChange():
             return f"key {data.keyid} signs from here on"
+        case Thinned():
+            return f"{data.count} candidates like what was refused, counted but not told"
         case Foreign():
             return "of a kind that this version does not know"
         case _:

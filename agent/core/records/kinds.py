@@ -34,6 +34,7 @@ from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
 from agent.core.records.store_records import Rollback, Shed
+from agent.core.records.thinned import Thinned as Thinned
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
 
@@ -181,6 +182,7 @@ Data = (
     | CommandOutcome
     | ConfigChange
     | KeyChange
+    | Thinned
 )
 Priority = Literal[0, 1, 2]
 PRIORITY: dict[type[Data], Priority] = {
@@ -195,6 +197,7 @@ PRIORITY: dict[type[Data], Priority] = {
     Rollback: 1,
     CommandOutcome: 1,
     ConfigChange: 1,
+    Thinned: 1,
     Heartbeat: 2,
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from simulator.trials.corpus.listening import Heard
+from simulator.trials.corpus.ranking import area, lower_bound
 
 REPORTED_APART = ("gun_handling", "explosion", "fireworks", "balloon_pop")
 SPENT_ON_FALSE = 0.05
@@ -79,17 +80,20 @@ def _spurious(heard: Heard) -> int:
 
 
 def _ranking(listened: Listened) -> dict[str, Any]:
-    """Area under the ROC curve (the Mann-Whitney statistic) and the recall at 5 % of false."""
+    """Area under the ROC curve with its lower bound, and the recall at 5 % of false."""
     scores = np.array([np.mean([one.best_score for one in group]) for group in listened])
     is_shot = np.array([group[0].clip.is_shot for group in listened])
-    good, bad = scores[is_shot], np.sort(scores[~is_shot])[::-1]
-    if not len(good) or not len(bad):
-        return {"auc": None, "recall_at_5pct_fpr": None}
-    above = np.mean(good[:, None] > bad) + 0.5 * np.mean(good[:, None] == bad)
-    threshold = bad[int(SPENT_ON_FALSE * len(bad))]
+    recall, bad = None, np.sort(scores[~is_shot])[::-1]
+    if len(bad) and is_shot.any():
+        threshold = bad[int(SPENT_ON_FALSE * len(bad))]
+        recall = _rounded(float(np.mean(scores[is_shot] > threshold)))
+    groups = [group[0].clip.group for group in listened]
+    bound = lower_bound(scores, is_shot, groups)
+    above = area(scores, is_shot)
     return {
-        "auc": _rounded(float(above)),
-        "recall_at_5pct_fpr": _rounded(float(np.mean(good > threshold))),
+        "auc": None if above is None else _rounded(above),
+        "auc_lower_90": None if bound is None else _rounded(bound),
+        "recall_at_5pct_fpr": recall,
     }
 
 

@@ -14,6 +14,7 @@ HEADLINES = {
     "confuser_clip_rate": "of impulsive clips without a gun, any publication",
     **{f"{kind}_clip_rate": f"the same for {kind}" for kind in REPORTED_APART},
     "auc": "clips ranked by best score, by models that had not seen them",
+    "auc_lower_90": "its one-sided 90 % bound, groups of recordings drawn anew",
     "recall_at_5pct_fpr": "of shot clips, at a score that 5 % of the others reach",
     "burst_recall": "of the rounds in clips with several",
     "burst_spurious_share": "published in these clips and no round, per round",

@@ -10,7 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator
 
-from agent.core.records import chain, envelope, kinds, remote_records, store_records, succession
+from agent.core.records import (
+    chain,
+    envelope,
+    kinds,
+    remote_records,
+    store_records,
+    succession,
+    thinned,
+)
 from agent.core.records.position import Position
 from agent.core.trust import commands
 from simulator.centre import contract
@@ -95,6 +103,20 @@ SAMPLES: dict[str, kinds.Data] = {
         before="a" * 64, after="b" * 64, outcome="trying", reason="log.level"
     ),
     "key": succession.change_to(signer_of("heir"), "urn:earshot:s:c:n1", "2" * 16),
+    "thinned": thinned.Thinned(
+        first_sample=48_000,
+        last_sample=2_927_999,
+        count=17,
+        peak_dbfs=(-41.2, -30.5),
+        score=(0.31, 0.62),
+        model_sha256="a" * 64,
+        rule=thinned.ThinningRule(
+            candidates_last_hour=301,
+            not_above_dbfs=-29.7,
+            within_db=4.0,
+            like=((3, 2, 1, 0, 0, -1, -1, -2, -2, *[-9] * 19),),
+        ),
+    ),
 }
 
 

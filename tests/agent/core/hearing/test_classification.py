@@ -1,15 +1,24 @@
 """The node's opinion: repeatable from the record alone, and none of it a matter of loudness."""
 
 import hashlib
+import io
 from importlib.resources import files
 
 import msgspec
 import numpy as np
 import pytest
 
-from agent.core.hearing.classification import IMPULSIVE, MODEL_FILE, TONAL, judged_by, shipped_model
-from agent.core.hearing.classifier import INPUTS, described, read_model
+from agent.core.hearing.classification import (
+    IMPULSIVE,
+    MODEL_FILE,
+    TONAL,
+    judged_by,
+    known_model,
+    shipped_model,
+)
+from agent.core.hearing.classifier import read_model
 from agent.core.hearing.features import measure
+from agent.core.hearing.inputs import ASPECTS, INPUTS, NAMES, described
 from agent.core.hearing.picker import Stretch
 from agent.core.records.kinds import Features
 from tests.support.sound import add_blast, as_int16, hear, noise
@@ -33,7 +42,40 @@ def test_the_weights_are_named_by_their_hash_and_small() -> None:
     verdict = judged_by(shipped_model(), features_of(blast_in_noise()))
     assert verdict.model_sha256 == hashlib.sha256(data).hexdigest()
     assert len(data) < 64_000
-    assert read_model(data).centre.shape == (INPUTS,)
+    assert read_model(data).usual.shape == (INPUTS,)
+
+
+def test_models_of_earlier_versions_are_still_known() -> None:
+    """A record that names verdict-3 is scored by verdict-3, as its release did; others are not."""
+    data = files("agent.models").joinpath("verdict-3.npz").read_bytes()
+    old = known_model(hashlib.sha256(data).hexdigest())
+    assert old is not None
+    with np.load(io.BytesIO(data)) as held:
+        away = (described(features_of(blast_in_noise())) - held["centre"]) / held["scale"]
+        log_odds = float(np.clip(away, -4, 4) @ held["weights"] + held["offset"])
+    score = old.score(features_of(blast_in_noise()))
+    assert score == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-5)
+    again = known_model(shipped_model().sha256)
+    assert again is not None
+    assert again.sha256 == shipped_model().sha256
+    assert known_model("0" * 64) is None
+
+
+def test_every_input_has_a_name_and_an_aspect() -> None:
+    """No two inputs are called alike, and each belongs to exactly one aspect."""
+    assert len(set(NAMES)) == INPUTS == len(described(features_of(blast_in_noise())))
+    assert sorted(np.concatenate(list(ASPECTS.values())).tolist()) == list(range(INPUTS))
+
+
+def test_an_effect_is_what_the_score_loses_without_it() -> None:
+    """The effect of all inputs together is the way from the usual sound to this one; none is 0."""
+    model, features = shipped_model(), features_of(blast_in_noise())
+    groups = np.stack((np.ones(INPUTS, np.bool_), np.zeros(INPUTS, np.bool_)))
+    everything, nothing = model.effects(features, groups)
+    usual = float(model.log_odds(model.usual[None])[0])
+    here = float(model.log_odds(described(features)[None])[0])
+    assert everything == pytest.approx(here - usual)
+    assert nothing == 0.0
 
 
 def test_the_record_suffices_to_repeat_the_verdict() -> None:
