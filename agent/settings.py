@@ -47,6 +47,7 @@ __all__ = [
     "is_private",
     "load",
     "parse",
+    "read",
 ]
 
 
@@ -89,15 +90,19 @@ class Settings(Section, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-def load(path: Path, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in the file at `path`, with `changes`. Raises SettingsError with every fault."""
+def load(path: Path) -> Settings:
+    """The settings in the file at `path`. Raises SettingsError with every fault."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of the file at `path`. Raises SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise SettingsError(str(path), ["is not UTF-8 text"]) from None
-    return parse(text, str(path), changes)
 
 
 def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Settings:
