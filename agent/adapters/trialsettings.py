@@ -1,4 +1,4 @@
-"""The settings of one run: the technician's file, what operators changed from afar, what worked last.
+"""The settings of one run: the technician's file, what came from afar, and what worked last.
 
 Operators' changes lie in a file of their own beside the store: the technician's stays his. One run
 tries them; it keeps them once it has proved itself, and else the next run has the settings before.
@@ -6,7 +6,6 @@ The technician's file is tried too: where it has faults, or cannot be run, the t
 counts, for a typo must not darken a node. What "proved" means is `app.commanddesk`'s matter.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
