@@ -36,7 +36,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
-from agent.adapters.statefile import StateFile, boot_id
+from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.thermometer import Thermometer
 from agent.adapters.trialsettings import TrialSettings
 from agent.app.commanddesk import CommandDesk
@@ -134,6 +134,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             previous_run=outbox.previous_run,
             clock=_clock_settings(settings, known.utc_ns, crystal.slope),
             least_score=settings.hearing.least_score,
+            file_sha256=trial.file_sha256,
         ),
         source.format,
         keeping,
@@ -141,10 +142,13 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
     )
-    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
+    shown, boot = Path(settings.runtime.directory), boot_id()
+    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        state = node.state(host_ns, identity.source, boot, os.getpid())
+        if wish := wishes.take():
+            node.visit.take(wish, host_ns)
+        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
