@@ -11,7 +11,7 @@ from typing import Protocol
 from agent.core.audio import AudioFormat, Sound
 from agent.core.clock.time_signs import TimeSign
 from agent.core.records import Draft
-from agent.core.records.chain import Head, Sealed
+from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import Receipt
 
 
@@ -84,8 +84,8 @@ class Outbox(Protocol):
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip` (seqs), by priority then seq."""
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""

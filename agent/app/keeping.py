@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from agent.app.node import Item
 from agent.app.uplink import CountedOutbox
 from agent.core.records import Draft
-from agent.core.records.chain import Sealed
+from agent.core.records.chain import RecordKey, Sealed
 from agent.core.records.kinds import Receipt, kind_of
 from agent.core.records.store_records import Shed, Unsaid
 from agent.core.units import NS_PER_S
@@ -88,7 +88,7 @@ class Keeping:
             self._outbox.append(self._waiting[0])
             del self._waiting[0]
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
         """What the outbox has to deliver; nothing while it fails."""
         try:
             return self._outbox.pending(limit, skip)
@@ -102,10 +102,10 @@ class Keeping:
         except StoreError:
             return 0
 
-    def set_aside(self, seq: int, reason: str) -> bool:
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
         """Whether the outbox has set a record aside; not while it fails, for it is named again."""
         try:
-            return self._outbox.set_aside(seq, reason)
+            return self._outbox.set_aside(key, reason)
         except StoreError:
             return False
 
