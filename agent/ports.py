@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.core.audio import AudioFormat, Sound
+from agent.core.audio import AudioFormat, Heard
 from agent.core.clock.time_signs import TimeSign
 from agent.core.records import Draft
 from agent.core.records.chain import Head, RecordKey, Sealed
@@ -23,7 +23,7 @@ class AudioSource(Protocol):
     @property
     def format(self) -> AudioFormat: ...
 
-    def read(self) -> Sound | None:
+    def read(self) -> Heard | None:
         """The next block, gap or state; waits for it. None when the source has ended for good."""
 
     def close(self) -> None:

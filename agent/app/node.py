@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, MicrophoneState, Sound
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Stamp, Timebase
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.survey import Survey, SurveySettings
@@ -45,7 +45,7 @@ class NodeSettings:
     clock: ClockSettings
 
 
-Item = Sound | TimeSign | Order | Tick
+Item = Heard | TimeSign | Order | Tick
 
 
 class Node:

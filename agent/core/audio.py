@@ -75,18 +75,17 @@ class MicrophoneState(Struct, frozen=True, gc=False):
     """What the microphone's adapter knows of it, told in place of sound: at each change, and now
     and then while nothing is heard.
 
-    `reason` says what is wrong and names the device, `remedy` the part to touch and what to do;
-    both are empty while it hears. `reopened` counts how often it was opened again.
+    `reason` names the device and says what is wrong, in a line; empty while it hears. `reopened`
+    counts how often it was opened again. Which fault that is, `records.sound_faults` says.
     """
 
     host_ns: int
     condition: MicrophoneCondition
     reason: str = ""
-    remedy: str = ""
     reopened: int = 0
 
 
-Sound = AudioBlock | AudioGap | MicrophoneState
+Heard = AudioBlock | AudioGap | MicrophoneState
 
 
 FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}
