@@ -1,9 +1,8 @@
 """The faults of what a node hears with: microphone, sound device, hearing, clock and place."""
 
-from agent.core.audio import MicrophoneCondition
 from agent.core.records.faults import Fault
 
-FAULT_OF_MICROPHONE: dict[MicrophoneCondition, str] = {
+FAULT_OF_MICROPHONE = {
     "absent": "microphone-absent",
     "ambiguous": "microphone-ambiguous",
     "busy": "microphone-busy",
@@ -12,7 +11,7 @@ FAULT_OF_MICROPHONE: dict[MicrophoneCondition, str] = {
     "stuck": "microphone-hung",
     "broken": "sound-system-broken",
 }
-"""The fault that each condition of a microphone is, but `hearing`, which is none."""
+"""The fault that each condition of a microphone (`core.audio`) is, but `hearing`, which is none."""
 
 SOUND_FAULTS: dict[str, Fault] = {
     # What the sound device does.
