@@ -15,8 +15,12 @@ from msgspec import UNSET
 from agent.app import proof
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
+<<<<<<< HEAD
 from agent.app.visit import Receipted, Visit
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+=======
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
+>>>>>>> main
 from agent.core.clock import Stamp, Timebase
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.survey import Survey, SurveySettings
@@ -51,7 +55,7 @@ class NodeSettings:
     file_sha256: str = ""
 
 
-Item = AudioBlock | AudioGap | TimeSign | Order | Tick
+Item = Heard | TimeSign | Order | Tick
 
 
 class Node:
@@ -94,6 +98,8 @@ class Node:
                 self._say_all(self.visit.on_block(item), item.host_ns)
             case AudioGap():
                 self._on_gap(item)
+            case MicrophoneState():
+                self._on_microphone(item)
             case Tick():
                 pass
             case Fix():
@@ -198,11 +204,21 @@ class Node:
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
+<<<<<<< HEAD
         self._timebase.on_gap(gap)
         self.visit.on_gap()
+=======
+        self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
+>>>>>>> main
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
         self._say(record, gap.host_ns)
+
+    def _on_microphone(self, state: MicrophoneState) -> None:
+        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        self._pulse.microphone = state
+        if state.condition == "stuck":
+            self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:

@@ -45,6 +45,7 @@ from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
+from agent.app.progress import Progress
 from agent.app.proof import receipted
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
@@ -155,8 +156,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             known.keep(state.utc_ns)
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
-    kept = KeptNode(node, keeping)
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show)
+    progress = Progress()
+    kept = KeptNode(node, keeping, partial(progress.advance, "store"))
+    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))

@@ -28,7 +28,9 @@ def test_a_calibration_says_what_full_scale_is() -> None:
     """94 dB SPL at -29.03 dBFS RMS: full scale is at 123 dB SPL, in the record and the answer."""
     visit = Visit(AudioFormat(RATE_HZ))
     visit.take(Wish(id="1" * 32, verb="calibrate", level_db_spl=94.0), 0)
-    told = [one for block in blocks(sine(1000, 0.05, SECONDS)) for one in visit.on_block(block)]
+    told = [
+        one for block in blocks(sine(1000, 0.05, SECONDS), 1000) for one in visit.on_block(block)
+    ]
     (record,) = told
     assert isinstance(record, Calibration)
     assert record.full_scale_db_spl == pytest.approx(123.0, abs=0.1)
@@ -40,7 +42,7 @@ def test_a_poor_tone_records_nothing_and_says_why() -> None:
     """Silence in the calibrator is no calibration."""
     visit = Visit(AudioFormat(RATE_HZ))
     visit.take(Wish(id="1" * 32, verb="calibrate"), 0)
-    for block in blocks(np.zeros(round(SECONDS * RATE_HZ))):
+    for block in blocks(np.zeros(round(SECONDS * RATE_HZ)), 1000):
         assert not list(visit.on_block(block))
     assert visit.answer is not None
     assert visit.answer.outcome == "failed"
