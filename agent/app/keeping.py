@@ -7,6 +7,7 @@ and a power cut loses it. Delivery waits in the same way. Room on the disk is th
 """
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from agent.app.node import Item
 from agent.app.uplink import CountedOutbox
 from agent.core.records import Draft
-from agent.core.records.chain import Sealed
+from agent.core.records.chain import RecordKey, Sealed
 from agent.core.records.kinds import Receipt, kind_of
 from agent.core.records.store_records import Shed, Unsaid
 from agent.core.units import NS_PER_S
@@ -88,7 +89,7 @@ class Keeping:
             self._outbox.append(self._waiting[0])
             del self._waiting[0]
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
         """What the outbox has to deliver; nothing while it fails."""
         try:
             return self._outbox.pending(limit, skip)
@@ -102,10 +103,10 @@ class Keeping:
         except StoreError:
             return 0
 
-    def set_aside(self, seq: int, reason: str) -> bool:
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
         """Whether the outbox has set a record aside; not while it fails, for it is named again."""
         try:
-            return self._outbox.set_aside(seq, reason)
+            return self._outbox.set_aside(key, reason)
         except StoreError:
             return False
 
@@ -147,15 +148,21 @@ class Keeping:
 
 
 class KeptNode:
-    """The steps of `node`, which records into `keeping`; each gives what waits another try."""
+    """The steps of `node`, which records into `keeping`; each gives what waits another try.
 
-    def __init__(self, node: Steps, keeping: Keeping) -> None:
-        self._node, self._keeping = node, keeping
+    `on_turn` is called whenever the store has come through a turn, with or without success.
+    """
+
+    def __init__(
+        self, node: Steps, keeping: Keeping, on_turn: Callable[[], None] = lambda: None
+    ) -> None:
+        self._node, self._keeping, self._on_turn = node, keeping, on_turn
 
     def step(self, item: Item) -> None:
         """One step of the node; its records are durable, or wait and are tried again."""
         self._node.step(item)
         self._keeping.retry(item.host_ns)
+        self._on_turn()
 
     def stop(self, host_ns: int, reason: str) -> None:
         """End the run. Raises StoreError if its last words could not be kept."""

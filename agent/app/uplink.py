@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.app.attempts import Attempts
-from agent.core.records.chain import Sealed
+from agent.core.records.chain import RecordKey, Sealed
 from agent.core.records.envelope import open_envelope
 from agent.core.records.kinds import RECEIPT_TYPE, REFUSAL_TYPE, Identity, Receipt, parse
 from agent.core.records.messages import Refusal
@@ -38,15 +38,15 @@ log = logging.getLogger("earshot")
 class CountedOutbox(Protocol):
     """The delivering half of an outbox that knows how much it holds."""
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]: ...
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]: ...
 
     def release(self, receipt: Receipt) -> int: ...
 
     def backlog(self) -> int:
         """How many records wait for a receipt."""
 
-    def set_aside(self, seq: int, reason: str) -> bool:
-        """Keep a waiting record, but never send it again; False if none of that number waits."""
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
+        """Keep a waiting record, but never send it again; False if none of that name waits."""
 
 
 @dataclass(slots=True)
@@ -59,6 +59,7 @@ class UplinkCounters:
     connects: int = 0
     published: int = 0
     receipts: int = 0
+    delivered: int = 0
     refused: int = 0
     bad_receipts: int = 0
     set_aside: int = 0
@@ -168,7 +169,7 @@ class Uplink:
 
     def _forget_connection(self) -> None:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
-        self._in_flight: dict[int, int] = {}
+        self._in_flight: dict[int, RecordKey] = {}
         self._replying: set[int] = set()
         self._attempts = Attempts()
         self._refusal = ""
@@ -193,9 +194,12 @@ class Uplink:
         room = self._open_window - len(self._in_flight)
         if room <= 0 or now_ns < self._feed_at_ns or self._outbox.backlog() == 0:
             return
+        waiting = self._outbox.pending(room, self._attempts.waiting(now_ns))
+        if waiting:
+            self._attempts.follow(waiting[0].head.chain)
         left = MAX_UNRECEIPTED - self._attempts.ordinary()
-        for sealed in self._outbox.pending(room, self._attempts.waiting(now_ns)):
-            is_new = sealed.head.seq not in self._attempts
+        for sealed in waiting:
+            is_new = sealed.head.key not in self._attempts
             if is_new and sealed.priority > 0:
                 if left <= 0:
                     continue
@@ -207,22 +211,22 @@ class Uplink:
             self._answered_ns = now_ns
         token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
         is_alert = sealed.priority == 0
-        self._attempts.hand_over(sealed.head.seq, sealed.envelope, is_alert=is_alert)
-        self._in_flight[token] = sealed.head.seq
+        self._attempts.hand_over(sealed.head.key, sealed.envelope, is_alert=is_alert)
+        self._in_flight[token] = sealed.head.key
         self.counters.published += 1
 
     def _on_sent(self, token: int, now_ns: int) -> None:
-        if (seq := self._in_flight.pop(token, None)) is not None:
+        if (key := self._in_flight.pop(token, None)) is not None:
             self._answered_ns = now_ns
-            self._attempts.taken(seq, now_ns)
+            self._attempts.taken(key, now_ns)
             self._probes.reset()
             self._open_window, self._refusal = self._window, ""
 
     def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
         """One record at a time goes out, ever more seldom, until the broker takes one again."""
-        if (seq := self._in_flight.pop(token, None)) is not None:
+        if (key := self._in_flight.pop(token, None)) is not None:
             self._answered_ns = now_ns
-            self._attempts.refused(seq, now_ns)
+            self._attempts.refused(key, now_ns)
             if now_ns >= self._feed_at_ns:
                 self._feed_at_ns = now_ns + self._probes.next_delay_ns()
             self._open_window = 1
@@ -238,7 +242,7 @@ class Uplink:
             if opened.payload_type != RECEIPT_TYPE:
                 raise MalformedRecord(f"{opened.payload_type} is no receipt")
             receipt = parse(opened.payload, Receipt)
-            self._outbox.release(receipt)
+            self.counters.delivered += self._outbox.release(receipt)
         except RecordError as error:
             self.counters.bad_receipts += 1
             self.counters.last_reason = f"receipt ignored: {error}"
@@ -246,8 +250,8 @@ class Uplink:
         self.counters.receipts += 1
         self._meet(receipt.software, now_ns)
         ranges = [(1, receipt.upto_seq), *receipt.extra]
-        covered = self._attempts.settle(ranges, was_refused=bool(self._refusal))
-        self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
+        covered = self._attempts.settle(receipt.chain, ranges, was_refused=bool(self._refusal))
+        self._in_flight = {t: key for t, key in self._in_flight.items() if key not in covered}
         self._feed_at_ns = 0
 
     def _on_refusal(self, refusal: Refusal) -> None:
@@ -255,11 +259,11 @@ class Uplink:
         if refusal.source != self._source:
             raise ForgedRecord(f"refusal is for {refusal.source}")
         for never in refusal.refused:
-            seq = self._attempts.find(never.sha256)
-            if seq is not None and self._outbox.set_aside(seq, never.reason):
-                log.error("record %d is set aside, for it can never verify: %s", seq, never.reason)
-                self._attempts.drop(seq)
-                self._in_flight = {t: one for t, one in self._in_flight.items() if one != seq}
+            key = self._attempts.find(never.sha256)
+            if key is not None and self._outbox.set_aside(key, never.reason):
+                log.error("record %s/%d is set aside, it can never verify: %s", *key, never.reason)
+                self._attempts.drop(key)
+                self._in_flight = {t: one for t, one in self._in_flight.items() if one != key}
                 self.counters.set_aside += 1
 
     def _meet(self, software: str, now_ns: int) -> None:

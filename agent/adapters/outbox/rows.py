@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.adapters.outbox.schema import PRIORITIES, STATISTICS, place, priority_and_seq
-from agent.core.records.chain import Head, Sealed
+from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import GENESIS_PREV, Identity, Receipt
 from agent.core.records.store_records import Link
 from agent.errors import ForgedRecord
@@ -65,11 +65,11 @@ def hand_over(db: sqlite3.Connection, keyid: str) -> None:
     db.execute("UPDATE node SET keyid = ?", (keyid,))
 
 
-def first(db: sqlite3.Connection, limit: int, skip: frozenset[int]) -> list[Sealed]:
-    """Up to `limit` records in the order of the queue, without the seqs in `skip`."""
+def first(db: sqlite3.Connection, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
+    """Up to `limit` records in the order of the queue, without those in `skip`."""
     chain = head(db).chain
     queue = db.execute("SELECT id FROM record ORDER BY id LIMIT ?", (limit + len(skip),))
-    ids = [row_id for (row_id,) in queue if priority_and_seq(row_id)[1] not in skip]
+    ids = [row_id for (row_id,) in queue if (chain, priority_and_seq(row_id)[1]) not in skip]
     found = []
     for row_id in ids[:limit]:
         query = "SELECT digest, kind, envelope FROM record WHERE id = ?"
@@ -137,8 +137,11 @@ def bury(db: sqlite3.Connection, rows: list[Row], reason: str, *, is_told: bool 
         )
 
 
-def at(db: sqlite3.Connection, seq: int) -> list[Row]:
-    """The record of that number, if it waits."""
+def at(db: sqlite3.Connection, key: RecordKey) -> list[Row]:
+    """The record of that name, if it waits."""
+    chain, seq = key
+    if chain != head(db).chain:
+        return []
     places = [place(priority, seq) for priority in PRIORITIES]
     return db.execute("SELECT id, digest FROM record WHERE id IN (?, ?, ?)", places).fetchall()
 

@@ -20,7 +20,7 @@ from agent.adapters.outbox.database import FullStore, open_database
 from agent.adapters.outbox.room import Room, is_failing, is_full, prepare
 from agent.adapters.outbox.schema import STEPS
 from agent.core.records import Draft, Sealer
-from agent.core.records.chain import Head, Sealed, draft_of
+from agent.core.records.chain import Head, RecordKey, Sealed, draft_of
 from agent.core.records.kinds import Receipt
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.store_records import Rollback, Shed
@@ -81,8 +81,8 @@ class SqliteOutbox:
                 if not (self._grow() or self._shed(draft)):
                     raise
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip` (seqs), by priority then seq."""
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
         with self._transaction() as db:
             return [] if rows.why_rolled_back(db) else rows.first(db, limit, skip)
 
@@ -101,13 +101,13 @@ class SqliteOutbox:
             raise ForgedRecord(f"{contradiction}: it was rolled back, a new chain begins")
         return freed
 
-    def set_aside(self, seq: int, reason: str) -> bool:
-        """Keep a waiting record as a dead letter; False if none of that number waits. StoreError.
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
+        """Keep a waiting record as a dead letter; False if none of that name waits. StoreError.
 
         The next record that is appended comes after a `Shed` record that bridges the chain.
         """
         with self._transaction() as db:
-            if found := rows.at(db, seq):
+            if found := rows.at(db, key):
                 rows.bury(db, found, reason)
                 rows.settle(db, found)
                 self._backlog -= 1

@@ -3,10 +3,14 @@
 import msgspec
 
 from agent.core.clock.report import ClockReport
+from agent.core.records.findings import Finding, HealthStatus
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """`host_ns` is CLOCK_MONOTONIC when it was written, good only within the host's `boot`."""
+    """`host_ns` is CLOCK_MONOTONIC when it was written, good only within the host's `boot`.
+
+    `findings` answer all checks that the daemon makes, the healthy ones too; `health` is the worst.
+    """
 
     source: str
     boot: str
@@ -18,3 +22,5 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     is_surveyed: bool
     place_sigma_m: float | None
     has_moved: bool
+    health: HealthStatus = "unknown"
+    findings: tuple[Finding, ...] = ()

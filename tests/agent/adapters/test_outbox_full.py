@@ -12,7 +12,7 @@ import pytest
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.outbox.database import FullStore
 from agent.adapters.outbox.room import WAL_BYTES
-from agent.core.records.chain import Head
+from agent.core.records.chain import Head, RecordKey
 from agent.core.records.envelope import open_envelope
 from agent.core.records.kinds import Receipt, parse
 from agent.errors import ForgedRecord
@@ -31,7 +31,7 @@ from tests.support.drafts import (
     start,
 )
 
-NONE: frozenset[int] = frozenset()
+NONE: frozenset[RecordKey] = frozenset()
 SMALL = WAL_BYTES + 300 * 4096
 DISK_MB = 8
 
