@@ -15,12 +15,8 @@ from msgspec import UNSET
 from agent.app import proof
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
-<<<<<<< HEAD
 from agent.app.visit import Receipted, Visit
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-=======
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
->>>>>>> main
 from agent.core.clock import Stamp, Timebase
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.survey import Survey, SurveySettings
@@ -204,12 +200,8 @@ class Node:
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
-<<<<<<< HEAD
-        self._timebase.on_gap(gap)
         self.visit.on_gap()
-=======
         self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
->>>>>>> main
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
         self._say(record, gap.host_ns)
