@@ -59,6 +59,7 @@ class UplinkCounters:
     connects: int = 0
     published: int = 0
     receipts: int = 0
+    delivered: int = 0
     refused: int = 0
     bad_receipts: int = 0
     set_aside: int = 0
@@ -241,7 +242,7 @@ class Uplink:
             if opened.payload_type != RECEIPT_TYPE:
                 raise MalformedRecord(f"{opened.payload_type} is no receipt")
             receipt = parse(opened.payload, Receipt)
-            self._outbox.release(receipt)
+            self.counters.delivered += self._outbox.release(receipt)
         except RecordError as error:
             self.counters.bad_receipts += 1
             self.counters.last_reason = f"receipt ignored: {error}"

@@ -8,6 +8,8 @@ from math import isfinite
 from pkgutil import get_data
 from zipfile import BadZipFile
 
+from msgspec.structs import replace
+
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
@@ -21,6 +23,7 @@ STEADY = "steady"
 TONAL = "tonal"
 UNLIKE = "unlike a shot"
 UNSCORED = "model cannot score"
+BELOW = "below the least score of the settings"
 
 _WEAK_SNR_DB = 7.0
 _SLOW_RISE_US = 12_000.0
@@ -57,6 +60,13 @@ def judged_by(model: Model, features: Features) -> Verdict:
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
+
+
+def wanted(verdict: Verdict, least_score: float) -> Verdict:
+    """`verdict`, but not accepted where its score is below what the settings ask for."""
+    if not verdict.accepted or verdict.score >= least_score:
+        return verdict
+    return replace(verdict, accepted=False, reason=BELOW)
 
 
 @lru_cache(maxsize=1)
