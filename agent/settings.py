@@ -22,6 +22,7 @@ from agent.sections import (
     AudioSection,
     BrokerSection,
     KeysSection,
+    LinkSection,
     LogSection,
     NodeSection,
     RuntimeSection,
@@ -67,6 +68,7 @@ class Settings(Section, frozen=True, kw_only=True):
     audio: AudioSection
     time: TimeSection
     broker: BrokerSection
+    link: LinkSection
     store: StoreSection
     keys: KeysSection
     runtime: RuntimeSection
