@@ -14,6 +14,7 @@ from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
+from agent.app.progress import Progress
 from agent.core.clock.time_signs import Discontinuity, RealtimeStep, TimeSign
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
@@ -68,6 +69,7 @@ class Daemon:
         uplink: UplinkSteps,
         wake: threading.Event,
         show: Callable[[int], None] = lambda host_ns: None,
+        progress: Progress | None = None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
         self._senses = ExitStack()
@@ -76,6 +78,7 @@ class Daemon:
             self._senses.callback(reference.close)
         self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
+        self._progress = progress or Progress()
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
@@ -155,6 +158,7 @@ class Daemon:
         with self._senses:
             while not self._stopping.is_set():
                 sound = self._source.read()
+                self._progress.advance("capture")
                 if sound is None:
                     return "end of sound"
                 for item in sorted((sound, *self._signs()), key=_in_order):
@@ -174,6 +178,7 @@ class Daemon:
     def _hear(self) -> str:
         for item in self._heard():
             self._node.step(item)
+            self._progress.advance("detector")
             while self._orders:
                 self._node.step(Order(item.host_ns, *self._orders.popleft()))
             self._wake.set()

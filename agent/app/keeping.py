@@ -7,6 +7,7 @@ and a power cut loses it. Delivery waits in the same way. Room on the disk is th
 """
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -149,15 +150,21 @@ class Keeping:
 
 
 class KeptNode:
-    """The steps of `node`, which records into `keeping`; each gives what waits another try."""
+    """The steps of `node`, which records into `keeping`; each gives what waits another try.
 
-    def __init__(self, node: Steps, keeping: Keeping) -> None:
-        self._node, self._keeping = node, keeping
+    `on_turn` is called whenever the store has come through a turn, with or without success.
+    """
+
+    def __init__(
+        self, node: Steps, keeping: Keeping, on_turn: Callable[[], None] = lambda: None
+    ) -> None:
+        self._node, self._keeping, self._on_turn = node, keeping, on_turn
 
     def step(self, item: Item) -> None:
         """One step of the node; its records are durable, or wait and are tried again."""
         self._node.step(item)
         self._keeping.retry(item.host_ns)
+        self._on_turn()
 
     def stop(self, host_ns: int, reason: str) -> None:
         """End the run. Raises StoreError if its last words could not be kept."""

@@ -55,6 +55,7 @@ class UplinkCounters:
     connects: int = 0
     published: int = 0
     receipts: int = 0
+    delivered: int = 0
     refused: int = 0
     bad_receipts: int = 0
     set_aside: int = 0
@@ -227,7 +228,7 @@ class Uplink:
             if isinstance(receipt, Refusal):
                 self._on_refusal(receipt, now_ns)
                 return
-            self._outbox.release(receipt)
+            self.counters.delivered += self._outbox.release(receipt)
         except RecordError as error:
             self.counters.bad_receipts += 1
             self.counters.last_reason = f"receipt ignored: {error}"

@@ -45,6 +45,8 @@ from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping, KeptNode
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
+from agent.app.progress import Progress
+from agent.app.proof import receipted
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.core.clock.thermal import CrystalSlope
@@ -121,6 +123,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
         restart=lambda reason: daemon.request_stop(reason),
+        proof=lambda host_ns: node.proof(
+            host_ns, receipted(uplink.counters.delivered, uplink.trouble)
+        ),
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
@@ -130,6 +135,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
             clock=_clock_settings(settings, known.utc_ns, crystal.slope),
+            least_score=settings.hearing.least_score,
         ),
         source.format,
         keeping,
@@ -147,8 +153,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             known.keep(state.utc_ns)
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
-    kept = KeptNode(node, keeping)
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show)
+    progress = Progress()
+    kept = KeptNode(node, keeping, partial(progress.advance, "store"))
+    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
