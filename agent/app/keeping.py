@@ -89,10 +89,12 @@ class Keeping:
             self._outbox.append(self._waiting[0])
             del self._waiting[0]
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
         """What the outbox has to deliver; nothing while it fails."""
         try:
-            return self._outbox.pending(limit, skip)
+            return self._outbox.pending(limit, skip, young_above)
         except StoreError:
             return []
 

@@ -56,13 +56,12 @@ class SqliteOutbox:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._room: Room | None = None
-        self._backlog, self._is_unbridged = 0, False
+        self._backlog, self._is_unbridged, self._key_changes = 0, False, list[int]()
         self._last_kept: Head | None = None
         self._in_doubt: tuple[Draft, Sealed] | None = None
         try:
             with self._transaction() as db:
-                self._previous_run = self._take_over(db)
-                self._last_kept = self._tail(db)
+                self._previous_run, self._last_kept = self._take_over(db), self._tail(db)
         except BaseException:
             self._let_go()
             raise
@@ -81,10 +80,12 @@ class SqliteOutbox:
                 if not (self._grow() or self._shed(draft)):
                     raise
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`: see the port."""
         with self._transaction() as db:
-            return [] if rows.why_rolled_back(db) else rows.first(db, limit, skip)
+            return rows.first(db, limit, skip, young_above, self._key_changes)
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
@@ -110,8 +111,7 @@ class SqliteOutbox:
             if found := rows.at(db, key):
                 rows.bury(db, found, reason)
                 rows.settle(db, found)
-                self._backlog -= 1
-                self._is_unbridged = True
+                self._backlog, self._is_unbridged = self._backlog - 1, True
         return bool(found)
 
     def head(self) -> Head:
@@ -168,6 +168,7 @@ class SqliteOutbox:
         rows.add(db, sealed)
         if isinstance(draft.data, KeyChange):
             rows.hand_over(db, draft.data.keyid)
+            self._key_changes.append(sealed.head.seq)
         self._backlog += 1
         return sealed
 
@@ -198,7 +199,7 @@ class SqliteOutbox:
                 why = f"cannot be said again: {type(error).__name__}: {error}"
                 rows.bury(db, [row], why, is_told=True)
         rows.empty_into(db, self._new_chain())
-        self._backlog = 0
+        self._backlog, self._key_changes = 0, []
         told = Rollback(
             reason=reason, chain=old.chain, seq=old.seq, digest=old.digest, said_again=len(waiting)
         )
@@ -267,7 +268,7 @@ class SqliteOutbox:
             db.execute("PRAGMA wal_checkpoint(RESTART)")
             if self._durable:
                 self._room = Room(self._path, db, self._max_bytes)
-            self._backlog = rows.waiting(db)
+            self._backlog, self._key_changes = rows.waiting(db), rows.key_changes(db)
             self._is_unbridged = bool(rows.unbridged(db, 1))
             if self._last_kept:
                 self._verify(db, self._last_kept)
