@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.audio import AudioFormat, Heard
 from agent.core.clock.time_signs import TimeSign
 from agent.core.records import Draft
 from agent.core.records.chain import Head, RecordKey, Sealed
@@ -16,13 +16,15 @@ from agent.core.records.kinds import Receipt
 
 
 class AudioSource(Protocol):
-    """One microphone channel, opened on construction."""
+    """One microphone channel. A device that is lost or not there yet is the adapter's to wait for:
+    it tells its state instead of sound, and in a gap what was missed.
+    """
 
     @property
     def format(self) -> AudioFormat: ...
 
-    def read(self) -> AudioBlock | AudioGap | None:
-        """The next block or gap; waits for it. None when the source has ended for good."""
+    def read(self) -> Heard | None:
+        """The next block, gap or state; waits for it. None when the source has ended for good."""
 
     def close(self) -> None:
         """Free the device; `read` then returns None. Closing twice is harmless."""

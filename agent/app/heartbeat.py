@@ -1,6 +1,6 @@
 """Proof of listening: what a node heard and said since its last heartbeat."""
 
-from agent.core.audio import AudioFormat
+from agent.core.audio import AudioFormat, MicrophoneState
 from agent.core.records.kinds import Heartbeat
 from agent.core.units import NS_PER_S
 from agent.ports import HostVitals
@@ -9,11 +9,15 @@ PERIOD_NS = 60 * NS_PER_S
 
 
 class Pulse:
-    """Counts for one heartbeat at a time; the first is due PERIOD_NS after the start."""
+    """Counts for one heartbeat at a time; the first is due PERIOD_NS after the start.
+
+    `microphone` is the last that it told of itself, None where it only ever told sound.
+    """
 
     def __init__(self, fmt: AudioFormat, vitals: HostVitals) -> None:
         self._format, self._vitals = fmt, vitals
         self._started_ns = self._due_ns = 0
+        self.microphone: MicrophoneState | None = None
         self._begin_period()
 
     def start(self, host_ns: int) -> None:

@@ -60,8 +60,9 @@ class StoreState:
 
     `waiting` drafts are in memory only, `lost` were given up since the start and counted.
     `busy_ns` is for how long the disk has been at its present work, 0 if it rests; `slowest_ns`
-    the longest that one turn took within the last minute. At `advanced_ns`, host time, the keeper last got on or
-    found nothing to do. `trouble` is why nothing is kept, for a person; empty while all is well.
+    the longest that one turn took within the last minute. At `advanced_ns`, host time, the keeper
+    last got on or found nothing to do. `trouble` is why nothing is kept, for a person; empty while
+    all is well.
     """
 
     waiting: int
@@ -107,7 +108,7 @@ class Keeping:
     @property
     def has_work(self) -> bool:
         """True where a step may get something done."""
-        return not self._waiting.is_settled or bool(self._receipts) or bool(self._asides)
+        return not self._waiting.is_settled or any((self._receipts, self._asides, self._acts))
 
     def append(self, draft: Draft) -> None:
         """Take `draft`; it is durable after a step. Where too many wait, one is counted instead."""
@@ -125,7 +126,7 @@ class Keeping:
             return False
         self._begun_ns = began_ns = self._now_ns()
         try:
-            is_more = self._turn()
+            self._turn()
         except StoreError as error:
             self._retry_at_ns = host_ns + RETRY_NS
             if not self._trouble:
@@ -142,7 +143,7 @@ class Keeping:
             self._trouble = ""
             log.info("store keeps again, no record waits")
         self._act()
-        return is_more or self.has_work
+        return self.has_work
 
     def flush(self) -> None:
         """Keep all that waits, and tell what was lost. Raises StoreError; the rest still waits."""
@@ -182,8 +183,8 @@ class Keeping:
         """What there is to deliver; what was kept last while the disk is at work or fails."""
         found: list[Sealed] | None = None
         with suppress(StoreError):
-            going = RECEIPTS * limit if self._receipts else 0  # some of what is found is receipted
-            found = self._store.try_pending(limit + going, skip)
+            spare = RECEIPTS * limit if self._receipts else 0  # some of what is found is receipted
+            found = self._store.try_pending(limit + spare, skip)
         with self._lock:
             if found is None:
                 fresh = [one for key, one in self._fresh.items() if key not in skip]
@@ -209,7 +210,7 @@ class Keeping:
         """How many records are durable and wait for a receipt."""
         return self._store.backlog()
 
-    def _turn(self) -> bool:
+    def _turn(self) -> None:
         """What is due: what was said, before what is only cleared away."""
         self._turns += 1
         is_clearing_due = self._turns % RECEIPT_TURN == 0
@@ -219,8 +220,8 @@ class Keeping:
             except FullStore:
                 if not (self._clear() or self._refused()):
                     raise
-            return True
-        return self._clear()
+        else:
+            self._clear()
 
     def _keep(self) -> None:
         with self._lock:

@@ -12,9 +12,10 @@ from typing import Literal
 
 from msgspec import UNSET
 
+from agent.app import proof
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Stamp, Timebase
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.survey import Survey, SurveySettings
@@ -24,7 +25,7 @@ from agent.core.hearing import Hearing, Onset
 from agent.core.records import Draft
 from agent.core.records.kinds import Data, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
 from agent.core.trust.commands import Order
-from agent.core.units import NS_PER_S
+from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Recorder
 
 
@@ -43,9 +44,10 @@ class NodeSettings:
     settings_sha256: str
     previous_run: Literal["new-store", "clean", "unclean"]
     clock: ClockSettings
+    least_score: float = 0.0
 
 
-Item = AudioBlock | AudioGap | TimeSign | Order | Tick
+Item = Heard | TimeSign | Order | Tick
 
 
 class Node:
@@ -66,12 +68,13 @@ class Node:
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
-        self._hearing = Hearing(fmt)
+        self._hearing = Hearing(fmt, settings.least_score)
         self._pulse = Pulse(fmt, vitals)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
+        self._heard_samples, self._heard_ns = 0, 0
 
     def step(self, item: Item) -> None:
         """Take one item; whatever there is to say is recorded on return."""
@@ -80,9 +83,13 @@ class Node:
             case AudioBlock():
                 self._tell_change(self._timebase.on_block(item), item.host_ns)
                 self._pulse.heard_samples += len(item.samples)
+                self._heard_samples += len(item.samples)
+                self._heard_ns = item.host_ns
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
             case AudioGap():
                 self._on_gap(item)
+            case MicrophoneState():
+                self._on_microphone(item)
             case Tick():
                 pass
             case Fix():
@@ -111,6 +118,23 @@ class Node:
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
             has_moved=self._survey.has_moved,
+        )
+
+    def proof(self, host_ns: int, receipted: str) -> proof.Proof:
+        """What this run has shown by `host_ns`; `receipted` as in `proof.receipted`."""
+        clock, now = self._timebase.report(host_ns), self._timebase.utc_at_host(host_ns)
+        latency_ns = self._settings.clock.latency_ns
+        return proof.Proof(
+            heard=proof.heard(
+                self._heard_samples / self._format.rate_hz,
+                (host_ns - self._heard_ns) / NS_PER_S,
+                (),
+            ),
+            stamped=proof.stamped(
+                now.utc_ns, clock, None if latency_ns is None else latency_ns / NS_PER_US
+            ),
+            receipted=receipted,
+            is_locked=clock.state == "locked",
         )
 
     def _on_sign(self, sign: TimeSign) -> None:
@@ -156,10 +180,16 @@ class Node:
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
-        self._timebase.on_gap(gap)
+        self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
         self._say(record, gap.host_ns)
+
+    def _on_microphone(self, state: MicrophoneState) -> None:
+        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        self._pulse.microphone = state
+        if state.condition == "stuck":
+            self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:

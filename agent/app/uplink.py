@@ -59,6 +59,7 @@ class UplinkCounters:
     connects: int = 0
     published: int = 0
     receipts: int = 0
+    delivered: int = 0
     refused: int = 0
     bad_receipts: int = 0
     set_aside: int = 0
@@ -250,6 +251,7 @@ class Uplink:
         self._meet(receipt.software, now_ns)
         ranges = [(1, receipt.upto_seq), *receipt.extra]
         covered = self._attempts.settle(receipt.chain, ranges, was_refused=bool(self._refusal))
+        self.counters.delivered += len(covered)
         self._in_flight = {t: key for t, key in self._in_flight.items() if key not in covered}
         self._feed_at_ns = 0
 

@@ -42,9 +42,11 @@ from agent.adapters.trialsettings import TrialSettings
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.app.keeping import Keeping, KeptNode
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
+from agent.app.progress import Progress
+from agent.app.proof import receipted
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.core.clock.thermal import CrystalSlope
@@ -97,7 +99,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
-    keeping = Keeping(outbox)
+    keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
@@ -120,6 +122,10 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
         restart=lambda reason: daemon.request_stop(reason),
+        when_kept=keeping.when_kept,
+        proof=lambda host_ns: node.proof(
+            host_ns, receipted(uplink.counters.delivered, uplink.trouble)
+        ),
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
@@ -129,6 +135,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
             clock=_clock_settings(settings, known.utc_ns, crystal.slope),
+            least_score=settings.hearing.least_score,
         ),
         source.format,
         keeping,
@@ -141,13 +148,14 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     def show(host_ns: int) -> None:
         state = node.state(host_ns, identity.source, boot, os.getpid())
         state_file.post(state)
+        keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
-    kept = KeptNode(node, keeping)
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show)
+    progress = Progress()
+    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))

@@ -167,7 +167,8 @@ def _effect(order: Command, answer: Answer, before: str) -> str:
     match order.verb:
         case "set-config":
             settings = ", ".join(f"{name} = {value}" for name, value in order.changes.items())
-            return f": it restarts to try {settings}, and keeps that if the run lasts a minute"
+            proof = "once it has heard, stamped and been receipted"
+            return f": it restarts to try {settings}, and keeps that {proof}"
         case "report-now":
             return ": the report is a heartbeat record in its chain"
         case "rotate-key" if answer.keyid == before:

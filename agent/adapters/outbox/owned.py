@@ -124,7 +124,7 @@ class OwnedFile:
     def _open(self) -> sqlite3.Connection:
         """Own the file, for the first time or after a failure; what it holds is then on disk."""
         if self._is_closed:
-            raise StoreError(f"{self.path}: is closed")
+            raise StoreError(f"{self.path}: a closed database cannot be used")
         if self._durable:
             prepare(self.path)
         self._db = db = open_database(self.path, STEPS, durable=self._durable)

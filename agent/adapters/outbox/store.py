@@ -191,7 +191,9 @@ class SqliteOutbox:
 
     def _tail(self, db: sqlite3.Connection) -> Head:
         if not rows.is_tail_whole(db):
-            raise StoreError(f"{self._file.path}: damaged, the last record is missing: move it away")
+            raise StoreError(
+                f"{self._file.path}: damaged, the last record is missing: move it away"
+            )
         return rows.head(db)
 
 

@@ -73,7 +73,7 @@ class Writer:
         self._heir = ""
 
     def shed(self, db: sqlite3.Connection, draft: Draft) -> bool:
-        """Give up some of what is worth no more than `draft`, told with its clock; False if none."""
+        """Give up some statistics, told with the clock of `draft`; False if there are none."""
         links = rows.settle(db, rows.statistics(db, BATCH))
         if links:
             self._file.tally.backlog -= len(links)

@@ -94,12 +94,17 @@ class Timebase:
                 change = self.on_edge(edge) or change
         return change
 
-    def on_gap(self, gap: AudioGap) -> None:
-        """Lost samples may be miscounted: what ties samples to other clocks is learnt afresh."""
-        self._samples.on_gap()
+    def on_gap(self, gap: AudioGap) -> StateChange | None:
+        """Lost samples may be miscounted: what ties samples to other clocks is learnt afresh; of a
+        device opened anew, which may be another, its rate as well."""
         self._picker.on_gap(gap)
+        if gap.is_reopened:
+            self._samples = SampleClock(self._rate_hz)
+            return self.lock.on_sign(Discontinuity(0, gap.reason)) if self._by_samples else None
+        self._samples.on_gap()
         if self._by_samples:
             self.lock.discipline.forget_offset()
+        return None
 
     def on_edge(self, edge: Edge) -> StateChange | None:
         """A pulse on the second channel of the converter."""
@@ -155,10 +160,6 @@ class Timebase:
         count_ns, sigma_ns = line.at(self._samples.host_ns_at(sample) - latency_ns)
         parts = (sigma_ns, self._samples.sigma_ns_at(sample), bound_ns / 3**0.5)
         return self._stamp(count_ns, hypot(*parts))
-
-    def host_ns_at(self, sample: float) -> int:
-        """Host time of a sample."""
-        return self._samples.host_ns_at(sample)
 
     def utc_at_host(self, host_ns: int) -> Stamp:
         """UTC at an instant of host time."""

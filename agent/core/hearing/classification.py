@@ -6,6 +6,8 @@ High recall first: what leaves the node is a candidate, and the score lets the c
 from functools import lru_cache
 from pkgutil import get_data
 
+from msgspec.structs import replace
+
 from agent.core.hearing.classifier import Model, read_model
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
@@ -18,6 +20,7 @@ SLOW = "slow"
 STEADY = "steady"
 TONAL = "tonal"
 UNLIKE = "unlike a shot"
+BELOW = "below the least score of the settings"
 
 _WEAK_SNR_DB = 7.0
 _SLOW_RISE_US = 12_000.0
@@ -43,6 +46,13 @@ def judged_by(model: Model, features: Features) -> Verdict:
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
+
+
+def wanted(verdict: Verdict, least_score: float) -> Verdict:
+    """`verdict`, but not accepted where its score is below what the settings ask for."""
+    if not verdict.accepted or verdict.score >= least_score:
+        return verdict
+    return replace(verdict, accepted=False, reason=BELOW)
 
 
 @lru_cache(maxsize=1)

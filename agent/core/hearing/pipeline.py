@@ -22,7 +22,7 @@ from agent.core.audio import (
     full_scale,
 )
 from agent.core.hearing.arrival import arrive, plain_break, prepare
-from agent.core.hearing.classification import judge
+from agent.core.hearing.classification import judge, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
 from agent.core.hearing.features import WINDOW_S, measure
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
@@ -58,11 +58,12 @@ class Hearing:
     """Feed it blocks and gaps in order; it returns the onsets that are complete.
 
     A gap ends the stretch before it: onsets close to it come out at once with what there is,
-    marked `gap_in_window`. After a gap the gate's floor is kept.
+    marked `gap_in_window`. After a gap the gate's floor is kept. What scores below `least_score`
+    is not accepted, whatever the model thinks of it.
     """
 
-    def __init__(self, fmt: AudioFormat) -> None:
-        self._format = fmt
+    def __init__(self, fmt: AudioFormat, least_score: float = 0.0) -> None:
+        self._format, self._least_score = fmt, least_score
         self._slot = frame_samples(fmt.rate_hz)
         self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
@@ -213,7 +214,7 @@ class Hearing:
         at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
         gap_near = before_gap or (self._after_gap and not begin)
         features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
-        verdict = judge(at, features)
+        verdict = wanted(judge(at, features), self._least_score)
         is_worth_it = verdict.score >= _WORTH_FITTING
         arrival = arrive(stretch, at) if is_worth_it else plain_break(stretch, at.index)
         return Onset(

@@ -2,6 +2,17 @@
 
 from agent.core.records.faults import Fault
 
+FAULT_OF_MICROPHONE = {
+    "absent": "microphone-absent",
+    "ambiguous": "microphone-ambiguous",
+    "busy": "microphone-busy",
+    "refused": "microphone-refused",
+    "unplugged": "microphone-unplugged",
+    "stuck": "microphone-hung",
+    "broken": "sound-system-broken",
+}
+"""The fault that each condition of a microphone (`core.audio`) is, but `hearing`, which is none."""
+
 SOUND_FAULTS: dict[str, Fault] = {
     # What the sound device does.
     "microphone-absent": Fault(
@@ -18,6 +29,34 @@ SOUND_FAULTS: dict[str, Fault] = {
         "Another program holds the sound device.",
         "other program",
         "Stop the program that records from it (`fuser -v /dev/snd/*` names it).",
+    ),
+    "microphone-ambiguous": Fault(
+        "microphone",
+        "critical",
+        "Several sound devices have the name that is asked for.",
+        "settings",
+        "Name it in audio.source by its port, as `earshot devices` shows it.",
+    ),
+    "microphone-refused": Fault(
+        "microphone",
+        "critical",
+        "The sound device takes no such rate, channels or samples.",
+        "settings",
+        "Set audio.rate_hz to one that it takes (`earshot devices`), or use another device.",
+    ),
+    "microphone-unplugged": Fault(
+        "microphone",
+        "critical",
+        "The sound device went away while it was heard.",
+        "microphone plug",
+        "Check the plug and the USB cable; it is heard again as soon as it is back.",
+    ),
+    "sound-system-broken": Fault(
+        "microphone",
+        "critical",
+        "The host's sound system fails as a whole.",
+        "software",
+        "Mend or remove /etc/asound.conf; install libportaudio2.",
     ),
     "microphone-hung": Fault(
         "microphone",

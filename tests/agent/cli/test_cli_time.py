@@ -48,7 +48,7 @@ block_samples = 512
 [time]
 source = "pps"
 [broker]
-url = "mqtt://broker.example:1883"
+url = "mqtts://broker.example:8883"
 [keys]
 locator_public = ["locator.pem"]
 [runtime]

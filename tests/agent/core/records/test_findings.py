@@ -1,10 +1,12 @@
 """Findings: what is not known is never called well, and each fault says what to touch."""
 
 import re
+from typing import get_args
 
 import msgspec
 import pytest
 
+from agent.core.audio import MicrophoneCondition
 from agent.core.records.findings import (
     CHECKS,
     ESSENTIAL,
@@ -17,7 +19,7 @@ from agent.core.records.findings import (
     verdict,
 )
 from agent.core.records.host_faults import HOST_FAULTS
-from agent.core.records.sound_faults import SOUND_FAULTS
+from agent.core.records.sound_faults import FAULT_OF_MICROPHONE, SOUND_FAULTS
 
 WELL = [healthy(check) for check in ESSENTIAL]
 
@@ -67,3 +69,10 @@ def test_findings_come_in_the_order_of_the_checks() -> None:
     """The worst of a check first."""
     told = [unknown("air", "no sensor"), found("clipping"), found("deaf"), found("hum-only")]
     assert [one.fault for one in by_check(told)] == ["hum-only", "clipping", "deaf", None]
+
+
+def test_whatever_ails_a_microphone_is_a_fault_of_the_catalogue() -> None:
+    """Each condition but `hearing` names one, of the check that a technician looks at first."""
+    conditions = set(get_args(MicrophoneCondition))
+    assert set(FAULT_OF_MICROPHONE) == conditions - {"hearing"}
+    assert {FAULTS[name].check for name in FAULT_OF_MICROPHONE.values()} == {"microphone"}
