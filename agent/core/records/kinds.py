@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from agent.core.records.fields import (
+    Alternative,
     Assumption,
     Count,
     DeliveryLaw,
@@ -57,6 +58,10 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
     is told where blocks do not come by the law that is assumed of them, `assumed` where other
     constants than the latency were measured by nobody, so that their whole range is in sigma.
+
+    `confirmed` says whether witnesses that share no cause of error agree on which second it is. It
+    is written where they do not (false), with the `alternatives` that nobody excluded: then `sigma`
+    holds within the second alone. 0.1.0 knew no such word; that its records lack it says nothing.
     """
 
     state: TimeState
@@ -71,6 +76,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     doubts: tuple[str, ...] = ()
     deliveries: DeliveryLaw | UnsetType = UNSET
     assumed: tuple[Assumption, ...] | UnsetType = UNSET
+    confirmed: bool | UnsetType = UNSET
+    alternatives: tuple[Alternative, ...] | UnsetType = UNSET
 
 
 class Features(Frozen, frozen=True, kw_only=True):
