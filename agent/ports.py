@@ -84,8 +84,13 @@ class Outbox(Protocol):
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`, by priority then seq.
+
+        Alerts with a number above `young_above` go before all others, the newest first.
+        """
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""

@@ -197,6 +197,18 @@ class BrokerSection(Section, frozen=True, kw_only=True):
     ) = None
 
 
+class LinkSection(Section, frozen=True, kw_only=True):
+    """How much of the line is ours."""
+
+    max_kbit_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="what all but young alerts may take of the line in kbit/s; 0 for all of it",
+        ),
+    ] = 0
+
+
 class StoreSection(Section, frozen=True, kw_only=True):
     """What survives a power cut."""
 

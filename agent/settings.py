@@ -25,6 +25,7 @@ from agent.sections import (
     BrokerSection,
     HearingSection,
     KeysSection,
+    LinkSection,
     LogSection,
     NodeSection,
     PanelSection,
@@ -79,6 +80,7 @@ class Settings(Section, frozen=True, kw_only=True):
     hearing: HearingSection
     time: TimeSection
     broker: BrokerSection
+    link: LinkSection
     store: StoreSection
     keys: KeysSection
     panel: PanelSection

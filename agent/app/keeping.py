@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from agent.app.waiting import Waiting
@@ -39,7 +40,9 @@ class Store(Protocol):
     def append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
         """Keep the first of `drafts` in one transaction, as many as there is room for, but one."""
 
-    def try_pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed] | None:
+    def try_pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed] | None:
         """`Outbox.pending`, or None where the disk is at work."""
 
     def release_some(self, receipt: Receipt) -> bool:
@@ -179,16 +182,18 @@ class Keeping:
             log.info("the disk answers again, %d records wait", len(self._waiting))
         self._is_hang_told = hangs
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
         """What there is to deliver; what was kept last while the disk is at work or fails."""
         found: list[Sealed] | None = None
         with suppress(StoreError):
             spare = RECEIPTS * limit if self._receipts else 0  # some of what is found is receipted
-            found = self._store.try_pending(limit + spare, skip)
+            found = self._store.try_pending(limit + spare, skip, young_above)
         with self._lock:
             if found is None:
                 fresh = [one for key, one in self._fresh.items() if key not in skip]
-                found = sorted(fresh, key=lambda one: (one.priority, one.head.seq))
+                found = sorted(fresh, key=partial(_urgency, young_above))
             leaving = {key for key, _ in self._asides}
             going = [one for one in found if one.head.key not in leaving]
             return [one for one in going if not self._is_covered(one.head.key)][:limit]
@@ -271,6 +276,15 @@ class Keeping:
         """What was to be done when that was durable which now is."""
         while self._acts and self._acts[0][0] <= self._waiting.settled:
             self._acts.popleft()[1]()
+
+
+def _urgency(young_above: int | None, one: Sealed) -> tuple[int, int]:
+    """To sort by, as the port `Outbox` has it: what the new key signed comes after its change."""
+    seq = one.head.seq
+    if one.kind == "key":
+        return -2, seq
+    is_young = young_above is not None and one.priority == 0 and seq > young_above
+    return (-1, -seq) if is_young else (one.priority, seq)
 
 
 def _covers(receipt: Receipt, key: RecordKey) -> bool:

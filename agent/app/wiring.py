@@ -108,6 +108,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         random.Random(),  # noqa: S311 - jitter, not a secret
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
+        max_kbit_s=settings.link.max_kbit_s,
     )
     desk = CommandDesk(
         CommandJudge(identity.source, operators),

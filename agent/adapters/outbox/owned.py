@@ -25,6 +25,7 @@ class Tally:
 
     backlog: int = 0
     is_unbridged: bool = False
+    key_changes: tuple[int, ...] = ()  # numbers of those that may wait
 
 
 class OwnedFile:
@@ -133,7 +134,7 @@ class OwnedFile:
             db.execute("PRAGMA wal_checkpoint(RESTART)")
             if self._durable:
                 self.room = Room(self.path, db, self._max_bytes)
-            self.tally = Tally(rows.waiting(db), bool(rows.unbridged(db, 1)))
+            self.tally = Tally(rows.waiting(db), bool(rows.unbridged(db, 1)), rows.key_changes(db))
             self._check(db)
         except BaseException:
             self.let_go()

@@ -76,15 +76,21 @@ class SqliteOutbox:
                 if not (self._file.grow() or self._shed(drafts[0])):
                     raise
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`: see the port."""
         with self._file.transaction() as db:
-            return _pending(db, limit, skip)
+            return rows.first(db, limit, skip, young_above, self._file.tally.key_changes)
 
-    def try_pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed] | None:
+    def try_pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed] | None:
         """The same, or None where another thread waits for the disk."""
         with self._file.transaction_if_idle() as db:
-            return None if db is None else _pending(db, limit, skip)
+            if db is None:
+                return None
+            return rows.first(db, limit, skip, young_above, self._file.tally.key_changes)
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
@@ -195,7 +201,3 @@ class SqliteOutbox:
                 f"{self._file.path}: damaged, the last record is missing: move it away"
             )
         return rows.head(db)
-
-
-def _pending(db: sqlite3.Connection, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
-    return [] if rows.why_rolled_back(db) else rows.first(db, limit, skip)

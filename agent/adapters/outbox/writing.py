@@ -55,6 +55,7 @@ class Writer:
         rows.add(db, sealed)
         if isinstance(draft.data, KeyChange):
             rows.hand_over(db, draft.data.keyid)
+            self._file.tally.key_changes += (sealed.head.seq,)
         self._file.tally.backlog += 1
         return sealed
 
@@ -94,7 +95,7 @@ class Writer:
                 why = f"cannot be said again: {type(error).__name__}: {error}"
                 rows.bury(db, [row], why, is_told=True)
         rows.empty_into(db, self._new_chain())
-        self._file.tally.backlog = 0
+        self._file.tally.backlog, self._file.tally.key_changes = 0, ()
         told = Rollback(
             reason=reason, chain=old.chain, seq=old.seq, digest=old.digest, said_again=len(waiting)
         )
