@@ -31,7 +31,7 @@ from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.statefile import StateFile, boot_id
+from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
@@ -131,6 +131,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             previous_run=outbox.previous_run,
             clock=clock_settings(settings, confirmed.utc_ns, crystal.slope),
             least_score=settings.hearing.least_score,
+            file_sha256=trial.file_sha256,
         ),
         source.format,
         keeping,
@@ -138,10 +139,13 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
     )
-    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
+    shown, boot = Path(settings.runtime.directory), boot_id()
+    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        state = node.state(host_ns, identity.source, boot, os.getpid())
+        if wish := wishes.take():
+            node.visit.take(wish, host_ns)
+        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
         keeping.watch(host_ns)
         trusted.learn(state)
