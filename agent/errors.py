@@ -6,6 +6,7 @@
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
     ├── TokenError         a key in a security token
+    ├── PanelError         lights, button and contact
     ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
     ├── ExportError        a file of exported records
@@ -47,6 +48,10 @@ class KeyFileError(EarshotError):
 
 class TokenError(EarshotError):
     """A security token, or the key in it, is missing, locked or fails; or its URI is wrong."""
+
+
+class PanelError(EarshotError):
+    """A pin of the panel cannot be used."""
 
 
 class StateError(EarshotError):

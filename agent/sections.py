@@ -269,6 +269,12 @@ class PanelSection(Section, frozen=True, kw_only=True):
         | None
     ) = None
 
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins that are set, by what is at them."""
+        pins = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: pin for name, pin in pins.items() if pin is not None}
+
 
 class RuntimeSection(Section, frozen=True, kw_only=True):
     """What the agent shows to commands beside it."""

@@ -104,6 +104,7 @@ class Uplink:
         self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
         self._link: Literal["down", "connecting", "up"] = "down"
         self._connect_at_ns = self._answered_ns = 0
+        self._receipted: tuple[tuple[int, int], ...] = ()
         self._forget_connection(now_ns=0)
 
     @property
@@ -117,6 +118,10 @@ class Uplink:
     def idle(self) -> bool:
         """True when every record is receipted and nothing is in flight."""
         return self._outbox.backlog() == 0 and not self._feed.in_flight
+
+    def is_receipted(self, seq: int) -> bool:
+        """Whether the latest receipt of this run names record `seq`; for any thread."""
+        return any(first <= seq <= last for first, last in self._receipted)
 
     def reply(self, command_id: str, envelope: bytes) -> None:
         """Publish the answer to a command soon, from any thread; kept by nobody."""
@@ -236,6 +241,7 @@ class Uplink:
         self.counters.receipts += 1
         self._meet(receipt.software, now_ns)
         ranges = [(1, receipt.upto_seq), *receipt.extra]
+        self._receipted = tuple(ranges)
         attempts, was_refused = self._feed.attempts, bool(self._refusal)
         self._feed.land(attempts.settle(receipt.chain, ranges, was_refused=was_refused), now_ns)
         self._feed_at_ns = 0

@@ -31,7 +31,7 @@ from agent.adapters.levelfile import LevelFile
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.statefile import StateFile, boot_id
+from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
@@ -133,6 +133,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             previous_run=outbox.previous_run,
             clock=clock_settings(settings, confirmed.utc_ns, crystal.slope),
             least_score=settings.hearing.least_score,
+            file_sha256=trial.file_sha256,
         ),
         source.format,
         keeping,
@@ -142,10 +143,13 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
     )
-    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
+    shown, boot = Path(settings.runtime.directory), boot_id()
+    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        state = node.state(host_ns, identity.source, boot, os.getpid())
+        if wish := wishes.take():
+            node.visit.take(wish, host_ns)
+        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
         levels.keep(host_ns)
         trusted.learn(state)
