@@ -9,6 +9,7 @@
     ├── PanelError         lights, button and contact
     ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
+    │   └── FullStore      there is no room in it
     ├── ExportError        a file of exported records
     ├── EnrolmentError     a request to be enrolled, or the answer to it
     ├── LinkError          the broker or the way to it
@@ -60,6 +61,10 @@ class StateError(EarshotError):
 
 class StoreError(EarshotError):
     """A store on disk cannot be opened, or does not belong to this node."""
+
+
+class FullStore(StoreError):
+    """There is no room for more, in the store or on its disk."""
 
 
 class ExportError(EarshotError):
