@@ -5,7 +5,6 @@ written here and stop in reverse: all of them at the end, those that were opened
 fails, and the others where one will not close.
 """
 
-import os
 import random
 import secrets
 import threading
@@ -31,7 +30,6 @@ from agent.adapters.levelfile import LevelFile
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
@@ -43,6 +41,7 @@ from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
 from agent.app.proof import receipted
+from agent.app.showing import Showing
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.core.hearing.level_history import LevelHistory
@@ -125,6 +124,15 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
     )
+    showing = Showing(
+        trial,
+        uplink,
+        keeping.backlog,
+        trusted.now,
+        lambda: sealer.identity.keyid,
+        lambda reason: daemon.request_stop(reason),
+        opened,
+    )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
     node = Node(
@@ -143,15 +151,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         desk,
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
+        reporters=showing.reporters,
     )
-    shown, boot = Path(settings.runtime.directory), boot_id()
-    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        if wish := wishes.take():
-            node.visit.take(wish, host_ns)
-        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
-        state_file.post(state)
+        state = showing.step(node, identity.source, host_ns)
         levels.keep(host_ns)
         keeping.watch(host_ns)
         trusted.learn(state)
