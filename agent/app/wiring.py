@@ -30,6 +30,7 @@ from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
@@ -44,6 +45,7 @@ from agent.app.progress import Progress
 from agent.app.proof import receipted
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.app.witness import Witness
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
@@ -95,6 +97,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     keeping = Keeping(outbox)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
+    witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
@@ -109,9 +112,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
         max_kbit_s=settings.link.max_kbit_s,
+        on_receipt=witness.hear,
     )
+    obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
-        CommandJudge(identity.source, operators),
+        CommandJudge(identity.source, operators, identity.boot, obeyed.ids, obeyed.keep),
         sealer,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
@@ -120,6 +125,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
+        witness=witness,
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
