@@ -4,9 +4,9 @@ Every contract is run over the real and the virtual adapter (`tests/contract`). 
 only errors from `agent.errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.core.audio import AudioFormat, Heard
 from agent.core.clock.time_signs import TimeSign
@@ -52,9 +52,21 @@ class HostClock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What the host and the box know of themselves; None where nothing measures it."""
+    """What the host and the box know of themselves; None where nothing measures it.
+
+    `throttled` are the bits of a Raspberry Pi's firmware: 0 under-voltage, 1 capped, 2 throttled,
+    3 soft limit of temperature; the same from bit 16 on since the start. Sizes in MB of 10^6.
+    """
 
     air_temperature_c: float | None = None
+    soc_temperature_c: float | None = None
+    throttled: int | None = None
+    disk_free_mb: int | None = None
+    disk_total_mb: int | None = None
+    disk_is_read_only: bool | None = None
+    memory_free_mb: int | None = None
+    memory_total_mb: int | None = None
+    card_used_pct: int | None = None
 
 
 class HostVitals(Protocol):
@@ -104,6 +116,44 @@ class Recorder(Protocol):
 
     def append(self, draft: Draft) -> Sealed | None:
         """Take a record; None where it is not durable yet."""
+
+
+Light = Literal["power", "clock", "link", "hearing"]
+Pattern = Literal["off", "on", "slow", "fast", "blip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """The button was pressed: `short`, or held for LONG_PRESS_S and more."""
+
+    kind: Literal["short", "long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The box was found open or closed: the first time it is looked at, and at each change."""
+
+    is_open: bool
+
+
+PanelEvent = Pressed | Contact
+LONG_PRESS_S = 5.0
+
+
+class Panel(Protocol):
+    """Lights, the button and the contact of the box, as far as there are any."""
+
+    def show(self, lights: Mapping[Light, Pattern]) -> None:
+        """Let each light follow its pattern until told otherwise; others stay as they are.
+
+        `slow` is a second on and one off, `fast` three times a second, `blip` a flash every two.
+        """
+
+    def poll(self) -> list[PanelEvent]:
+        """What happened since the last call, in order; never waits."""
+
+    def close(self) -> None:
+        """Put the lights out and free the pins; `poll` then returns nothing. Twice is harmless."""
 
 
 @dataclass(frozen=True, slots=True)

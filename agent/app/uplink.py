@@ -234,7 +234,7 @@ class Uplink:
             if isinstance(receipt, Refusal):
                 self._on_refusal(receipt, now_ns)
                 return
-            self.counters.delivered += self._outbox.release(receipt)
+            self._outbox.release(receipt)
         except RecordError as error:
             self.counters.bad_receipts += 1
             self.counters.last_reason = f"receipt ignored: {error}"
@@ -245,7 +245,9 @@ class Uplink:
         ranges = [(1, receipt.upto_seq), *receipt.extra]
         self._receipted = tuple(ranges)
         attempts, was_refused = self._feed.attempts, bool(self._refusal)
-        self._feed.land(attempts.settle(receipt.chain, ranges, was_refused=was_refused), now_ns)
+        covered = attempts.settle(receipt.chain, ranges, was_refused=was_refused)
+        self.counters.delivered += len(covered)
+        self._feed.land(covered, now_ns)
         self._feed_at_ns = 0
 
     def _on_refusal(self, refusal: Refusal, now_ns: int) -> None:

@@ -23,22 +23,23 @@ from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
     SystemClock,
-    SystemVitals,
     kernel_discipline,
 )
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
+from agent.adapters.levelfile import LevelFile
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
+from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.app.keeping import Keeping, KeptNode
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
@@ -46,6 +47,7 @@ from agent.app.proof import receipted
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.app.witness import Witness
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
@@ -94,11 +96,12 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
-    keeping = Keeping(outbox)
+    keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
     witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
+    levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
     link = _kept(opened, MqttLink(options, wakeup=wake.set))
@@ -122,6 +125,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
         restart=lambda reason: daemon.request_stop(reason),
+        when_kept=keeping.when_kept,
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
@@ -140,9 +144,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         ),
         source.format,
         keeping,
-        SystemVitals(),
+        SystemVitals(Path(settings.store.directory)),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
+        history=LevelHistory(levels.levels),
+        backlog=outbox.backlog,
     )
     shown, boot = Path(settings.runtime.directory), boot_id()
     state_file, wishes = StateFile(shown), WishFile(shown)
@@ -152,6 +158,8 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             node.visit.take(wish, host_ns)
         state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
+        levels.keep(host_ns)
+        keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
@@ -160,8 +168,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
     progress = Progress()
-    kept = KeptNode(node, keeping, partial(progress.advance, "store"))
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress)
+    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
@@ -175,6 +182,11 @@ def _kept(opened: ExitStack, part: _Part) -> _Part:
     """`part`, which closes when `opened` ends."""
     opened.callback(part.close)
     return part
+
+
+def device_of(audio: AudioSection) -> str:
+    """What sound is heard with: of another one, levels of earlier days say nothing."""
+    return f"{audio.source} {audio.rate_hz} Hz"
 
 
 def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:

@@ -71,7 +71,7 @@ def first(
     limit: int,
     skip: frozenset[RecordKey],
     young_above: int | None,
-    key_changes: list[int],
+    key_changes: tuple[int, ...],
 ) -> list[Sealed]:
     """Up to `limit` records without those in `skip`, in the order of the port `Outbox`.
 
@@ -99,10 +99,10 @@ def first(
     return list(found.values())
 
 
-def key_changes(db: sqlite3.Connection) -> list[int]:
+def key_changes(db: sqlite3.Connection) -> tuple[int, ...]:
     """The numbers of the key changes that wait."""
     query = f"{_AT} WHERE id < ? AND kind = 'key' ORDER BY id"
-    return [priority_and_seq(row_id)[1] for (row_id,) in db.execute(query, (place(1, 0),))]
+    return tuple(priority_and_seq(row_id)[1] for (row_id,) in db.execute(query, (place(1, 0),)))
 
 
 def contradiction(db: sqlite3.Connection, receipt: Receipt) -> str:

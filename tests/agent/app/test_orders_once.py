@@ -61,7 +61,7 @@ class Run:
             lambda *reply: None,
             lambda reason: None,
             lambda host_ns: GOOD,
-            self.witness,
+            witness=self.witness,
         )
         list(self.desk.pass_time(0))
         self.outbox.append(draft(heartbeat()))
