@@ -29,6 +29,7 @@ from agent.adapters.knowntime import KnownTime
 from agent.adapters.levelfile import LevelFile
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.trialsettings import TrialSettings
 from agent.adapters.vitals import SystemVitals
@@ -44,6 +45,7 @@ from agent.app.proof import receipted
 from agent.app.showing import Showing
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.app.witness import Witness
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
@@ -96,6 +98,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
+    witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
@@ -111,9 +114,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
         max_kbit_s=settings.link.max_kbit_s,
+        on_receipt=witness.hear,
     )
+    obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
-        CommandJudge(identity.source, operators),
+        CommandJudge(identity.source, operators, identity.boot, obeyed.ids, obeyed.keep),
         sealer,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
@@ -123,6 +128,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
+        witness=witness,
     )
     showing = Showing(
         trial,
