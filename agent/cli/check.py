@@ -30,6 +30,7 @@ def add_commands(commands: Any) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print everything as JSON")
     shown.add_argument("--watch", action="store_true", help="level, faults and impulses, live")
+    shown.add_argument("--self-test", action="store_true", help="test the hearing path now")
     shown.add_argument("--clap", action="store_true", help="clap, and see it come back receipted")
     parser.set_defaults(command=_check)
 
@@ -42,6 +43,10 @@ def _check(arguments: argparse.Namespace) -> int:
         from agent.cli.clap import clap
 
         return clap(arguments.config)
+    if arguments.self_test:
+        from agent.cli.clap import self_test
+
+        self_test(arguments.config)
     if arguments.watch:
         _watch(arguments.config)
     report = look(arguments.config)
