@@ -3,6 +3,7 @@
     EarshotError
     ├── SettingsError      the configuration file
     ├── AudioError         the microphone or a sound file
+    │   └── MicrophoneError    a device, with its condition in a word
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
     ├── TokenError         a key in a security token
@@ -17,6 +18,11 @@
 The simulator adds `DatasetError` and `ScenarioError` below `EarshotError`.
 Each message is one line that names the thing and the remedy; commands print it and exit 2.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.core.audio import MicrophoneCondition
 
 
 class EarshotError(Exception):
@@ -35,6 +41,14 @@ class SettingsError(EarshotError):
 
 class AudioError(EarshotError):
     """A microphone or a sound file cannot be used."""
+
+
+class MicrophoneError(AudioError):
+    """A sound device that cannot be heard; `condition` says in which way."""
+
+    def __init__(self, condition: "MicrophoneCondition", told: str) -> None:
+        self.condition = condition
+        super().__init__(told)
 
 
 class TimeError(EarshotError):

@@ -2,7 +2,8 @@
 
 The capture thread waits for sound, the node thread hears and records, the uplink thread
 delivers. Only here are clocks read and threads made; what the steps do is theirs. A thread that
-dies ends the run: the supervisor of the process starts it afresh.
+dies ends the run: the supervisor of the process starts it afresh. A fourth thread feeds that
+supervisor while capture, detector and store advance, and ends the run when capture hangs.
 """
 
 import logging
@@ -14,12 +15,13 @@ from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
-from agent.app.progress import Progress
+from agent.app.progress import CAPTURE_HANGS_S, LOOK_S, Progress, Watch
+from agent.core.audio import AudioBlock, MicrophoneState
 from agent.core.clock.time_signs import Discontinuity, RealtimeStep, TimeSign
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
-from agent.errors import EarshotError
-from agent.ports import AudioSource, HostClock, TimeReference
+from agent.errors import EarshotError, MicrophoneError
+from agent.ports import AudioSource, HostClock, Supervisor, TimeReference
 
 QUEUED_ORDERS = 16
 QUEUED_ITEMS = 512  # 10 s of sound, for a disk that stalls
@@ -70,6 +72,7 @@ class Daemon:
         wake: threading.Event,
         show: Callable[[int], None] = lambda host_ns: None,
         progress: Progress | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
         self._senses = ExitStack()
@@ -78,7 +81,8 @@ class Daemon:
             self._senses.callback(reference.close)
         self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
-        self._progress = progress or Progress()
+        self._progress, self._supervisor = progress or Progress(), supervisor
+        self._is_ready, self._told, self._is_over = False, "", threading.Event()
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
@@ -107,9 +111,11 @@ class Daemon:
         try:
             return self._run()
         finally:
+            self._is_over.set()
             threading.excepthook = before
 
     def _run(self) -> str:
+        self._start("watch", self._watch)
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
         uplink = self._start("uplink", self._deliver)
@@ -174,11 +180,35 @@ class Daemon:
             with suppress(Full):
                 self._items.put(item, timeout=0.1)
                 break
+            self._progress.advance("capture")  # it waits for the node, and does not hang
+
+    def _watch(self) -> str:
+        watch = Watch(self._progress)
+        while not self._is_over.wait(LOOK_S):
+            if watch.look() and self._supervisor:
+                self._supervisor.feed()
+            if watch.is_capture_hung and not self._stopping.is_set():
+                told = f"a read has not returned for {CAPTURE_HANGS_S:.0f} s: unplug it for 5 s"
+                state = MicrophoneState(self._clock.monotonic_ns(), "stuck", told)
+                self._offer(state, lambda: not self._stopping.is_set())
+                raise MicrophoneError("stuck", f"microphone hangs: {told}")
+        return self._reason
+
+    def _tell_supervisor(self, item: Item) -> None:
+        if self._supervisor is None:
+            return
+        if isinstance(item, AudioBlock) and not self._is_ready:
+            self._is_ready = True
+            self._supervisor.ready()
+        elif isinstance(item, MicrophoneState) and item.condition != self._told:
+            self._told = item.condition
+            self._supervisor.tell(item.reason or item.condition)
 
     def _hear(self) -> str:
         for item in self._heard():
             self._node.step(item)
             self._progress.advance("detector")
+            self._tell_supervisor(item)
             while self._orders:
                 self._node.step(Order(item.host_ns, *self._orders.popleft()))
             self._wake.set()

@@ -31,11 +31,11 @@ from agent.adapters.host import (
 )
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
-from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
+from agent.adapters.servicemanager import ServiceManager
 from agent.adapters.statefile import StateFile, boot_id
 from agent.adapters.thermometer import Thermometer
 from agent.adapters.trialsettings import TrialSettings
@@ -47,6 +47,7 @@ from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
 from agent.app.proof import receipted
+from agent.app.soundsource import sound_source
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.core.clock.thermal import CrystalSlope
@@ -58,9 +59,9 @@ from agent.core.records.succession import change_to
 from agent.core.trust import CommandJudge
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import StoreError
-from agent.ports import AudioSource, HostClock, TimeReference
+from agent.ports import HostClock, TimeReference
 from agent.sections import BrokerSection
-from agent.settings import AudioSection, Settings, StoreSection, TimeSection
+from agent.settings import Settings, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
@@ -94,7 +95,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     sealer = Sealer(identity, evidence.signer, evidence)
     will, wake = LastWill(sealer), threading.Event()
     senses = opened.enter_context(ExitStack())
-    source = _kept(senses, _microphone(settings.audio, clock))
+    source = _kept(senses, sound_source(settings.audio, clock))
     references = [_kept(senses, one) for one in _references(settings.time, clock)]
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
@@ -154,7 +155,8 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
 
     progress = Progress()
     kept = KeptNode(node, keeping, partial(progress.advance, "store"))
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress)
+    manager = _kept(opened, ServiceManager())
+    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress, manager)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
@@ -168,28 +170,6 @@ def _kept(opened: ExitStack, part: _Part) -> _Part:
     """`part`, which closes when `opened` ends."""
     opened.callback(part.close)
     return part
-
-
-def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
-    kind, _, name = audio.source.partition(":")
-    full_scale_db_spl = audio.full_scale_db_spl
-    if kind == "file":
-        return FileMicrophone(
-            Path(name),
-            audio.block_samples,
-            clock,
-            full_scale_db_spl=full_scale_db_spl,
-            pps_channel=audio.pps_channel,
-        )
-    return open_portaudio(
-        name,
-        audio.rate_hz,
-        audio.block_samples,
-        clock,
-        full_scale_db_spl=full_scale_db_spl,
-        pps_channel=audio.pps_channel,
-        buffer_ms=audio.buffer_ms,
-    )
 
 
 def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
