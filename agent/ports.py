@@ -4,9 +4,9 @@ Every contract is run over the real and the virtual adapter (`tests/contract`). 
 only errors from `agent.errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.core.audio import AudioFormat, Heard
 from agent.core.clock.time_signs import TimeSign
@@ -97,8 +97,13 @@ class Outbox(Protocol):
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
 
-    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip`, by priority then seq."""
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`, by priority then seq.
+
+        Alerts with a number above `young_above` go before all others, the newest first.
+        """
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
@@ -112,6 +117,44 @@ class Recorder(Protocol):
 
     def append(self, draft: Draft) -> Sealed | None:
         """Take a record; None where it is not durable yet."""
+
+
+Light = Literal["power", "clock", "link", "hearing"]
+Pattern = Literal["off", "on", "slow", "fast", "blip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """The button was pressed: `short`, or held for LONG_PRESS_S and more."""
+
+    kind: Literal["short", "long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The box was found open or closed: the first time it is looked at, and at each change."""
+
+    is_open: bool
+
+
+PanelEvent = Pressed | Contact
+LONG_PRESS_S = 5.0
+
+
+class Panel(Protocol):
+    """Lights, the button and the contact of the box, as far as there are any."""
+
+    def show(self, lights: Mapping[Light, Pattern]) -> None:
+        """Let each light follow its pattern until told otherwise; others stay as they are.
+
+        `slow` is a second on and one off, `fast` three times a second, `blip` a flash every two.
+        """
+
+    def poll(self) -> list[PanelEvent]:
+        """What happened since the last call, in order; never waits."""
+
+    def close(self) -> None:
+        """Put the lights out and free the pins; `poll` then returns nothing. Twice is harmless."""
 
 
 @dataclass(frozen=True, slots=True)

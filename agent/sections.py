@@ -197,6 +197,18 @@ class BrokerSection(Section, frozen=True, kw_only=True):
     ) = None
 
 
+class LinkSection(Section, frozen=True, kw_only=True):
+    """How much of the line is ours."""
+
+    max_kbit_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="what all but young alerts may take of the line in kbit/s; 0 for all of it",
+        ),
+    ] = 0
+
+
 class StoreSection(Section, frozen=True, kw_only=True):
     """What survives a power cut."""
 
@@ -256,6 +268,12 @@ class PanelSection(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins that are set, by what is at them."""
+        pins = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: pin for name, pin in pins.items() if pin is not None}
 
 
 class RuntimeSection(Section, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from agent.sections import (
     BrokerSection,
     HearingSection,
     KeysSection,
+    LinkSection,
     LogSection,
     NodeSection,
     PanelSection,
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "parse",
     "read",
+    "salvage",
 ]
 
 
@@ -79,6 +81,7 @@ class Settings(Section, frozen=True, kw_only=True):
     hearing: HearingSection
     time: TimeSection
     broker: BrokerSection
+    link: LinkSection
     store: StoreSection
     keys: KeysSection
     panel: PanelSection
@@ -110,12 +113,36 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
 
     `changes` are values by name ("log.level") that an operator set from afar; only REMOTE ones.
     """
+    good, faults = _examine(text, changes or {})
+    if faults:
+        raise SettingsError(where, faults)
+    return _built(good)
+
+
+def salvage(text: str) -> tuple[Settings, list[str]]:
+    """What is good of TOML `text`, stand-ins for what is missing or wrong, and every fault."""
+    good, faults = _examine(text, {})
+    for name, values in _STAND_INS.items():
+        good[name] = {**values, **good.get(name, {})}
+    return _built(good), faults
+
+
+# What the commands that set a node up take for granted.
+_STAND_INS: dict[str, dict[str, Any]] = {
+    "node": {"site": "site", "cell": "cell", "id": "id"},
+    "broker": {"url": "mqtts://broker"},
+    "keys": {"locator_public": ("/var/lib/earshot/locator.pub.pem",)},
+}
+
+
+def _examine(text: str, changes: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The good values of each table of `text` with `changes`, and every fault."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(where, [f"is not TOML: {error}"]) from None
+        return {}, [f"is not TOML: {error}"]
     sections = _sections()
-    faults = list(_change(tables, changes or {}))
+    faults = list(_change(tables, changes))
     faults += [
         _unknown(f"[{name}]", name, list(sections)) for name in tables if name not in sections
     ]
@@ -127,11 +154,11 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
             faults += found
         else:
             faults.append(f"{name} must be a table: write [{name}] on a line of its own")
-    if not faults:
-        faults = list(_contradictions(good))
-    if faults:
-        raise SettingsError(where, faults)
-    return Settings(**{name: sections[name](**values) for name, values in good.items()})
+    return good, faults or list(_contradictions(good))
+
+
+def _built(good: dict[str, dict[str, Any]]) -> Settings:
+    return Settings(**{name: made(**good.get(name, {})) for name, made in _sections().items()})
 
 
 def faults_of_changes(changes: Mapping[str, Any]) -> list[str]:

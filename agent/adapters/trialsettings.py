@@ -6,6 +6,7 @@ The technician's file is tried too: where it has faults, or cannot be run, the t
 counts, for a typo must not darken a node. What "proved" means is `app.commanddesk`'s matter.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,11 @@ class TrialSettings:
             why = f"they do not fit {base} any more: {error.faults[0]}"
             self._news.append(self._take_back(why, {}))
             self.settings = plain
+
+    @property
+    def file_sha256(self) -> str:
+        """Digest of the text that is in effect, before what operators changed."""
+        return hashlib.sha256(self._text.encode()).hexdigest()
 
     @property
     def is_on_trial(self) -> bool:

@@ -6,6 +6,7 @@ counted, for a flood must not fill the store. Whether to obey is `core.trust.com
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -63,6 +64,8 @@ class CommandDesk:
     `hand_over` makes the record that names the next key; `post` publishes a reply by the id of
     its command; `restart` ends this run in order, for the reason RESTART or RESTART_BEFORE:
     the next one has other settings. `proof` tells what this run has shown by a host time.
+    What `when_kept` is given is done when all that was yielded so far is durable: then replies go
+    out, signed by the key that is in force by then.
     """
 
     def __init__(
@@ -74,11 +77,12 @@ class CommandDesk:
         post: Callable[[str, bytes], None],
         restart: Callable[[str], None],
         proof: Callable[[int], Proof],
+        when_kept: Callable[[Callable[[], None]], None] = lambda act: act(),
     ) -> None:
         self._judge, self._sealer = judge, sealer
         self._trial, self._hand_over = trial, hand_over
         self._post, self._restart = post, restart
-        self._proof = proof
+        self._proof, self._when_kept = proof, when_kept
         self._promised_key = ""
         self._began_ns: int | None = None
         self._prove_at_ns, self._is_settled = 0, False
@@ -184,9 +188,12 @@ class CommandDesk:
             reason=outcome.reason,
             keyid=outcome.keyid,
         )
+        self._when_kept(partial(self._send, reply))
+
+    def _send(self, reply: Reply) -> None:
         with suppress(TokenError):  # nothing can be signed now: the chain will tell
             sealed = self._sealer.seal_message(REPLY_TYPE, msgspec.json.encode(reply))
-            self._post(outcome.id, sealed)
+            self._post(reply.id, sealed)
 
     def _may_tell(self, host_ns: int) -> bool:
         fresh = (host_ns - self._refilled_ns) // REFUSAL_NS

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from agent.app import proof
 from agent.app.commanddesk import CommandDesk
 from agent.app.heartbeat import Pulse
+from agent.app.visit import Receipted, Visit
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Stamp, Timebase
 from agent.core.clock.node_state import NodeState
@@ -23,7 +24,9 @@ from agent.core.clock.time_signs import Fix, TimeSign
 from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
 from agent.core.records import Draft
+from agent.core.records.chain import Sealed
 from agent.core.records.kinds import Data, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
+from agent.core.records.visit import HeardKind
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Recorder
@@ -45,6 +48,7 @@ class NodeSettings:
     previous_run: Literal["new-store", "clean", "unclean"]
     clock: ClockSettings
     least_score: float = 0.0
+    file_sha256: str = ""
 
 
 Item = Heard | TimeSign | Order | Tick
@@ -75,6 +79,7 @@ class Node:
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
         self._heard_samples, self._heard_ns = 0, 0
+        self.visit = Visit(fmt)
 
     def step(self, item: Item) -> None:
         """Take one item; whatever there is to say is recorded on return."""
@@ -86,6 +91,7 @@ class Node:
                 self._heard_samples += len(item.samples)
                 self._heard_ns = item.host_ns
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
+                self._say_all(self.visit.on_block(item), item.host_ns)
             case AudioGap():
                 self._on_gap(item)
             case MicrophoneState():
@@ -105,7 +111,14 @@ class Node:
         self._tell_onsets(self._hearing.finish(), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
-    def state(self, host_ns: int, source: str, boot: str, pid: int) -> NodeState:
+    def state(
+        self,
+        host_ns: int,
+        source: str,
+        boot: str,
+        pid: int,
+        is_receipted: Receipted = lambda seq: False,
+    ) -> NodeState:
         """What to show to commands beside the daemon."""
         return NodeState(
             source=source,
@@ -118,6 +131,12 @@ class Node:
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
             has_moved=self._survey.has_moved,
+            software=self._settings.software,
+            file_sha256=self._settings.file_sha256,
+            level=self.visit.level(),
+            full_scale_db_spl=self._format.full_scale_db_spl,
+            heard=self.visit.heard(is_receipted),
+            answer=self.visit.answer,
         )
 
     def proof(self, host_ns: int, receipted: str) -> proof.Proof:
@@ -165,6 +184,7 @@ class Node:
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
+        self.visit.pass_time(host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
 
@@ -180,6 +200,7 @@ class Node:
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
+        self.visit.on_gap()
         self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
@@ -199,10 +220,16 @@ class Node:
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets)
         for onset in onsets:
+            stamp = self._timebase.stamp_sample(onset.sample)
+            kind: HeardKind = ""
+            sealed = None
+            for clap in self.visit.on_onset(onset, stamp):
+                kind, sealed = "clap", self._say(clap, host_ns, stamp.utc_ns)
             if onset.verdict.accepted:
                 self._pulse.published += 1
-                stamp = self._timebase.stamp_sample(onset.sample)
-                self._say(self._impulse(onset, stamp), host_ns, stamp.utc_ns)
+                impulse = self._impulse(onset, stamp)
+                kind, sealed = kind or "impulse", self._say(impulse, host_ns, stamp.utc_ns)
+            self.visit.note(onset, stamp, host_ns, kind, sealed.head.seq if sealed else None)
 
     def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
         sample_index = int(onset.sample)
@@ -224,9 +251,9 @@ class Node:
         for data in told:
             self._say(data, host_ns)
 
-    def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> None:
+    def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> Sealed | None:
         """Record `data`, said at `host_ns` about `utc_ns` (about now if not given)."""
         if utc_ns is None:
             utc_ns = self._timebase.utc_at_host(host_ns).utc_ns
         quality = self._timebase.quality(host_ns)
-        self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))
+        return self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))

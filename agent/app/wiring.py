@@ -18,14 +18,11 @@ from typing import Protocol, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import agent
-from agent.adapters import nmea, ubx
 from agent.adapters.chrony import ChronyFeed
 from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
-    SleepWatch,
     SystemClock,
-    SystemTimeReference,
     SystemVitals,
     kernel_discipline,
 )
@@ -33,16 +30,14 @@ from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.pps import DevicePps, SysfsPps
-from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.servicemanager import ServiceManager
-from agent.adapters.statefile import StateFile, boot_id
-from agent.adapters.thermometer import Thermometer
+from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
+from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.app.keeping import Keeping, KeptNode
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
@@ -50,18 +45,16 @@ from agent.app.proof import receipted
 from agent.app.soundsource import sound_source
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
-from agent.core.clock.thermal import CrystalSlope
-from agent.core.clock.timebase import ClockSettings
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
 from agent.core.records.succession import change_to
 from agent.core.trust import CommandJudge
-from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_S
 from agent.errors import StoreError
-from agent.ports import HostClock, TimeReference
+from agent.ports import HostClock
 from agent.sections import BrokerSection
-from agent.settings import Settings, StoreSection, TimeSection
+from agent.settings import StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
@@ -96,12 +89,13 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     will, wake = LastWill(sealer), threading.Event()
     senses = opened.enter_context(ExitStack())
     source = _kept(senses, sound_source(settings.audio, clock))
-    references = [_kept(senses, one) for one in _references(settings.time, clock)]
+    references = [_kept(senses, one) for one in time_references(settings.time, clock)]
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
-    keeping = Keeping(outbox)
+    keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
+    confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
@@ -115,6 +109,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         random.Random(),  # noqa: S311 - jitter, not a secret
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
+        max_kbit_s=settings.link.max_kbit_s,
     )
     desk = CommandDesk(
         CommandJudge(identity.source, operators),
@@ -123,6 +118,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
         restart=lambda reason: daemon.request_stop(reason),
+        when_kept=keeping.when_kept,
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
@@ -134,8 +130,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            clock=_clock_settings(settings, known.utc_ns, crystal.slope),
+            clock=clock_settings(settings, confirmed.utc_ns, crystal.slope),
             least_score=settings.hearing.least_score,
+            file_sha256=trial.file_sha256,
         ),
         source.format,
         keeping,
@@ -143,20 +140,25 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
     )
-    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
+    shown, boot = Path(settings.runtime.directory), boot_id()
+    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        state = node.state(host_ns, identity.source, boot, os.getpid())
+        if wish := wishes.take():
+            node.visit.take(wish, host_ns)
+        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
+        keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
+            if state.clock.confirmed:
+                confirmed.keep(state.utc_ns)
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
     progress = Progress()
-    kept = KeptNode(node, keeping, partial(progress.advance, "store"))
     manager = _kept(opened, ServiceManager())
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show, progress, manager)
+    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping, manager)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
@@ -220,25 +222,6 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _clock_settings(
-    settings: Settings, last_known_utc_ns: int | None, slope: CrystalSlope | None
-) -> ClockSettings:
-    audio, time, usual = settings.audio, settings.time, TimeSection()
-    is_simulated = time.source == "sim"
-    return ClockSettings(
-        source=time.source,
-        latency_ns=None if audio.latency_us is None else audio.latency_us * NS_PER_US,
-        latency_bound_ns=audio.latency_bound_us * NS_PER_US,
-        nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
-        nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
-        is_pulse_known=time.pps_sigma_ns != usual.pps_sigma_ns,
-        is_lag_known=time.nmea_lag_ms != usual.nmea_lag_ms,
-        earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
-        last_known_utc_ns=None if is_simulated else last_known_utc_ns,
-        crystal_slope=slope,
-    )
-
-
 def _trusted_clock(
     time: TimeSection, clock: HostClock, last_known_utc_ns: int | None
 ) -> TrustedClock:
@@ -247,33 +230,3 @@ def _trusted_clock(
         return TrustedClock(clock, 0, None, lambda: Discipline(True, 0, "unknown"))
     released_utc_ns = agent.RELEASED_UTC_S * NS_PER_S
     return TrustedClock(clock, released_utc_ns, last_known_utc_ns, kernel_discipline)
-
-
-def _references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
-    """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
-    yield SleepWatch(clock)
-    yield Thermometer(clock)
-    if time.source == "sim":
-        yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
-        return
-    if time.source in ("pps", "pps-adc"):
-        yield from _pulses(time, clock)
-    if time.receiver:
-        frames = ubx.UbxParser().parse
-        reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
-        hello = ubx.switch_on() if time.ublox else []
-        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello)
-    else:
-        discipline = kernel_discipline if time.require_sync else None
-        sigma_ns = time.system_sigma_ms * NS_PER_MS
-        yield SystemTimeReference(clock, sigma_ns, "system", discipline)
-
-
-def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
-    """The kernel's pulse; beside one in the sound it only measures the latency of capture."""
-    path = Path(time.pps_device)
-    if time.source == "pps-adc" and not path.exists():
-        return []
-    if path.is_dir():
-        return [SysfsPps(path, clock, time.pps_sigma_ns)]
-    return [DevicePps(path, clock, time.pps_sigma_ns)]

@@ -4,11 +4,13 @@ High recall first: what leaves the node is a candidate, and the score lets the c
 """
 
 from functools import lru_cache
+from math import isfinite
 from pkgutil import get_data
+from zipfile import BadZipFile
 
 from msgspec.structs import replace
 
-from agent.core.hearing.classifier import Model, read_model
+from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
@@ -20,6 +22,7 @@ SLOW = "slow"
 STEADY = "steady"
 TONAL = "tonal"
 UNLIKE = "unlike a shot"
+UNSCORED = "model cannot score"
 BELOW = "below the least score of the settings"
 
 _WEAK_SNR_DB = 7.0
@@ -30,8 +33,19 @@ _TONAL = 0.8
 
 
 def judge(_pick: Pick, features: Features) -> Verdict:
-    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked."""
-    return judged_by(shipped_model(), features)
+    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked.
+
+    A model that an update broke deafens nobody: what is heard plainly goes out without a score,
+    and the self-test of hearing tells of it.
+    """
+    try:
+        verdict = judged_by(shipped_model(), features)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        verdict = None
+    if verdict and isfinite(verdict.score):
+        return verdict
+    accepted = features.snr_db >= PLAIN_FROM_DB and features.tonality <= _TONAL
+    return Verdict(accepted=accepted, score=0.0, reason=UNSCORED)
 
 
 def judged_by(model: Model, features: Features) -> Verdict:

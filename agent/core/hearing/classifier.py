@@ -94,9 +94,17 @@ def _chance(log_odds: float) -> float:
 
 
 def read_model(data: bytes) -> Model:
-    """A model from the bytes of its .npz file (arrays only, nothing that runs)."""
+    """A model from the bytes of its .npz file (arrays only, nothing that runs).
+
+    Raises ValueError, KeyError, OSError, EOFError or BadZipFile where they are not one that scores.
+    """
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         arrays = {name: held[name].astype(np.float32) for name in held.files}
+    shapes = {arrays[name].shape for name in ("centre", "scale", "weights")}
+    if shapes != {(INPUTS,)} or not all(np.isfinite(one).all() for one in arrays.values()):
+        raise ValueError("the model holds numbers of another shape, or none")
+    if not (arrays["scale"] > 0).all() or not 0.0 < float(arrays["threshold"]) < 1.0:
+        raise ValueError("the model holds numbers that cannot score")
     return Model(
         centre=arrays["centre"],
         scale=arrays["scale"],

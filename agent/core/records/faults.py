@@ -1,13 +1,15 @@
 """What a fault is: a name on the wire, a check that it answers, a part to touch, a remedy.
 
 The names are in other people's programs: they are added to, never changed. The catalogues are
-`sound_faults` and `host_faults`; the words in them are for the technician at the pole.
+`sound_faults`, `host_faults` and `setup_faults`; their words are for the technician at the pole.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Check = Literal[
+    "agent",
+    "user",
     "microphone",
     "hearing",
     "level",
@@ -29,6 +31,7 @@ Check = Literal[
     "temperature",
     "air",
     "tamper",
+    "panel",
     "settings",
     "keys",
     "version",

@@ -11,9 +11,10 @@ from typing import Literal, get_args
 from agent.core.records.faults import Check, Fault, Severity
 from agent.core.records.fields import Frozen
 from agent.core.records.host_faults import HOST_FAULTS
+from agent.core.records.setup_faults import SETUP_FAULTS
 from agent.core.records.sound_faults import SOUND_FAULTS
 
-FAULTS: dict[str, Fault] = SOUND_FAULTS | HOST_FAULTS
+FAULTS: dict[str, Fault] = SOUND_FAULTS | HOST_FAULTS | SETUP_FAULTS
 
 HealthStatus = Literal["healthy", "warning", "critical", "unknown"]
 

@@ -3,8 +3,8 @@
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
 nanoseconds do not fit a double. What a store loses is told by the kinds in `store_records`, what is
-changed from afar by those in `remote_records`. Sealing is `envelope`, numbering and linking is
-`chain`.
+changed from afar by those in `remote_records`, what is done at the pole by those in
+`visit_records`. Sealing is `envelope`, numbering and linking is `chain`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from agent.core.records.fields import (
+    Alternative,
     Assumption,
     Count,
     DeliveryLaw,
@@ -34,6 +35,7 @@ from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
 from agent.core.records.store_records import Rollback, Shed
+from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
 
@@ -57,6 +59,10 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
     is told where blocks do not come by the law that is assumed of them, `assumed` where other
     constants than the latency were measured by nobody, so that their whole range is in sigma.
+
+    `confirmed` says whether witnesses that share no cause of error agree on which second it is. It
+    is written where they do not (false), with the `alternatives` that nobody excluded: then `sigma`
+    holds within the second alone. 0.1.0 knew no such word; that its records lack it says nothing.
     """
 
     state: TimeState
@@ -71,6 +77,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     doubts: tuple[str, ...] = ()
     deliveries: DeliveryLaw | UnsetType = UNSET
     assumed: tuple[Assumption, ...] | UnsetType = UNSET
+    confirmed: bool | UnsetType = UNSET
+    alternatives: tuple[Alternative, ...] | UnsetType = UNSET
 
 
 class Features(Frozen, frozen=True, kw_only=True):
@@ -181,6 +189,8 @@ Data = (
     | CommandOutcome
     | ConfigChange
     | KeyChange
+    | Clap
+    | Calibration
 )
 Priority = Literal[0, 1, 2]
 PRIORITY: dict[type[Data], Priority] = {
@@ -195,6 +205,8 @@ PRIORITY: dict[type[Data], Priority] = {
     Rollback: 1,
     CommandOutcome: 1,
     ConfigChange: 1,
+    Clap: 1,
+    Calibration: 1,
     Heartbeat: 2,
 }
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from agent.core.records.fields import MAX_SEQ, Frozen, Hex32, Hex64, Seq, Tally
 
-TAKES_SOFTWARE, TAKES_REFUSAL = "software", "refusal"
+TAKES_SOFTWARE, TAKES_REFUSAL, TAKES_BRIEF = "software", "refusal", "brief"
 MAX_REFUSED = 32
 Upto = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 

@@ -108,13 +108,6 @@ SOUND_FAULTS: dict[str, Fault] = {
         "microphone capsule",
         "The capsule is dead or has no supply: check the bias supply, replace the capsule.",
     ),
-    "repeating-sound": Fault(
-        "microphone",
-        "critical",
-        "The same sound comes again and again, sample for sample.",
-        "sound device",
-        "The driver repeats an old buffer: unplug the sound device for 5 s, update its firmware.",
-    ),
     "clipping": Fault(
         "microphone",
         "warning",

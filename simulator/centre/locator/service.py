@@ -15,7 +15,7 @@ from itertools import islice
 
 import agent
 from agent.core.records import Body
-from agent.core.records.messages import TAKES_SOFTWARE
+from agent.core.records.messages import TAKES_BRIEF, TAKES_SOFTWARE
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
 from agent.errors import MalformedRecord, RecordError, StoreError
 from agent.ports import Message, Publisher
@@ -150,7 +150,8 @@ class LocatorService:
             self._reception.put(message)
         admitted = self._admit(self._reception.take(STEP_MESSAGES, now_ns), at, now_ns)
         self._store.commit()
-        for topic, receipt in self._store.receipts(at, self._software_for):
+        owed = self._store.receipts(at, self._software_for, self._takes_brief, now_ns)
+        for topic, receipt in owed:
             self._post.say(Letter(topic, receipt, retain=True))
         for topic, refusal in self._refusals.letters(at, self._store.seal):
             self._post.say(Letter(topic, refusal))
@@ -219,6 +220,9 @@ class LocatorService:
 
     def _software_for(self, source: str) -> str:
         return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
+
+    def _takes_brief(self, source: str) -> bool:
+        return self._presences.takes(source, TAKES_BRIEF)
 
     def _tell_again(self, limit: int | None, now_ns: int) -> bool:
         """Feed what the run before had not told, so much of it; True when there is no more."""

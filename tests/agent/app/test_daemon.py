@@ -356,7 +356,7 @@ def test_a_read_that_never_returns_ends_the_run_with_its_reason(
     monkeypatch.setattr("agent.app.daemon.CAPTURE_END_S", 0.1)
     unhang, ear = threading.Event(), Ear()
     daemon, _, _ = watched(Tape(5, at_end=unhang.wait), ear)
-    with pytest.raises(EarshotError, match="microphone hangs: a read has not returned"):
+    with pytest.raises(EarshotError, match="microphone hangs: no read has returned"):
         daemon.run()
     unhang.set()
     states = [item for item in ear.heard if isinstance(item, MicrophoneState)]

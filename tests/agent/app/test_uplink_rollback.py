@@ -1,6 +1,6 @@
 """A store that was rolled back says again what no receipt covers: delivery must not wait for it."""
 
-from agent.app import uplink as module
+from agent.app.feed import MAX_UNRECEIPTED
 from agent.core.records.chain import Head
 from agent.core.records.envelope import open_envelope
 from agent.core.records.kinds import Body, parse
@@ -48,10 +48,10 @@ def test_a_receipt_of_the_old_chain_settles_nothing_of_the_new_one(pole: Pole) -
 
 def test_what_the_old_chain_left_unanswered_does_not_count(pole: Pole) -> None:
     """With all the room for statistics taken by the chain that was left, the new one is sent."""
-    pole.append(module.MAX_UNRECEIPTED + 50, heartbeat())
+    pole.append(MAX_UNRECEIPTED + 50, heartbeat())
     pole.run(20)
     pole.heard()
     roll_back(pole)
     pole.append(1, heartbeat())
     pole.run(20)
-    assert len({body.seq for body in bodies(pole)}) == module.MAX_UNRECEIPTED
+    assert len({body.seq for body in bodies(pole)}) == MAX_UNRECEIPTED

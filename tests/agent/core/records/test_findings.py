@@ -19,6 +19,7 @@ from agent.core.records.findings import (
     verdict,
 )
 from agent.core.records.host_faults import HOST_FAULTS
+from agent.core.records.setup_faults import SETUP_FAULTS
 from agent.core.records.sound_faults import FAULT_OF_MICROPHONE, SOUND_FAULTS
 
 WELL = [healthy(check) for check in ESSENTIAL]
@@ -52,7 +53,7 @@ def test_each_fault_names_a_part_and_a_remedy(name: str) -> None:
     assert fault.part
     assert fault.meaning.endswith(".")
     assert fault.remedy.endswith(".")
-    assert (name in SOUND_FAULTS) != (name in HOST_FAULTS)
+    assert sum(name in these for these in (SOUND_FAULTS, HOST_FAULTS, SETUP_FAULTS)) == 1
     finding = found(name, "1 of 2")
     assert (finding.part, finding.remedy) == (fault.part, fault.remedy)
     assert finding.status == fault.severity
