@@ -283,10 +283,7 @@ class Daemon:
         """One line down, one line up, and one when the reason changes."""
         trouble = self._uplink.trouble
         if trouble != told:
-            if trouble:
-                log.warning("link down: %s", trouble)
-            else:
-                log.info("link up")
+            log.warning("link down: %s", trouble) if trouble else log.info("link up")
         return trouble
 
     def _drained(self) -> bool:

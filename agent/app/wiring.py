@@ -23,16 +23,17 @@ from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
     SystemClock,
-    SystemVitals,
     kernel_discipline,
 )
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
+from agent.adapters.levelfile import LevelFile
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.servicemanager import ServiceManager
 from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
+from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
@@ -45,6 +46,7 @@ from agent.app.proof import receipted
 from agent.app.soundsource import sound_source
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
@@ -54,7 +56,7 @@ from agent.core.units import NS_PER_S
 from agent.errors import StoreError
 from agent.ports import HostClock
 from agent.sections import BrokerSection
-from agent.settings import StoreSection, TimeSection
+from agent.settings import AudioSection, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
@@ -97,6 +99,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
+    levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
     link = _kept(opened, MqttLink(options, wakeup=wake.set))
@@ -136,9 +139,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         ),
         source.format,
         keeping,
-        SystemVitals(),
+        SystemVitals(Path(settings.store.directory)),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
+        history=LevelHistory(levels.levels),
+        backlog=outbox.backlog,
     )
     shown, boot = Path(settings.runtime.directory), boot_id()
     state_file, wishes = StateFile(shown), WishFile(shown)
@@ -148,6 +153,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             node.visit.take(wish, host_ns)
         state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
         state_file.post(state)
+        levels.keep(host_ns)
         keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
@@ -172,6 +178,11 @@ def _kept(opened: ExitStack, part: _Part) -> _Part:
     """`part`, which closes when `opened` ends."""
     opened.callback(part.close)
     return part
+
+
+def device_of(audio: AudioSection) -> str:
+    """What sound is heard with: of another one, levels of earlier days say nothing."""
+    return f"{audio.source} {audio.rate_hz} Hz"
 
 
 def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
