@@ -21,11 +21,6 @@ The simulator adds `DatasetError` and `ScenarioError` below `EarshotError`.
 Each message is one line that names the thing and the remedy; commands print it and exit 2.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from agent.core.audio import MicrophoneCondition
-
 
 class EarshotError(Exception):
     """One line for a person: what is wrong, where, and what to do about it."""
@@ -46,9 +41,9 @@ class AudioError(EarshotError):
 
 
 class MicrophoneError(AudioError):
-    """A sound device that cannot be heard; `condition` says in which way."""
+    """A sound device that cannot be heard; `condition` is a MicrophoneCondition of `core.audio`."""
 
-    def __init__(self, condition: "MicrophoneCondition", told: str) -> None:
+    def __init__(self, condition: str, told: str) -> None:
         self.condition = condition
         super().__init__(told)
 

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -137,7 +138,7 @@ class EnduringMicrophone:
     def _fail(self, error: AudioError) -> None:
         condition: MicrophoneCondition = "broken"
         if isinstance(error, MicrophoneError):
-            condition = error.condition
+            condition = cast("MicrophoneCondition", error.condition)
         if condition != self._condition:  # once: what is missing for a week is told in a line
             log.error("%s", error)
         self._condition, self._reason, self._is_missed = condition, str(error), True
