@@ -37,6 +37,7 @@ from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
+from agent.app.deliveryhealth import LinkWatch, about_store
 from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
@@ -127,6 +128,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
+    watch = LinkWatch(lambda: uplink.trouble, lambda: uplink.counters.delivered)
     node = Node(
         NodeSettings(
             software=agent.__version__,
@@ -143,6 +145,10 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         desk,
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
+        reporters=[
+            lambda host_ns: about_store(keeping.state(host_ns)),
+            lambda host_ns: watch.findings(host_ns, outbox.backlog()),
+        ],
     )
     shown, boot = Path(settings.runtime.directory), boot_id()
     state_file, wishes = StateFile(shown), WishFile(shown)
