@@ -5,7 +5,6 @@ written here and stop in reverse: all of them at the end, those that were opened
 fails, and the others where one will not close.
 """
 
-import os
 import random
 import secrets
 import threading
@@ -30,22 +29,24 @@ from agent.adapters.knowntime import KnownTime
 from agent.adapters.levelfile import LevelFile
 from agent.adapters.microphone import FileMicrophone, open_portaudio
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.statefile import StateFile, WishFile, boot_id
 from agent.adapters.trialsettings import TrialSettings
 from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
-from agent.app.deliveryhealth import LinkWatch, about_store
 from agent.app.evidence import EvidenceKey, evidence_key
 from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
 from agent.app.proof import receipted
+from agent.app.showing import Showing
+from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.app.witness import Witness
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
@@ -98,6 +99,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
+    witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
@@ -113,9 +115,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
         max_kbit_s=settings.link.max_kbit_s,
+        on_receipt=witness.hear,
     )
+    obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
-        CommandJudge(identity.source, operators),
+        CommandJudge(identity.source, operators, identity.boot, obeyed.ids, obeyed.keep),
         sealer,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
@@ -125,10 +129,19 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
+        witness=witness,
+    )
+    showing = Showing(
+        trial,
+        uplink,
+        keeping.backlog,
+        trusted.now,
+        lambda: sealer.identity.keyid,
+        lambda reason: daemon.request_stop(reason),
+        opened,
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
-    watch = LinkWatch(lambda: uplink.trouble, lambda: uplink.counters.delivered)
     node = Node(
         NodeSettings(
             software=agent.__version__,
@@ -145,19 +158,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         desk,
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
-        reporters=[
-            lambda host_ns: about_store(keeping.state(host_ns)),
-            lambda host_ns: watch.findings(host_ns, outbox.backlog()),
-        ],
+        reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
     )
-    shown, boot = Path(settings.runtime.directory), boot_id()
-    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        if wish := wishes.take():
-            node.visit.take(wish, host_ns)
-        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
-        state_file.post(state)
+        state = showing.step(node, identity.source, host_ns)
         levels.keep(host_ns)
         keeping.watch(host_ns)
         trusted.learn(state)

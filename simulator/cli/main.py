@@ -16,6 +16,7 @@ from simulator.cli.arguments import (
     add_outputs,
     add_tls,
     count,
+    day,
     names,
     place,
     point,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_inspect(commands.add_parser("inspect", help="show what a node makes of one recording"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
+    _add_receiver(commands.add_parser("receiver", help="play a recorded receiver to a node"))
     _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
     _add_timing(commands.add_parser("timing", help="hold the onset picker to the physical limit"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
@@ -83,6 +85,21 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)
     add_outputs(parser)
     parser.set_defaults(module="run")
+
+
+def _add_receiver(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG", help="raw bytes of its line")
+    parser.add_argument(
+        "--baud", type=count, default=9600, metavar="N", help="of its line (default: 9600)"
+    )
+    parser.add_argument(
+        "--not-before",
+        type=day,
+        metavar="DATE",
+        help="it was recorded after that day: set a week rollover right (default: as it says)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    parser.set_defaults(module="receiver")
 
 
 def _add_livefire(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""A node in ordinary streets raises no alarm: hours of recorded sound through the very same node."""
+"""A node in ordinary streets raises no alarm: hours of recorded sound through the very node."""
 
 from collections import Counter
 
@@ -83,9 +83,6 @@ def test_an_ordinary_street_raises_no_alarm(name: str, hours: int) -> None:
     faults = Counter(
         (one.fault, number) for number, beat in enumerate(told.beats) for one in beat.findings or ()
     )
-    print(
-        f"{name}: {dict(told.kinds)}, loudest {max(b.noise_percentiles_dbfs[2] for b in told.beats[2:])}"
-    )
     assert faults == Counter()
     assert len(told.beats) >= 60 * hours - 1
     assert {beat.health for beat in told.beats[2:]} == {"healthy"}
@@ -107,7 +104,4 @@ def test_a_capsule_that_dies_in_such_a_street_is_told_all_the_same(name: str) ->
             part = minute[start : start + BLOCK]
             at += len(part)
             node.step(AudioBlock(at - len(part), part, at * NS_PER_S // RATE_HZ))
-    assert not [
-        one for beat in told.beats[:-1] for one in beat.findings or () if one.fault != "no-time"
-    ]
     assert "no-noise-floor" in {one.fault for one in told.beats[-1].findings or ()}
