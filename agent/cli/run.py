@@ -1,6 +1,7 @@
 """`earshot run` and `earshot check-config`: the daemon and its settings file."""
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
@@ -37,6 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.app.showing import POWER_OFF
 
     logging.basicConfig(format="%(levelname)s %(message)s")
+    faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
     stop, distrusted = _Stop(), ""
     while True:
         trial = TrialSettings(arguments.config, distrusted)
