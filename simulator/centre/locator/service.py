@@ -32,6 +32,7 @@ from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
+from simulator.centre.locator.timebounds import StatedClock, TimeBounds
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
@@ -64,7 +65,8 @@ class LocatorService:
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits: it has no receipt, and comes again.
+    node sends beyond `quota` waits: it has no receipt, and comes again. `clock` tells the present
+    with its bound, by which times are held to be possible; without one none is doubted.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -79,9 +81,11 @@ class LocatorService:
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
         quota: Quota | None = None,
+        clock: StatedClock | None = None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
+        self._clock, self._bounds = clock, TimeBounds()
         self._presences = Presences()
         self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
         self._lateness = Mishaps(Counter(), "messages over quota, to be receipted later")
@@ -156,6 +160,8 @@ class LocatorService:
         for topic, refusal in self._refusals.letters(at, self._store.seal):
             self._post.say(Letter(topic, refusal))
         for body in admitted:
+            if self._clock:
+                self._clock.hear(body)
             self._feed(body, now_ns)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
         effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
@@ -245,11 +251,15 @@ class LocatorService:
         """Why a record that verifies cannot be used; empty if it can."""
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
+        self._bounds.follow(body)
         if arrival := arrival_of(body):
             if not is_possible(arrival):
                 return f"an impulse of {body.source} has impossible values: not located"
-            belief.hear(arrival, now_ns)
-        elif warmth := warmth_of(body):
+            kept, told = self._bounds.bound(arrival, self._clock.now() if self._clock else None)
+            if kept:
+                belief.hear(kept, now_ns)
+            return told
+        if warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
         elif is_warmth(body):
             return f"a heartbeat of {body.source} has an impossible air temperature"
