@@ -89,10 +89,11 @@ class Node:
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
-        self._hearing = Hearing(fmt, settings.least_score)
+        ears = partial(Hearing, least_score=settings.least_score)
+        self._hearing = ears(fmt)
         origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
         self._pulse = Pulse(fmt, vitals, origin)
-        self._health = Health(fmt, vitals, history, reporters)
+        self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
         self._on_mark, self._desk = on_mark, desk

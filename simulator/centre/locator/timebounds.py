@@ -74,13 +74,21 @@ class TimeBounds:
     """Holds the times of records against the present; `ahead` are nodes whose clocks were found
     ahead of it, with what was seen, until they begin anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: StatedClock | None) -> None:
+        """Without a clock no time is doubted."""
+        self._clock = clock
         self.ahead: dict[str, str] = {}
 
-    def bound(self, arrival: Arrival, present: Present | None) -> tuple[Arrival | None, str]:
+    def hear(self, body: Body) -> None:
+        """A record has just come."""
+        if self._clock:
+            self._clock.hear(body)
+
+    def bound(self, arrival: Arrival) -> tuple[Arrival | None, str]:
         """What to locate with, and what to tell: an impossible time is not located, unless it is
         multiples of 1024 weeks ahead of a possible one."""
         name = arrival.source.rpartition(":")[2]
+        present = self._clock.now() if self._clock else None
         if present is None:
             return arrival, ""
         latest_ns = present.utc_ns + present.bound_ns + _SIGMAS * arrival.sigma_ns + _SLACK_NS

@@ -46,9 +46,15 @@ class Centre:
 
     present_bound_ns: int | None = 5 * NS_PER_MS
     belief: CellBelief = field(default_factory=lambda: CellBelief(STATIONS, 5 * NS_PER_S))
-    bounds: TimeBounds = field(default_factory=TimeBounds)
+    present: Present | None = None
     told: list[str] = field(default_factory=list)
     withdrawn: int = 0
+
+    def __post_init__(self) -> None:
+        self.bounds = TimeBounds(self)
+
+    def now(self) -> Present | None:
+        return self.present
 
     def live(
         self, off_ns: dict[str, int], unsure: frozenset[str] = frozenset(), shots=SHOTS
@@ -74,8 +80,8 @@ class Centre:
 
     def hear(self, claimed: Arrival, now_ns: int) -> None:
         bound_ns = self.present_bound_ns
-        present = None if bound_ns is None else Present(now_ns, bound_ns, "the kernel")
-        kept, told = self.bounds.bound(claimed, present)
+        self.present = None if bound_ns is None else Present(now_ns, bound_ns, "the kernel")
+        kept, told = self.bounds.bound(claimed)
         self.told += [told] if told else []
         if kept:
             self.belief.hear(kept, now_ns - START_NS)
