@@ -68,8 +68,7 @@ class LocatorService:
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits: it has no receipt, and comes again. A `watch` raises alarms
-    about nodes. By what `clock` says of the present times are held to be possible.
+    node sends beyond `quota` waits and comes again. A `watch` raises alarms, a `clock` bounds times.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -270,9 +269,9 @@ class LocatorService:
         if arrival := arrival_of(body):
             if not is_possible(arrival):
                 return f"an impulse of {body.source} has impossible values: not located"
-            possible, told = self._bounds.bound(arrival)
-            if possible:
-                belief.hear(possible, now_ns)
+            arrival, told = self._bounds.bound(arrival)
+            if arrival:
+                belief.hear(arrival, now_ns)
             return told
         if warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
