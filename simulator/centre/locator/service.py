@@ -68,7 +68,7 @@ class LocatorService:
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits and comes again. A `watch` raises alarms, a `clock` bounds times.
+    node sends beyond `quota` waits and comes again. `watch` raises alarms, `clock` bounds times.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
