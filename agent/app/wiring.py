@@ -44,6 +44,7 @@ from agent.app.progress import Progress
 from agent.app.proof import receipted
 from agent.app.showing import Showing
 from agent.app.soundsource import sound_source
+from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.app.witness import Witness
@@ -158,7 +159,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         desk,
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
-        reporters=showing.reporters,
+        reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
         when_kept=lambda act: keeping.when_kept(lambda: act(outbox.head().seq)),
     )
 

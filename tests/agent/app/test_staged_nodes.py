@@ -22,9 +22,11 @@ from agent.app import linkhealth
 from agent.app.checks.lights import LIGHT_OF, PATTERN_OF
 from agent.app.checks.report import Report, look
 from agent.app.frontpanel import FrontPanel
+from agent.app.keeping import StoreState
 from agent.app.linkhealth import Paper
 from agent.app.node import NodeSettings
 from agent.app.showing import Showing
+from agent.app.storehealth import about_store
 from agent.core.audio import MicrophoneState
 from agent.core.clock.timebase import ClockSettings
 from agent.core.records.findings import FAULTS, verdict
@@ -41,6 +43,11 @@ SECONDS = 50.0
 
 
 SETTINGS = NodeSettings(agent.__version__, "ab" * 32, "clean", ClockSettings(latency_ns=0))
+
+
+RESTS = StoreState(
+    waiting=0, lost=0, backlog=0, free_share=0.9, busy_ns=0, slowest_ns=0, advanced_ns=0, trouble=""
+)
 
 
 class Way:
@@ -90,7 +97,9 @@ class Stage(Post):
         self.showing._front = FrontPanel(self.board, lambda: None, lambda: None)
         self.showing.reporters[0]._paper = self.paper
         how.setdefault("settings", SETTINGS)
-        super().__init__(reporters=self.showing.reporters, **how)
+        self.store = RESTS
+        store = [lambda host_ns: about_store(self.store)]
+        super().__init__(reporters=[*store, *self.showing.reporters], **how)
         self.host_ns = time.monotonic_ns()
         self.board.events = [Contact(is_open=False)]
 
@@ -170,6 +179,13 @@ def microphone(condition: str) -> Callable[[Stage], None]:
     return lambda stage: stage.node.step(MicrophoneState(stage.host_ns, condition, "usb: why"))
 
 
+def store(**changed: object) -> Callable[[Stage], None]:
+    def act(stage: Stage) -> None:
+        stage.store = replace(RESTS, **changed)
+
+    return act
+
+
 def opened(stage: Stage) -> None:
     stage.board.events = [Contact(is_open=True)]
 
@@ -198,6 +214,10 @@ AT_ONCE: dict[str, Callable[[Stage], object]] = {
     "certificate-ends": left(10),
     "certificate-ended": left(-1),
     "opened": opened,
+    "disk-failing": store(trouble="disk I/O error"),
+    "disk-slow": store(slowest_ns=9 * NS_PER_S),
+    "records-lost": store(lost=3),
+    "outbox-full": store(free_share=0.0),
     "no-receipts": no_receipts,
 }
 
@@ -207,7 +227,7 @@ def test_what_is_wrong_is_told_alike_everywhere(warm: Stage, fault: str) -> None
     """Beside the daemon: the same fault, part and remedy; and well again all is as before."""
     AT_ONCE[fault](warm)
     agrees(warm, fault)
-    warm.box.vitals, warm.left_ns = WELL, 90 * DAY_NS
+    warm.box.vitals, warm.left_ns, warm.store = WELL, 90 * DAY_NS, RESTS
     way(trouble="", waiting=0, is_locator_older=False)(warm)
     microphone("hearing")(warm)
     warm.board.events = [Contact(is_open=False)]
