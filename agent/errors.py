@@ -3,11 +3,14 @@
     EarshotError
     ├── SettingsError      the configuration file
     ├── AudioError         the microphone or a sound file
+    │   └── MicrophoneError    a device, with its condition in a word
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
     ├── TokenError         a key in a security token
+    ├── PanelError         lights, button and contact
     ├── StateError         what a running node shows
     ├── StoreError         the outbox or another store on disk
+    │   └── FullStore      there is no room in it
     ├── ExportError        a file of exported records
     ├── EnrolmentError     a request to be enrolled, or the answer to it
     ├── LinkError          the broker or the way to it
@@ -37,6 +40,14 @@ class AudioError(EarshotError):
     """A microphone or a sound file cannot be used."""
 
 
+class MicrophoneError(AudioError):
+    """A sound device that cannot be heard; `condition` is a MicrophoneCondition of `core.audio`."""
+
+    def __init__(self, condition: str, told: str) -> None:
+        self.condition = condition
+        super().__init__(told)
+
+
 class TimeError(EarshotError):
     """A receiver, a pulse or a clock cannot be used."""
 
@@ -49,12 +60,20 @@ class TokenError(EarshotError):
     """A security token, or the key in it, is missing, locked or fails; or its URI is wrong."""
 
 
+class PanelError(EarshotError):
+    """A pin of the panel cannot be used."""
+
+
 class StateError(EarshotError):
     """The running node's state cannot be read; usually there is no running node."""
 
 
 class StoreError(EarshotError):
     """A store on disk cannot be opened, or does not belong to this node."""
+
+
+class FullStore(StoreError):
+    """There is no room for more, in the store or on its disk."""
 
 
 class ExportError(EarshotError):

@@ -4,25 +4,27 @@ Every contract is run over the real and the virtual adapter (`tests/contract`). 
 only errors from `agent.errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.audio import AudioFormat, Heard
 from agent.core.clock.time_signs import TimeSign
 from agent.core.records import Draft
-from agent.core.records.chain import Head, Sealed
+from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import Receipt
 
 
 class AudioSource(Protocol):
-    """One microphone channel, opened on construction."""
+    """One microphone channel. A device that is lost or not there yet is the adapter's to wait for:
+    it tells its state instead of sound, and in a gap what was missed.
+    """
 
     @property
     def format(self) -> AudioFormat: ...
 
-    def read(self) -> AudioBlock | AudioGap | None:
-        """The next block or gap; waits for it. None when the source has ended for good."""
+    def read(self) -> Heard | None:
+        """The next block, gap or state; waits for it. None when the source has ended for good."""
 
     def close(self) -> None:
         """Free the device; `read` then returns None. Closing twice is harmless."""
@@ -50,9 +52,21 @@ class HostClock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What the host and the box know of themselves; None where nothing measures it."""
+    """What the host and the box know of themselves; None where nothing measures it.
+
+    `throttled` are the bits of a Raspberry Pi's firmware: 0 under-voltage, 1 capped, 2 throttled,
+    3 soft limit of temperature; the same from bit 16 on since the start. Sizes in MB of 10^6.
+    """
 
     air_temperature_c: float | None = None
+    soc_temperature_c: float | None = None
+    throttled: int | None = None
+    disk_free_mb: int | None = None
+    disk_total_mb: int | None = None
+    disk_is_read_only: bool | None = None
+    memory_free_mb: int | None = None
+    memory_total_mb: int | None = None
+    card_used_pct: int | None = None
 
 
 class HostVitals(Protocol):
@@ -60,6 +74,19 @@ class HostVitals(Protocol):
 
     def read(self) -> Vitals:
         """The values now; never waits and never raises."""
+
+
+class Supervisor(Protocol):
+    """Whoever restarts this process when it hangs. Never waits and never raises."""
+
+    def ready(self) -> None:
+        """Sound has been heard: from now on it must be fed."""
+
+    def feed(self) -> None:
+        """All parts have made progress since the last time."""
+
+    def tell(self, status: str) -> None:
+        """A line for a person who asks it."""
 
 
 class Signer(Protocol):
@@ -82,8 +109,13 @@ class Outbox(Protocol):
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
-        """Up to `limit` unreceipted records not in `skip` (seqs), by priority then seq."""
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """Up to `limit` unreceipted records not in `skip`, by priority then seq.
+
+        Alerts with a number above `young_above` go before all others, the newest first.
+        """
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
@@ -97,6 +129,44 @@ class Recorder(Protocol):
 
     def append(self, draft: Draft) -> Sealed | None:
         """Take a record; None where it is not durable yet."""
+
+
+Light = Literal["power", "clock", "link", "hearing"]
+Pattern = Literal["off", "on", "slow", "fast", "blip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """The button was pressed: `short`, or held for LONG_PRESS_S and more."""
+
+    kind: Literal["short", "long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The box was found open or closed: the first time it is looked at, and at each change."""
+
+    is_open: bool
+
+
+PanelEvent = Pressed | Contact
+LONG_PRESS_S = 5.0
+
+
+class Panel(Protocol):
+    """Lights, the button and the contact of the box, as far as there are any."""
+
+    def show(self, lights: Mapping[Light, Pattern]) -> None:
+        """Let each light follow its pattern until told otherwise; others stay as they are.
+
+        `slow` is a second on and one off, `fast` three times a second, `blip` a flash every two.
+        """
+
+    def poll(self) -> list[PanelEvent]:
+        """What happened since the last call, in order; never waits."""
+
+    def close(self) -> None:
+        """Put the lights out and free the pins; `poll` then returns nothing. Twice is harmless."""
 
 
 @dataclass(frozen=True, slots=True)

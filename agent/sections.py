@@ -12,6 +12,10 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,32}\Z")]
 Text = Annotated[str, Meta(min_length=1)]
 MIN_RATE_HZ = 12_000
 MAX_RATE_HZ = 96_000
+# No capture is later by a constant: a converter's filter takes 1 ms, a bus 4, a mixing server 10.
+MAX_LATENCY_US = 20_000
+
+Pin = Annotated[int, Meta(ge=2, le=27)]
 
 _HOST = r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
 
@@ -56,7 +60,7 @@ class AudioSection(Section, frozen=True, kw_only=True):
     full_scale_db_spl: (
         Annotated[
             float,
-            Meta(ge=60, le=220, description="dB SPL that reaches full scale, 60 to 220, if known"),
+            Meta(ge=80, le=194, description="dB SPL that reaches full scale, 80 to 194, if known"),
         ]
         | None
     ) = None
@@ -72,8 +76,9 @@ class AudioSection(Section, frozen=True, kw_only=True):
             int,
             Meta(
                 ge=0,
-                le=1_000_000,
-                description="constant capture latency in us, if `earshot time calibrate` found it",
+                le=MAX_LATENCY_US,
+                description="constant capture latency in us, 0 to 20000 and not over its bound, "
+                "if `earshot time calibrate` found it",
             ),
         ]
         | None
@@ -82,11 +87,24 @@ class AudioSection(Section, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
-            le=1_000_000,
-            description="bound in us on that latency while it is not calibrated, to 1 s; "
-            "0.05 to 3 ms are usual",
+            le=MAX_LATENCY_US,
+            description="bound in us on that latency while it is not calibrated, to 20000; "
+            "50 to 3000 are usual",
         ),
     ] = 3000
+
+
+class HearingSection(Section, frozen=True, kw_only=True):
+    """What of the heard is told."""
+
+    least_score: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="least score that is published, 0 to 1; 0 leaves it to the model",
+        ),
+    ] = 0.0
 
 
 class TimeSection(Section, frozen=True, kw_only=True):
@@ -158,6 +176,9 @@ class BrokerSection(Section, frozen=True, kw_only=True):
             description="mqtt://HOST[:PORT], or mqtts://HOST[:PORT] for TLS",
         ),
     ]
+    unencrypted: Annotated[
+        bool, Meta(description="allow mqtt:// beyond this host, where all on the way can read it")
+    ] = False
     protocol: Annotated[
         Literal["auto", "3.1.1", "5"],
         Meta(description='MQTT version: "3.1.1", "5", or "auto" for the newest the broker takes'),
@@ -174,6 +195,18 @@ class BrokerSection(Section, frozen=True, kw_only=True):
         Annotated[Text, Meta(description="private key of that certificate, readable by us alone")]
         | None
     ) = None
+
+
+class LinkSection(Section, frozen=True, kw_only=True):
+    """How much of the line is ours."""
+
+    max_kbit_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="what all but young alerts may take of the line in kbit/s; 0 for all of it",
+        ),
+    ] = 0
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
@@ -205,6 +238,42 @@ class KeysSection(Section, frozen=True, kw_only=True):
         tuple[Text, ...],
         Meta(description="files of operators' public keys; without any no command is obeyed"),
     ] = ()
+
+
+class PanelSection(Section, frozen=True, kw_only=True):
+    """Lights, the button and the contact of the box, by the numbers that the chip gives its pins.
+
+    Pins 0 and 1 are kept for the identity of add-on boards. Nothing is touched that is not named.
+    """
+
+    power_led: Annotated[Pin, Meta(description="GPIO of the power LED, 2 to 27, if any")] | None = (
+        None
+    )
+    clock_led: Annotated[Pin, Meta(description="GPIO of the clock LED, 2 to 27, if any")] | None = (
+        None
+    )
+    link_led: Annotated[Pin, Meta(description="GPIO of the link LED, 2 to 27, if any")] | None = (
+        None
+    )
+    hearing_led: (
+        Annotated[Pin, Meta(description="GPIO of the hearing LED, 2 to 27, if any")] | None
+    ) = None
+    button: (
+        Annotated[Pin, Meta(description="GPIO of a button to ground, 2 to 27, if any")] | None
+    ) = None
+    tamper: (
+        Annotated[
+            Pin,
+            Meta(description="GPIO of a contact to ground that opens with the box, if any"),
+        ]
+        | None
+    ) = None
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins that are set, by what is at them."""
+        pins = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: pin for name, pin in pins.items() if pin is not None}
 
 
 class RuntimeSection(Section, frozen=True, kw_only=True):

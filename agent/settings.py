@@ -8,8 +8,10 @@ import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -21,9 +23,12 @@ from agent.sections import (
     MIN_RATE_HZ,
     AudioSection,
     BrokerSection,
+    HearingSection,
     KeysSection,
+    LinkSection,
     LogSection,
     NodeSection,
+    PanelSection,
     RuntimeSection,
     Section,
     StoreSection,
@@ -40,17 +45,25 @@ __all__ = [
     "TimeSection",
     "describe",
     "faults_of_changes",
+    "is_private",
     "load",
     "parse",
+    "read",
+    "salvage",
 ]
 
 
-# What an operator may change: nothing that could cut a node off or make it someone else.
+# What an operator may change: nothing that makes a node someone else, or that it cannot prove by
+# hearing, stamping and being receipted before it keeps the change (`adapters.trialsettings`).
 REMOTE = frozenset(
     {
+        "audio.source",
+        "audio.rate_hz",
         "audio.full_scale_db_spl",
         "audio.latency_us",
         "audio.latency_bound_us",
+        "hearing.least_score",
+        "broker.url",
         "time.system_sigma_ms",
         "time.pps_sigma_ns",
         "time.nmea_lag_ms",
@@ -65,10 +78,13 @@ class Settings(Section, frozen=True, kw_only=True):
 
     node: NodeSection
     audio: AudioSection
+    hearing: HearingSection
     time: TimeSection
     broker: BrokerSection
+    link: LinkSection
     store: StoreSection
     keys: KeysSection
+    panel: PanelSection
     runtime: RuntimeSection
     log: LogSection
 
@@ -77,15 +93,19 @@ class Settings(Section, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-def load(path: Path, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in the file at `path`, with `changes`. Raises SettingsError with every fault."""
+def load(path: Path) -> Settings:
+    """The settings in the file at `path`. Raises SettingsError with every fault."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of the file at `path`. Raises SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise SettingsError(str(path), ["is not UTF-8 text"]) from None
-    return parse(text, str(path), changes)
 
 
 def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Settings:
@@ -93,12 +113,36 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
 
     `changes` are values by name ("log.level") that an operator set from afar; only REMOTE ones.
     """
+    good, faults = _examine(text, changes or {})
+    if faults:
+        raise SettingsError(where, faults)
+    return _built(good)
+
+
+def salvage(text: str) -> tuple[Settings, list[str]]:
+    """What is good of TOML `text`, stand-ins for what is missing or wrong, and every fault."""
+    good, faults = _examine(text, {})
+    for name, values in _STAND_INS.items():
+        good[name] = {**values, **good.get(name, {})}
+    return _built(good), faults
+
+
+# What the commands that set a node up take for granted.
+_STAND_INS: dict[str, dict[str, Any]] = {
+    "node": {"site": "site", "cell": "cell", "id": "id"},
+    "broker": {"url": "mqtts://broker"},
+    "keys": {"locator_public": ("/var/lib/earshot/locator.pub.pem",)},
+}
+
+
+def _examine(text: str, changes: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The good values of each table of `text` with `changes`, and every fault."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(where, [f"is not TOML: {error}"]) from None
+        return {}, [f"is not TOML: {error}"]
     sections = _sections()
-    faults = list(_change(tables, changes or {}))
+    faults = list(_change(tables, changes))
     faults += [
         _unknown(f"[{name}]", name, list(sections)) for name in tables if name not in sections
     ]
@@ -110,11 +154,11 @@ def parse(text: str, where: str, changes: Mapping[str, Any] | None = None) -> Se
             faults += found
         else:
             faults.append(f"{name} must be a table: write [{name}] on a line of its own")
-    if not faults:
-        faults = list(_contradictions(good))
-    if faults:
-        raise SettingsError(where, faults)
-    return Settings(**{name: sections[name](**values) for name, values in good.items()})
+    return good, faults or list(_contradictions(good))
+
+
+def _built(good: dict[str, dict[str, Any]]) -> Settings:
+    return Settings(**{name: made(**good.get(name, {})) for name, made in _sections().items()})
 
 
 def faults_of_changes(changes: Mapping[str, Any]) -> list[str]:
@@ -146,6 +190,8 @@ def _change(tables: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[str]
                 f": did you mean {close[0]!r}?" if close else f", only {', '.join(sorted(REMOTE))}"
             )
             yield f"{name[:80]} cannot be changed from afar{hint}"
+        elif name == "audio.source" and not str(value).startswith("portaudio:"):
+            yield f"{name} from afar must be a device: a recording is no street"
         elif isinstance(table := tables.setdefault(section, {}), dict):
             table[key] = value
 
@@ -193,8 +239,43 @@ def _contradictions(tables: dict[str, dict[str, Any]]) -> Iterator[str]:
         yield 'time.source = "nmea" needs time.receiver: the serial device of the receiver'
     if source == "pps-adc" and not audio.get("pps_channel"):
         yield 'time.source = "pps-adc" needs audio.pps_channel: the channel that has the pulse'
+    yield from _beyond_bounds(audio)
+    if not (broker.get("unencrypted") or is_private(broker["url"])):
+        yield (
+            f"broker.url = {broker['url']!r} is not encrypted: write mqtts://, or allow it by name "
+            "with broker.unencrypted = true"
+        )
+    yield from _shared_pins(tables["panel"])
     if bool(broker.get("certificate")) != bool(broker.get("certificate_key")):
         yield "broker.certificate and broker.certificate_key belong together: give both or neither"
+
+
+def _beyond_bounds(audio: dict[str, Any]) -> Iterator[str]:
+    latency_us, usual = audio.get("latency_us"), AudioSection()
+    bound_us = audio.get("latency_bound_us", usual.latency_bound_us)
+    if latency_us is not None and latency_us > bound_us:
+        yield (
+            f"audio.latency_us = {latency_us} is over audio.latency_bound_us = {bound_us}: "
+            "measure it with `earshot time calibrate`, and raise the bound if it is so"
+        )
+
+
+def _shared_pins(panel: dict[str, int]) -> Iterator[str]:
+    users: dict[int, str] = {}
+    for name, pin in panel.items():
+        if (other := users.setdefault(pin, name)) != name:
+            yield f"panel.{name} = {pin} is the pin of panel.{other} too: give each its own"
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody beyond this host can read what goes to the broker at `url`."""
+    parts = urlsplit(url)
+    if parts.scheme == "mqtts" or parts.hostname == "localhost":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _unknown(shown: str, name: str, known: list[str]) -> str:

@@ -67,8 +67,10 @@ def test_what_was_set_aside_is_not_lost_on_the_way_down(tmp_path: Path) -> None:
     with closing(outbox_of("n1", path)) as outbox:
         for number in range(3):
             outbox.append(draft(host_ns=number))
-        assert outbox.set_aside(2, "never")
-        assert not outbox.set_aside(2, "again")
+        second = outbox.head().chain, 2
+        assert outbox.set_aside(second, "never")
+        assert not outbox.set_aside(second, "again")
+        assert not outbox.set_aside(("e" * 32, 1), "a record of that name was never here")
         assert outbox.backlog() == 2
     assert main(["store", "down", str(path)]) == 0
     with closing(outbox_of("n1", path)) as outbox:

@@ -1,4 +1,4 @@
-"""The computer itself: its clocks, its vitals, and its clock as a source of UTC.
+"""The computer's clocks, and its clock as a source of UTC.
 
 Clocks are only read, never set. How far the system clock may be off is the kernel's own word,
 which chrony or another daemon keeps up to date; a step of it or a sleep of the host is told as a
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from agent.core.clock.time_signs import (
     Discontinuity,
+    HostWord,
     RealtimeStep,
     ReceiverReport,
     Refusal,
@@ -21,7 +22,7 @@ from agent.core.clock.time_signs import (
 )
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from agent.ports import HostClock, Vitals
+from agent.ports import HostClock
 
 _BRACKETS = 5
 _SLEW = 600e-6
@@ -31,6 +32,8 @@ _LEAST_PATH_NS = 1_200 * NS_PER_US  # a daemon that resets the bound leaves less
 _LEFT_BY_CHANCE_NS = 250 * NS_PER_US  # and less than this once in eight answers, all but surely
 _ANSWERS = 8
 _STA_INS, _STA_DEL, _STA_UNSYNC = 0x0010, 0x0020, 0x0040
+_STA_PPSFREQ, _STA_PPSTIME = 0x0002, 0x0004
+_UNTOLD_PATH_SIGMAS = 6
 _TIME_ERROR = 5
 
 
@@ -46,21 +49,17 @@ class SystemClock:
         return time.time_ns()
 
 
-class SystemVitals:
-    """A host without sensors of its box; a HostVitals."""
-
-    def read(self) -> Vitals:
-        """Nothing is measured, so every value is None."""
-        return Vitals()
-
-
 @dataclass(frozen=True, slots=True)
 class Discipline:
-    """What the kernel knows of CLOCK_REALTIME: is it steered, how far may it be off, a leap."""
+    """What the kernel knows of CLOCK_REALTIME: is it steered, how far may it be off, a leap.
+
+    `is_by_pulse`: the kernel itself steers it by a pulse, which may be the node's own.
+    """
 
     is_synchronised: bool
     max_error_ns: int
     leap: Leap
+    is_by_pulse: bool = False
 
 
 def kernel_discipline() -> Discipline:
@@ -74,7 +73,9 @@ def kernel_discipline() -> Discipline:
     if state.status & (_STA_INS | _STA_DEL):
         leap = "insert" if state.status & _STA_INS else "delete"
     steered = verdict != _TIME_ERROR and not state.status & _STA_UNSYNC
-    return Discipline(steered, state.maxerror * NS_PER_US, leap if steered else "unknown")
+    told_leap = leap if steered else "unknown"
+    is_by_pulse = bool(state.status & (_STA_PPSFREQ | _STA_PPSTIME))
+    return Discipline(steered, state.maxerror * NS_PER_US, told_leap, is_by_pulse)
 
 
 class SystemTimeReference:
@@ -101,6 +102,7 @@ class SystemTimeReference:
         self._due_ns = clock.monotonic_ns()
         self._last: tuple[int, int] | None = None
         self._max_error_ns: int | None = None
+        self.bound_ns = 0
         self._tells_path, self._answers, self._least_left_ns = False, 0, sys.maxsize
 
     def poll(self) -> list[TimeSign]:
@@ -133,7 +135,9 @@ class SystemTimeReference:
             is_steady = self._answers >= _ANSWERS and self._least_left_ns > _LEFT_BY_CHANCE_NS
             self._tells_path = is_more or is_steady
         if self._tells_path:
+            self.bound_ns = max_error_ns
             return round(max_error_ns / 3**0.5)
+        self.bound_ns = max(_UNTOLD_PATH_SIGMAS * self._sigma_ns, max_error_ns)
         return max(self._sigma_ns, max_error_ns // 3)
 
     def close(self) -> None:
@@ -153,6 +157,42 @@ class SystemTimeReference:
         before_ns = self._clock.monotonic_ns()
         utc_ns = self._clock.realtime_ns()
         return self._clock.monotonic_ns() - before_ns, before_ns, utc_ns
+
+
+class HostWitness:
+    """The host's clock as a witness of the second beside a receiver: HostWords, no marks.
+
+    It speaks only while the kernel vouches for the clock, and not where the kernel steers it by a
+    pulse: that may be the node's own. A daemon that this node itself feeds is no witness either;
+    then none of these is made. `sigma_ns` as in SystemTimeReference.
+    """
+
+    def __init__(
+        self, clock: HostClock, sigma_ns: int, discipline: Callable[[], Discipline]
+    ) -> None:
+        self._marks = SystemTimeReference(clock, sigma_ns, "system", discipline)
+        self._discipline = discipline
+
+    def poll(self) -> list[TimeSign]:
+        """The host's word of this second, once."""
+        signs = self._marks.poll()
+        marks = [sign for sign in signs if isinstance(sign, TimeMark)]
+        if not marks or self._is_by_pulse():
+            return []
+        leaps = [sign.leap for sign in signs if isinstance(sign, ReceiverReport)]
+        leap: Leap = leaps[-1] if leaps else "unknown"
+        bound_ns = self._marks.bound_ns
+        return [HostWord(mark.host_ns, mark.utc_ns, bound_ns, leap) for mark in marks]
+
+    def close(self) -> None:
+        """Say no more."""
+        self._marks.close()
+
+    def _is_by_pulse(self) -> bool:
+        try:
+            return self._discipline().is_by_pulse
+        except OSError:
+            return True
 
 
 class SleepWatch:

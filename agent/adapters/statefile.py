@@ -1,7 +1,8 @@
 """The node's state in the runtime directory: written by the daemon, read by commands beside it.
 
 Replaced as a whole, so that a reader never sees half of it. It lives in memory and dies with
-the host: nothing here is durable.
+the host: nothing here is durable. The other way a command lays a wish there, which the daemon
+takes away; who may write there is the directory's matter.
 """
 
 import logging
@@ -10,10 +11,13 @@ from pathlib import Path
 import msgspec
 
 from agent.core.clock.node_state import NodeState
+from agent.core.records.visit import Wish
 from agent.core.units import NS_PER_S
 from agent.errors import StateError
 
 NAME = "state.json"
+WISH = "wish.json"
+MAX_WISH_BYTES = 1024
 STALE_NS = 10 * NS_PER_S
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -26,6 +30,10 @@ def boot_id() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
+
+
+class StaleState(StateError):
+    """A state of this boot that was not renewed."""
 
 
 class StateFile:
@@ -66,5 +74,39 @@ def read_state(directory: Path, host_ns: int) -> NodeState:
     age_ns = host_ns - state.host_ns
     if age_ns > STALE_NS:
         age_s = age_ns // NS_PER_S
-        raise StateError(f"{path}: is {age_s} s old: the daemon has stopped or hangs")
+        raise StaleState(f"{path}: is {age_s} s old: the daemon has stopped or hangs")
     return state
+
+
+class WishFile:
+    """What commands beside the daemon ask of it, one at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / WISH
+
+    def take(self) -> Wish | None:
+        """What was asked since the last call; what cannot be read is removed and told."""
+        try:
+            with self._path.open("rb") as file:
+                raw = file.read(MAX_WISH_BYTES + 1)
+            self._path.unlink()
+            return msgspec.json.decode(raw, type=Wish)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+            log.warning("%s: not understood: %s", self._path, error)
+            return None
+
+
+def wish(directory: Path, wanted: Wish) -> None:
+    """Ask it of the daemon that shows its state in `directory`. Raises StateError."""
+    path = directory / WISH
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.write_bytes(msgspec.json.encode(wanted))
+        fresh.chmod(0o644)
+        fresh.replace(path)
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be written: {error.strerror}: ask as root, or as the agent's user"
+        ) from None

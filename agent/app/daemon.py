@@ -1,12 +1,14 @@
-"""Real time around the step functions: three threads, one queue, one orderly end.
+"""Real time around the step functions: five threads, one queue, one orderly end.
 
-The capture thread waits for sound, the node thread hears and records, the uplink thread
-delivers. Only here are clocks read and threads made; what the steps do is theirs. A thread that
-dies ends the run: the supervisor of the process starts it afresh.
+The capture thread waits for sound, the node thread hears and says, the keeper thread waits for
+the disk, the uplink thread delivers. Only here are clocks read and threads made; what the steps do
+is theirs. A thread that dies ends the run: the supervisor of the process starts it afresh. A fifth
+feeds that supervisor while capture, detector and store advance, and ends the run if capture hangs.
 """
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -14,17 +16,22 @@ from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
 from agent.app.node import Item, Tick
+from agent.app.progress import Progress
+from agent.app.watchdog import LOOK_S, Watchdog
 from agent.core.clock.time_signs import Discontinuity, RealtimeStep, TimeSign
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
-from agent.errors import EarshotError
-from agent.ports import AudioSource, HostClock, TimeReference
+from agent.errors import EarshotError, MicrophoneError, StoreError
+from agent.ports import AudioSource, HostClock, Supervisor, TimeReference
 
 QUEUED_ORDERS = 16
-QUEUED_ITEMS = 512  # 10 s of sound, for a disk that stalls
+QUEUED_ITEMS = 512  # 10 s of sound, for a host that stalls
 TICK_AFTER_SILENCE_S = 1.0
 UPLINK_POLL_S = 0.05
 CAPTURE_END_S = 3.0
+KEEPER_POLL_S = 0.5
+KEEPER_PAUSE_S = 0.005  # between two commits, in which delivery has its turn at the store
+KEEPER_END_S = 10.0
 DRAIN_NS = 3 * NS_PER_S
 
 log = logging.getLogger("earshot")
@@ -36,6 +43,17 @@ class NodeSteps(Protocol):
     def step(self, item: Item) -> None: ...
 
     def stop(self, host_ns: int, reason: str) -> None: ...
+
+
+class KeeperSteps(Protocol):
+    """What the keeper thread calls, and others ask."""
+
+    @property
+    def has_work(self) -> bool: ...
+
+    def step(self, host_ns: int) -> bool: ...
+
+    def flush(self) -> None: ...
 
 
 class UplinkSteps(Protocol):
@@ -55,8 +73,9 @@ class Daemon:
 
     It takes over `source` and `references` and closes them, in reverse, on the thread that reads;
     the rest stays the caller's. Whoever sets `wake` makes the uplink step at once. `show` is
-    called each second on the node's thread. `stop_recorded` tells whether the node had its last
-    word.
+    called each second on the node's thread. What the node says is made durable by `keeper`; without
+    one it must be already when the node's step returns. `stop_recorded` tells whether the node had
+    its last word, and that is durable.
     """
 
     def __init__(
@@ -68,6 +87,9 @@ class Daemon:
         uplink: UplinkSteps,
         wake: threading.Event,
         show: Callable[[int], None] = lambda host_ns: None,
+        progress: Progress | None = None,
+        keeper: KeeperSteps | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
         self._senses = ExitStack()
@@ -76,11 +98,16 @@ class Daemon:
             self._senses.callback(reference.close)
         self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
+        self._keeper, self._is_over = keeper, threading.Event()
+        self._progress = progress or Progress()
+        self._watchdog = Watchdog(self._progress, supervisor)
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
         self._failures: list[EarshotError] = []
         self._stopping, self._polling = threading.Event(), threading.Lock()
+        self._work, self._all_said = threading.Event(), threading.Event()
+        self._is_stop_said = False
         self._show, self._show_next_ns = show, 0
         self._drain_until_ns: int | None = None
         self._reason = ""
@@ -104,17 +131,25 @@ class Daemon:
         try:
             return self._run()
         finally:
+            self._is_over.set()
             threading.excepthook = before
 
     def _run(self) -> str:
+        self._start("watch", self._watch)
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
+        keeper = self._start("keeper", self._keep)
         uplink = self._start("uplink", self._deliver)
         self._reason = self._reasons.get()
         self._stopping.set()
         capture.join(CAPTURE_END_S)
         self._offer(None, node.is_alive)
         node.join()
+        self._all_said.set()
+        self._work.set()
+        keeper.join(KEEPER_END_S)
+        if keeper.is_alive():
+            self._fail("keeper", StoreError("the disk does not answer: last words are not kept"))
         self._drain_until_ns = self._clock.monotonic_ns() + DRAIN_NS
         self._wake.set()
         uplink.join()
@@ -155,6 +190,7 @@ class Daemon:
         with self._senses:
             while not self._stopping.is_set():
                 sound = self._source.read()
+                self._progress.advance("capture")
                 if sound is None:
                     return "end of sound"
                 for item in sorted((sound, *self._signs()), key=_in_order):
@@ -170,19 +206,54 @@ class Daemon:
             with suppress(Full):
                 self._items.put(item, timeout=0.1)
                 break
+            self._progress.advance("capture")  # it waits for the node, and does not hang
+
+    def _watch(self) -> str:
+        while not self._is_over.wait(LOOK_S):
+            hung = self._watchdog.look(self._clock.monotonic_ns())
+            if hung and not self._stopping.is_set():
+                self._offer(hung, lambda: not self._stopping.is_set())
+                raise MicrophoneError("stuck", hung.reason)
+        return self._reason
 
     def _hear(self) -> str:
         for item in self._heard():
             self._node.step(item)
+            self._progress.advance("detector")
+            self._watchdog.on_item(item)
             while self._orders:
                 self._node.step(Order(item.host_ns, *self._orders.popleft()))
-            self._wake.set()
+            self._nudge()
             if item.host_ns >= self._show_next_ns:
                 self._show_next_ns = item.host_ns + NS_PER_S
                 self._show(item.host_ns)
         self._node.stop(self._clock.monotonic_ns(), self._reason)
-        self.stop_recorded = True
+        self._is_stop_said = True
         return self._reason
+
+    def _nudge(self) -> None:
+        """Something may have been said, or receipted: whoever is next in line looks at once."""
+        if self._keeper is None:
+            self._wake.set()
+        elif self._keeper.has_work:
+            self._work.set()
+
+    def _keep(self) -> str:
+        """The only thread that waits for the disk."""
+        keeper = self._keeper
+        while not self._all_said.is_set():
+            self._work.wait(KEEPER_POLL_S)
+            self._work.clear()
+            while keeper and keeper.step(self._clock.monotonic_ns()):
+                self._progress.advance("store")
+                self._wake.set()
+                time.sleep(KEEPER_PAUSE_S)
+            self._progress.advance("store")
+            self._wake.set()
+        if keeper:
+            keeper.flush()
+        self.stop_recorded = self._is_stop_said
+        return "kept"
 
     def _heard(self) -> Iterator[Item]:
         """What the capture thread offers; while it waits in vain for sound, the signs and ticks."""
@@ -201,6 +272,8 @@ class Daemon:
         told = self._uplink.trouble
         while not self._drained():
             self._uplink.step(self._clock.monotonic_ns())
+            if self._keeper and self._keeper.has_work:
+                self._work.set()
             told = self._tell_link(told)
             self._wake.wait(UPLINK_POLL_S)
             self._wake.clear()
@@ -210,10 +283,7 @@ class Daemon:
         """One line down, one line up, and one when the reason changes."""
         trouble = self._uplink.trouble
         if trouble != told:
-            if trouble:
-                log.warning("link down: %s", trouble)
-            else:
-                log.info("link up")
+            log.warning("link down: %s", trouble) if trouble else log.info("link up")
         return trouble
 
     def _drained(self) -> bool:

@@ -1,163 +1,293 @@
-"""Detection goes on while the store cannot keep: drafts wait in memory and are tried again.
+"""The keeper: hearing and stamping never wait for the disk, and neither does delivery.
 
-What the outbox could not keep waits, in order, up to MAX_WAITING. Beyond that the newest of the
-least urgent go, counted; once the store keeps again, a signed `Shed` record says how many of
-which kind went, and between which host times. What waits is not durable: it has no number yet,
-and a power cut loses it. Delivery waits in the same way. Room on the disk is the outbox's.
+What the node says goes into a queue in memory (`waiting`); one turn of `step` makes what waits
+durable as ONE transaction, numbered and linked in the order in which it was said. Receipts wait in
+the same way, behind what was said. While the disk is at work, delivery gets what was kept
+last from memory; only what is older waits for the disk. While the store fails, all that waits is
+tried again once per RETRY_NS. No thread is here: on a node one calls `step`, beside others that
+call the rest; the simulator calls it after each item. Room on the disk is the outbox's.
 """
 
 import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from msgspec.structs import replace
-
-from agent.app.node import Item
-from agent.app.uplink import CountedOutbox
+from agent.app.waiting import Waiting
 from agent.core.records import Draft
-from agent.core.records.chain import Sealed
-from agent.core.records.kinds import Receipt, kind_of
-from agent.core.records.store_records import Shed, Unsaid
+from agent.core.records.chain import RecordKey, Sealed
+from agent.core.records.kinds import Receipt
 from agent.core.units import NS_PER_S
-from agent.errors import StoreError
-from agent.ports import Outbox
+from agent.errors import ForgedRecord, FullStore, StoreError
 
-MAX_WAITING = 2048
 RETRY_NS = NS_PER_S
+HANGS_NS = 10 * NS_PER_S  # what no card takes that is well
+FRESH = 256  # records that delivery can have without the disk
+RECEIPTS = 8  # a later one tells all that an earlier one did
+SLOW_NS, SLOW_TURNS, LATELY_NS = NS_PER_S // 20, 256, 60 * NS_PER_S
+RECEIPT_TURN = 8  # one turn in so many is a receipt's, though drafts wait
 
 log = logging.getLogger("earshot")
 
 
-class FailingOutbox(Outbox, CountedOutbox, Protocol):
-    """An outbox whose disk may be full or fail; whatever it does then raises StoreError."""
+class Store(Protocol):
+    """An outbox whose disk may be slow, full or fail; whatever it does then raises StoreError."""
+
+    def append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
+        """Keep the first of `drafts` in one transaction, as many as there is room for, but one."""
+
+    def try_pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed] | None:
+        """`Outbox.pending`, or None where the disk is at work."""
+
+    def release_some(self, receipt: Receipt) -> bool:
+        """Forget a part of what `receipt` covers; True if there is more. ForgedRecord."""
+
+    def set_aside(self, key: RecordKey, reason: str) -> bool: ...
+
+    def backlog(self) -> int:
+        """How many records wait for a receipt; never waits."""
+
+    def free_share(self) -> float:
+        """How much of the store is free, 0 to 1; never waits."""
 
 
-class Steps(Protocol):
-    """The node, as the daemon calls it."""
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How the durable line is. To be read at any time: nothing here waits for the disk.
 
-    def step(self, item: Item) -> None: ...
+    `waiting` drafts are in memory only, `lost` were given up since the start and counted.
+    `busy_ns` is for how long the disk has been at its present work, 0 if it rests; `slowest_ns`
+    the longest that one turn took within the last minute. At `advanced_ns`, host time, the keeper
+    last got on or found nothing to do. `trouble` is why nothing is kept, for a person; empty while
+    all is well.
+    """
 
-    def stop(self, host_ns: int, reason: str) -> None: ...
+    waiting: int
+    lost: int
+    backlog: int
+    free_share: float
+    busy_ns: int
+    slowest_ns: int
+    advanced_ns: int
+    trouble: str
+
+    @property
+    def hangs(self) -> bool:
+        """True where the disk has not answered for longer than a good one ever takes."""
+        return self.busy_ns >= HANGS_NS
 
 
 class Keeping:
-    """An outbox that never fails: Recorder port for one thread, and delivery for another.
+    """Recorder port for one thread, delivery for another, and `step` for the keeper's.
 
-    It takes every draft and hands it to `outbox` as soon as that keeps it.
+    `now_ns` is read around the work on the disk, to tell how long it takes.
     """
 
-    def __init__(self, outbox: FailingOutbox) -> None:
-        self._outbox = outbox
-        self._waiting: list[Draft] = []
-        self._unsaid: dict[str, Unsaid] = {}
-        self._last_dropped: Draft | None = None
-        self._retry_at_ns = 0
+    def __init__(self, store: Store, now_ns: Callable[[], int] = lambda: 0) -> None:
+        self._store, self._now_ns = store, now_ns
+        self._lock = threading.Lock()  # held for moments, never while the disk is at work
+        self._waiting = Waiting()
+        self._receipts: deque[Receipt] = deque(maxlen=RECEIPTS)
+        self._asides: deque[tuple[RecordKey, str]] = deque()
+        self._fresh: dict[RecordKey, Sealed] = {}
+        self._acts: deque[tuple[int, Callable[[], None]]] = deque()
+        self._turns = self._retry_at_ns = 0
+        self._begun_ns: int | None = None
+        self._advanced_ns = 0
+        self._slow: deque[tuple[int, int]] = deque(maxlen=SLOW_TURNS)
+        self._trouble, self._is_hang_told = "", False
 
     @property
     def waiting(self) -> int:
         """How many drafts are in memory only."""
         return len(self._waiting)
 
-    def append(self, draft: Draft) -> Sealed | None:
-        """The record, durable; or None where `draft` waits, or was dropped and counted."""
-        if self._waiting:
-            self._enqueue(draft)
-            self.retry(draft.host_ns)
-            return None
-        try:
-            return self._outbox.append(draft)
-        except StoreError as error:
-            log.error("store fails, records wait in memory: %s", error)
-            self._enqueue(draft)
-            self._retry_at_ns = draft.host_ns + RETRY_NS
-            return None
+    @property
+    def has_work(self) -> bool:
+        """True where a step may get something done."""
+        return not self._waiting.is_settled or any((self._receipts, self._asides, self._acts))
 
-    def retry(self, host_ns: int) -> None:
-        """Try to keep what waits; while that fails, once per RETRY_NS."""
-        if self._waiting and host_ns >= self._retry_at_ns:
-            try:
-                self.flush()
-                log.info("store keeps again, no record waits")
-            except StoreError:
-                self._retry_at_ns = host_ns + RETRY_NS
+    def append(self, draft: Draft) -> None:
+        """Take `draft`; it is durable after a step. Where too many wait, one is counted instead."""
+        with self._lock:
+            self._waiting.put(draft)
+
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Call `act` when all that was said so far is durable, on the thread that keeps."""
+        with self._lock:
+            self._acts.append((self._waiting.said, act))
+
+    def step(self, host_ns: int) -> bool:
+        """One turn: some of what waits is durable on return. True if there may be more to do."""
+        if self._trouble and host_ns < self._retry_at_ns:
+            return False
+        self._begun_ns = began_ns = self._now_ns()
+        try:
+            self._turn()
+        except StoreError as error:
+            self._retry_at_ns = host_ns + RETRY_NS
+            if not self._trouble:
+                log.error("store fails, records wait in memory: %s", error)
+            self._trouble = str(error)
+            return False
+        finally:
+            self._begun_ns = None
+            if (took_ns := self._now_ns() - began_ns) > SLOW_NS:
+                with self._lock:
+                    self._slow.append((began_ns + took_ns, took_ns))
+        self._advanced_ns = host_ns
+        if self._trouble and not self._waiting:
+            self._trouble = ""
+            log.info("store keeps again, no record waits")
+        self._act()
+        return self.has_work
 
     def flush(self) -> None:
-        """Keep all that waits, and tell what went. Raises StoreError; the rest still waits."""
-        while self._waiting or self._unsaid:
-            if not self._waiting:
-                self._waiting.append(self._account())
-            self._outbox.append(self._waiting[0])
-            del self._waiting[0]
+        """Keep all that waits, and tell what was lost. Raises StoreError; the rest still waits."""
+        while not self._waiting.is_settled:
+            self._keep()
+        self._act()
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
-        """What the outbox has to deliver; nothing while it fails."""
-        try:
-            return self._outbox.pending(limit, skip)
-        except StoreError:
-            return []
+    def state(self, now_ns: int) -> StoreState:
+        """How things are at host time `now_ns`."""
+        begun_ns = self._begun_ns
+        busy_ns = 0 if begun_ns is None else max(0, now_ns - begun_ns)
+        with self._lock:
+            slow = [took_ns for at_ns, took_ns in self._slow if at_ns > now_ns - LATELY_NS]
+        return StoreState(
+            waiting=len(self._waiting),
+            lost=self._waiting.lost,
+            backlog=self._store.backlog(),
+            free_share=self._store.free_share(),
+            busy_ns=busy_ns,
+            slowest_ns=max([*slow, busy_ns]),
+            advanced_ns=self._advanced_ns,
+            trouble=self._trouble,
+        )
+
+    def watch(self, now_ns: int) -> None:
+        """Log where the disk hangs, and when it no longer does: one line each. Never waits."""
+        begun_ns = self._begun_ns
+        hangs = begun_ns is not None and now_ns - begun_ns >= HANGS_NS
+        if hangs and not self._is_hang_told:
+            told = "the disk has not answered for %d s: %d records wait in memory; replace the card"
+            log.error(told, (now_ns - (begun_ns or 0)) // NS_PER_S, len(self._waiting))
+        elif self._is_hang_told and not hangs:
+            log.info("the disk answers again, %d records wait", len(self._waiting))
+        self._is_hang_told = hangs
+
+    def pending(
+        self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
+    ) -> list[Sealed]:
+        """What there is to deliver; what was kept last while the disk is at work or fails."""
+        found: list[Sealed] | None = None
+        with suppress(StoreError):
+            spare = RECEIPTS * limit if self._receipts else 0  # some of what is found is receipted
+            found = self._store.try_pending(limit + spare, skip, young_above)
+        with self._lock:
+            if found is None:
+                fresh = [one for key, one in self._fresh.items() if key not in skip]
+                found = sorted(fresh, key=partial(_urgency, young_above))
+            leaving = {key for key, _ in self._asides}
+            going = [one for one in found if one.head.key not in leaving]
+            return [one for one in going if not self._is_covered(one.head.key)][:limit]
 
     def release(self, receipt: Receipt) -> int:
-        """How many records `receipt` freed; none while the outbox fails, for they come again."""
-        try:
-            return self._outbox.release(receipt)
-        except StoreError:
-            return 0
+        """Take a receipt, which frees records at a later step; 0, for none is free yet."""
+        with self._lock:
+            self._receipts.append(receipt)
+        return 0
 
-    def set_aside(self, seq: int, reason: str) -> bool:
-        """Whether the outbox has set a record aside; not while it fails, for it is named again."""
-        try:
-            return self._outbox.set_aside(seq, reason)
-        except StoreError:
-            return False
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
+        """The record is never offered again, and is a dead letter after a later step."""
+        with self._lock:
+            self._asides.append((key, reason))
+            self._fresh.pop(key, None)
+        return True
 
     def backlog(self) -> int:
         """How many records are durable and wait for a receipt."""
-        return self._outbox.backlog()
+        return self._store.backlog()
 
-    def _enqueue(self, draft: Draft) -> None:
-        self._waiting.append(draft)
-        if len(self._waiting) > MAX_WAITING:
-            order = range(len(self._waiting))
-            newest_least_urgent = max(order, key=lambda at: (self._waiting[at].priority, at))
-            self._drop(self._waiting.pop(newest_least_urgent))
-
-    def _drop(self, draft: Draft) -> None:
-        """Count a draft that goes; where it is itself such a count, add it to the new one."""
-        if isinstance(draft.data, Shed):
-            lost = draft.data.unsaid
+    def _turn(self) -> None:
+        """What is due: what was said, before what is only cleared away."""
+        self._turns += 1
+        is_clearing_due = self._turns % RECEIPT_TURN == 0
+        if not self._waiting.is_settled and not (self._receipts and is_clearing_due):
+            try:
+                self._keep()
+            except FullStore:
+                if not (self._clear() or self._refused()):
+                    raise
         else:
-            at, kind = str(draft.host_ns), kind_of(draft.data)
-            lost = (Unsaid(kind=kind, count=1, first_host_ns=at, last_host_ns=at),)
-        for one in lost:
-            known = self._unsaid.get(one.kind, one)
-            self._unsaid[one.kind] = Unsaid(
-                kind=one.kind,
-                count=one.count + (0 if known is one else known.count),
-                first_host_ns=min(known.first_host_ns, one.first_host_ns, key=int),
-                last_host_ns=max(known.last_host_ns, one.last_host_ns, key=int),
-            )
-        self._last_dropped = draft
+            self._clear()
 
-    def _account(self) -> Draft:
-        """What went since the last account, told with the clock of the last that went."""
-        assert self._last_dropped  # noqa: S101 - it is set wherever something is counted
-        unsaid = tuple(self._unsaid.values())
-        self._unsaid = {}
-        told = Shed(reason="the store could not keep them", links=(), unsaid=unsaid)
-        return replace(self._last_dropped, data=told)
+    def _keep(self) -> None:
+        with self._lock:
+            batch = self._waiting.batch()
+        kept = self._store.append_all(batch)
+        with self._lock:
+            self._waiting.kept(len(kept))
+            self._remember(kept)
+
+    def _refused(self) -> bool:
+        """There is no room for the next one, which goes if an alert is behind it."""
+        with self._lock:
+            return self._waiting.refused()
+
+    def _clear(self) -> bool:
+        """Forget a part of what is receipted, or set a record aside; False if there was nothing."""
+        if self._asides:
+            self._store.set_aside(*self._asides[0])
+            with self._lock:
+                self._asides.popleft()
+            return True
+        if not self._receipts:
+            return False
+        receipt, is_more = self._receipts[0], False
+        try:
+            is_more = self._store.release_some(receipt)
+        except ForgedRecord as error:
+            log.warning("receipt ignored: %s", error)
+        with self._lock:
+            if not is_more and self._receipts and self._receipts[0] is receipt:
+                self._receipts.popleft()
+            self._fresh = {
+                key: one for key, one in self._fresh.items() if not _covers(receipt, key)
+            }
+        return True
+
+    def _remember(self, kept: Sequence[Sealed]) -> None:
+        """For delivery while the disk is at work: the last ones, of the chain that goes on."""
+        chain = kept[-1].head.chain
+        fresh = [one for one in self._fresh.values() if one.head.chain == chain]
+        self._fresh = {one.head.key: one for one in [*fresh, *kept][-FRESH:]}
+
+    def _is_covered(self, key: RecordKey) -> bool:
+        return any(_covers(receipt, key) for receipt in self._receipts)
+
+    def _act(self) -> None:
+        """What was to be done when that was durable which now is."""
+        while self._acts and self._acts[0][0] <= self._waiting.settled:
+            self._acts.popleft()[1]()
 
 
-class KeptNode:
-    """The steps of `node`, which records into `keeping`; each gives what waits another try."""
+def _urgency(young_above: int | None, one: Sealed) -> tuple[int, int]:
+    """To sort by, as the port `Outbox` has it: what the new key signed comes after its change."""
+    seq = one.head.seq
+    if one.kind == "key":
+        return -2, seq
+    is_young = young_above is not None and one.priority == 0 and seq > young_above
+    return (-1, -seq) if is_young else (one.priority, seq)
 
-    def __init__(self, node: Steps, keeping: Keeping) -> None:
-        self._node, self._keeping = node, keeping
 
-    def step(self, item: Item) -> None:
-        """One step of the node; its records are durable, or wait and are tried again."""
-        self._node.step(item)
-        self._keeping.retry(item.host_ns)
-
-    def stop(self, host_ns: int, reason: str) -> None:
-        """End the run. Raises StoreError if its last words could not be kept."""
-        self._node.stop(host_ns, reason)
-        self._keeping.flush()
+def _covers(receipt: Receipt, key: RecordKey) -> bool:
+    chain, seq = key
+    ranges = ((1, receipt.upto_seq), *receipt.extra)
+    return chain == receipt.chain and any(first <= seq <= last for first, last in ranges)

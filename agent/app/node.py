@@ -4,7 +4,6 @@ One plain step function without thread, clock or network. What it says depends o
 given alone, so a run can be repeated to the byte. Delivery is `uplink`'s, threads are `daemon`'s.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,29 +11,29 @@ from typing import Literal
 
 from msgspec import UNSET
 
+from agent.app import proof
 from agent.app.commanddesk import CommandDesk
-from agent.app.heartbeat import Pulse
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.core.clock import Stamp, Timebase
+from agent.app.health import Health, Reporter
+from agent.app.heartbeat import Origin, Pulse
+from agent.app.impulse import impulse_of
+from agent.app.visit import Receipted, Visit, WhenKept
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
+from agent.core.clock import Timebase
 from agent.core.clock.node_state import NodeState
+from agent.core.clock.report import ClockReport
 from agent.core.clock.survey import Survey, SurveySettings
 from agent.core.clock.time_signs import Fix, TimeSign
 from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
+from agent.core.hearing.classification import model_sha256
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.hearing.thinning import Thinning
 from agent.core.records import Draft
-from agent.core.records.kinds import (
-    Data,
-    Gap,
-    Heartbeat,
-    Impulse,
-    Start,
-    Stop,
-    Thinned,
-    TimebaseChange,
-)
+from agent.core.records.findings import Finding, verdict
+from agent.core.records.kinds import Data, Gap, Heartbeat, Start, Stop, TimebaseChange
+from agent.core.records.visit import HeardKind
 from agent.core.trust.commands import Order
-from agent.core.units import NS_PER_S
+from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import HostVitals, Recorder
 
 
@@ -53,16 +52,28 @@ class NodeSettings:
     settings_sha256: str
     previous_run: Literal["new-store", "clean", "unclean"]
     clock: ClockSettings
+    least_score: float = 0.0
+    file_sha256: str = ""
 
 
-Item = AudioBlock | AudioGap | TimeSign | Order | Tick
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Somebody asks whether the node hears: the button at the pole, or a command."""
+
+    host_ns: int
+
+
+Item = Heard | TimeSign | Order | Tick | SelfTest
 
 
 class Node:
     """Hears, stamps and records. Items come in the order of host time; `stop` ends the run.
 
     Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
-    was believed. Raises StoreError when the outbox does; the node must then not be stepped again.
+    was believed; `reporters` tell what other parts know of their health, `history` how loud the
+    street was on earlier days, `backlog` how many records have no receipt, `when_kept` which number
+    a record got. Raises StoreError when
+    the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
@@ -73,16 +84,24 @@ class Node:
         vitals: HostVitals,
         on_mark: Callable[[int, int], None] = lambda host_ns, utc_ns: None,
         desk: CommandDesk | None = None,
+        reporters: Iterable[Reporter] = (),
+        history: LevelHistory | None = None,
+        backlog: Callable[[], int] | None = None,
+        when_kept: WhenKept = lambda act: None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
-        self._hearing = Hearing(fmt, passes_over=True)
+        ears = partial(Hearing, least_score=settings.least_score)
+        self._hearing = ears(fmt)
         self._thinning, self._heard = Thinning(fmt.rate_hz), 0
-        self._pulse = Pulse(fmt, vitals)
+        origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
+        self._pulse = Pulse(fmt, vitals, origin)
+        self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
-        self._on_mark, self._desk = on_mark, desk
-        self._is_started = False
+        self._on_mark, self._desk, self._is_started = on_mark, desk, False
+        self._heard_samples, self._heard_ns = 0, 0
+        self.visit = Visit(fmt, when_kept)
 
     def step(self, item: Item) -> None:
         """Take one item; whatever there is to say is recorded on return."""
@@ -91,12 +110,21 @@ class Node:
             case AudioBlock():
                 self._tell_change(self._timebase.on_block(item), item.host_ns)
                 self._pulse.heard_samples += len(item.samples)
+                self._heard_samples += len(item.samples)
+                self._heard_ns = item.host_ns
+                self._health.on_block(item, partial(self._utc_ns, item.host_ns))
+                self._hearing.passes_over = not self.visit.is_waiting  # a clap is no shot
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
                 self._heard = item.first_sample + len(item.samples)
+                self._say_all(self.visit.on_block(item), item.host_ns)
             case AudioGap():
                 self._on_gap(item)
+            case MicrophoneState():
+                self._on_microphone(item)
             case Tick():
                 pass
+            case SelfTest():
+                self._health.request_self_test()
             case Fix():
                 self._on_fix(item)
             case Order():
@@ -108,22 +136,58 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
-        self._tell_thinned(self._thinning.closed(self._heard), host_ns)
+        self._say_all(self._thinning.closed(self._heard), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
-    def state(self, host_ns: int, source: str, boot: str, pid: int) -> NodeState:
+    def state(
+        self,
+        host_ns: int,
+        source: str,
+        boot: str,
+        pid: int,
+        is_receipted: Receipted = lambda seq: False,
+    ) -> NodeState:
         """What to show to commands beside the daemon."""
+        clock = self._timebase.report(host_ns)
+        findings = self._findings(host_ns, clock)
         return NodeState(
             source=source,
             boot=boot,
             pid=pid,
             host_ns=host_ns,
             utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
-            clock=self._timebase.report(host_ns),
+            clock=clock,
             air_temperature_c=self._vitals.read().air_temperature_c,
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
             has_moved=self._survey.has_moved,
+            health=verdict(findings),
+            findings=findings,
+            noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
+            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs),
+            software=self._settings.software,
+            file_sha256=self._settings.file_sha256,
+            level=self.visit.level(),
+            full_scale_db_spl=self._format.full_scale_db_spl,
+            heard=self.visit.heard(is_receipted),
+            answer=self.visit.answer,
+        )
+
+    def proof(self, host_ns: int, receipted: str) -> proof.Proof:
+        """What this run has shown by `host_ns`; `receipted` as in `proof.receipted`."""
+        clock, now = self._timebase.report(host_ns), self._timebase.utc_at_host(host_ns)
+        latency_ns = self._settings.clock.latency_ns
+        return proof.Proof(
+            heard=proof.heard(
+                self._heard_samples / self._format.rate_hz,
+                (host_ns - self._heard_ns) / NS_PER_S,
+                self._findings(host_ns, clock),
+            ),
+            stamped=proof.stamped(
+                now.utc_ns, clock, None if latency_ns is None else latency_ns / NS_PER_US
+            ),
+            receipted=receipted,
+            is_locked=clock.state == "locked",
         )
 
     def _on_sign(self, sign: TimeSign) -> None:
@@ -141,6 +205,7 @@ class Node:
         if not self._is_started:
             self._is_started = True
             self._pulse.start(host_ns)
+            self._health.start(host_ns)
             self._say(
                 Start(
                     software=self._settings.software,
@@ -153,9 +218,9 @@ class Node:
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            settled = self._heard - self._format.rate_hz  # onsets come out within a second
-            self._tell_thinned(self._thinning.due(settled), host_ns)
+            self._say_all(self._thinning.due(self._heard - self._format.rate_hz), host_ns)
             self._say(self._beat(host_ns), host_ns)
+        self.visit.pass_time(host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
 
@@ -167,14 +232,39 @@ class Node:
             self._say_all(told, order.host_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
-        return self._pulse.beat(host_ns, self._hearing.noise_dbfs)
+        self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
+        return self._pulse.beat(
+            host_ns,
+            self._hearing.noise_dbfs,
+            self._findings(host_ns, self._timebase.report(host_ns)),
+            self._health.liveness.percentiles_dbfs(),
+            self._health.range_m(self._hearing.opens_at_dbfs),
+        )
+
+    def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
+        return self._health.findings(
+            host_ns,
+            clock,
+            is_surveyed=self._survey.is_surveyed,
+            has_moved=self._survey.has_moved,
+        )
+
+    def _utc_ns(self, host_ns: int) -> int | None:
+        return self._timebase.utc_at_host(host_ns).utc_ns
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
-        self._timebase.on_gap(gap)
+        self.visit.on_gap()
+        self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
         self._say(record, gap.host_ns)
+
+    def _on_microphone(self, state: MicrophoneState) -> None:
+        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        self._health.on_microphone(state)
+        if state.condition == "stuck":
+            self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:
@@ -184,32 +274,19 @@ class Node:
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets) + self._hearing.passed_over()
         for onset in onsets:
-            self._tell_thinned(self._thinning.due(int(onset.sample)), host_ns)
+            self._say_all(self._thinning.due(int(onset.sample)), host_ns)
             thinned = self._thinning.is_thinned(int(onset.sample), onset.features, onset.verdict)
+            stamp = self._timebase.stamp_sample(onset.sample)
+            kind: HeardKind = ""
+            for clap in self.visit.on_onset(onset, stamp):
+                kind = "clap"
+                self._say(clap, host_ns, stamp.utc_ns)
             if onset.verdict.accepted and not thinned:
                 self._pulse.published += 1
-                stamp = self._timebase.stamp_sample(onset.sample)
-                self._say(self._impulse(onset, stamp), host_ns, stamp.utc_ns)
-
-    def _tell_thinned(self, summary: Thinned | None, host_ns: int) -> None:
-        if summary:
-            self._say(summary, host_ns)
-
-    def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
-        sample_index = int(onset.sample)
-        sample_ns = NS_PER_S / self._format.rate_hz
-        total_ns = math.hypot(onset.sigma_total_samples * sample_ns, stamp.sigma_ns or 0)
-        return Impulse(
-            toa_utc_ns=None if stamp.utc_ns is None else str(stamp.utc_ns),
-            sigma_noise_ns=round(onset.sigma_noise_samples * sample_ns),
-            sigma_total_ns=None if stamp.sigma_ns is None else round(total_ns),
-            sample_index=sample_index,
-            subsample=round(onset.sample - sample_index, 4),
-            rate_hz=self._format.rate_hz,
-            features=onset.features,
-            verdict=onset.verdict,
-            time_pairs=self._timebase.pairs(),
-        )
+                impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
+                kind = kind or "impulse"
+                self._say(impulse, host_ns, stamp.utc_ns)
+            self.visit.note(onset, stamp, host_ns, kind)
 
     def _say_all(self, told: Iterable[Data], host_ns: int) -> None:
         for data in told:

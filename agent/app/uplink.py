@@ -15,38 +15,34 @@ from typing import Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.app.attempts import Attempts
-from agent.core.records.chain import Sealed
-from agent.core.records.envelope import open_envelope
-from agent.core.records.kinds import RECEIPT_TYPE, REFUSAL_TYPE, Identity, Receipt, parse
+from agent.app.feed import Feed, Waiting
+from agent.app.window import Budget
+from agent.core.records.chain import RecordKey, Sealed
+from agent.core.records.kinds import Identity, Receipt
 from agent.core.records.messages import Refusal
+from agent.core.records.receipts import open_word
 from agent.core.trust.backoff import BackOff
 from agent.core.units import NS_PER_S
-from agent.errors import ForgedRecord, MalformedRecord, RecordError, TokenError
+from agent.errors import ForgedRecord, RecordError, TokenError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 
 SILENCE_NS = 25 * NS_PER_S
 MAX_PROBE_NS = 20 * NS_PER_S
 STATUS_PERIOD_NS = 30 * NS_PER_S
 INTRODUCTION_NS = 60 * NS_PER_S  # until a locator that could has told who it is
-MAX_UNRECEIPTED = 512
 MAX_REPLIES = 32
+PACKET_OCTETS = 8  # of a PUBLISH at QoS 1, beside topic and payload
 
 log = logging.getLogger("earshot")
 
 
-class CountedOutbox(Protocol):
+class CountedOutbox(Waiting, Protocol):
     """The delivering half of an outbox that knows how much it holds."""
-
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]: ...
 
     def release(self, receipt: Receipt) -> int: ...
 
-    def backlog(self) -> int:
-        """How many records wait for a receipt."""
-
-    def set_aside(self, seq: int, reason: str) -> bool:
-        """Keep a waiting record, but never send it again; False if none of that number waits."""
+    def set_aside(self, key: RecordKey, reason: str) -> bool:
+        """Keep a waiting record, but never send it again; False if none of that name waits."""
 
 
 @dataclass(slots=True)
@@ -59,6 +55,7 @@ class UplinkCounters:
     connects: int = 0
     published: int = 0
     receipts: int = 0
+    delivered: int = 0
     refused: int = 0
     bad_receipts: int = 0
     set_aside: int = 0
@@ -70,11 +67,12 @@ class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
     `status` seals the status message for (backlog, connects); `on_command` is told the verb and
-    payload of what comes on a command topic. When `keyid` tells another key than when the
-    connection began, it is made afresh, once all replies are gone: its last will was signed by
-    the key before. At most `window` records are without the broker's
-    answer, and at most MAX_UNRECEIPTED without a receipt. Alerts do not count there: a receipt
-    tells of so many gaps only, and what fills them must not wait for it.
+    payload of what comes on a command topic, `on_receipt` each receipt that holds. When `keyid`
+    tells another key than when the connection began, it is made afresh, once all replies are gone:
+    its last will was signed by the key before. As much is without the broker's answer as fills the
+    line, at most `window` records, and at most MAX_UNRECEIPTED are without a receipt. Alerts do not
+    count there: a receipt tells of so many gaps only, and what fills them must not wait for it.
+    What is no young alert takes `max_kbit_s` of the line at most, if that is above 0.
 
     A broker may lose what it acknowledged, above all while no locator listens yet. So until a
     receipt comes on a connection, one record, the scout, is repeated from HASTY_NS on; and a
@@ -92,19 +90,23 @@ class Uplink:
         window: int = 16,
         on_command: Callable[[str, bytes], None] = lambda verb, payload: None,
         keyid: Callable[[], str] = lambda: "",
+        max_kbit_s: float = 0,
+        on_receipt: Callable[[Receipt], None] = lambda receipt: None,
     ) -> None:
         self.counters = UplinkCounters()
         self._topic, self._source = identity.topic, identity.source
         self._outbox, self._publisher = outbox, publisher
         self._locator_keys = locator_keys
         self._seal_status = status
-        self._window, self._on_command = window, on_command
+        self._window, self._budget = window, Budget(max_kbit_s)
+        self._on_command, self._told_receipt = on_command, on_receipt
         self._keyid, self._keyid_of_will = keyid, ""
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=MAX_REPLIES)
         self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
         self._link: Literal["down", "connecting", "up"] = "down"
         self._connect_at_ns = self._answered_ns = 0
-        self._forget_connection()
+        self._receipted: tuple[tuple[int, int], ...] = ()
+        self._forget_connection(now_ns=0)
 
     @property
     def trouble(self) -> str:
@@ -116,7 +118,11 @@ class Uplink:
     @property
     def idle(self) -> bool:
         """True when every record is receipted and nothing is in flight."""
-        return self._outbox.backlog() == 0 and not self._in_flight
+        return self._outbox.backlog() == 0 and not self._feed.in_flight
+
+    def is_receipted(self, seq: int) -> bool:
+        """Whether the latest receipt of this run names record `seq`; for any thread."""
+        return any(first <= seq <= last for first, last in self._receipted)
 
     def reply(self, command_id: str, envelope: bytes) -> None:
         """Publish the answer to a command soon, from any thread; kept by nobody."""
@@ -138,7 +144,7 @@ class Uplink:
                 self.counters.last_reason = "connecting afresh, for the new key"
                 self._connect(now_ns)
             else:
-                self._feed(now_ns)
+                self._send(now_ns)
                 self._tell_status(now_ns)
 
     def _connect(self, now_ns: int) -> None:
@@ -150,7 +156,7 @@ class Uplink:
             case Connected():
                 self._link, self._answered_ns = "up", now_ns
                 self.counters.connects += 1
-                self._forget_connection()
+                self._forget_connection(now_ns)
             case Lost(reason):
                 self._lose(reason, now_ns)
             case Sent(token):
@@ -166,11 +172,10 @@ class Uplink:
                 elif topic.startswith(f"{self._topic}/command/"):
                     self._on_command(topic.rpartition("/")[2], payload)
 
-    def _forget_connection(self) -> None:
+    def _forget_connection(self, now_ns: int) -> None:
         """What an earlier broker acknowledged it may have lost: all of it counts as unsent."""
-        self._in_flight: dict[int, int] = {}
+        self._feed = Feed(self._window, self._budget, now_ns)
         self._replying: set[int] = set()
-        self._attempts = Attempts()
         self._refusal = ""
         self._open_window, self._feed_at_ns = self._window, 0
         self._told_backlog: int | None = None
@@ -181,48 +186,42 @@ class Uplink:
         if self._link == "down":
             return
         self._link = "down"
-        self._in_flight.clear()
+        self._feed.in_flight.clear()
         self._connect_at_ns = now_ns + self._reconnects.next_delay_ns()
         self.counters.last_reason = reason
 
     def _is_stalled(self, now_ns: int) -> bool:
-        expecting = self._link == "connecting" or (self._link == "up" and bool(self._in_flight))
+        expecting = self._link == "connecting" or (
+            self._link == "up" and bool(self._feed.in_flight)
+        )
         return expecting and now_ns - self._answered_ns > SILENCE_NS
 
-    def _feed(self, now_ns: int) -> None:
-        room = self._open_window - len(self._in_flight)
-        if room <= 0 or now_ns < self._feed_at_ns or self._outbox.backlog() == 0:
-            return
-        left = MAX_UNRECEIPTED - self._attempts.ordinary()
-        for sealed in self._outbox.pending(room, self._attempts.waiting(now_ns)):
-            is_new = sealed.head.seq not in self._attempts
-            if is_new and sealed.priority > 0:
-                if left <= 0:
-                    continue
-                left -= 1
-            self._publish(sealed, now_ns)
+    def _send(self, now_ns: int) -> None:
+        if now_ns >= self._feed_at_ns:
+            for sealed in self._feed.next(self._outbox, self._open_window, now_ns):
+                self._publish(sealed, now_ns)
 
     def _publish(self, sealed: Sealed, now_ns: int) -> None:
-        if not self._in_flight:
+        if not self._feed.in_flight:
             self._answered_ns = now_ns
-        token = self._publisher.publish(f"{self._topic}/event/{sealed.kind}", sealed.envelope)
-        is_alert = sealed.priority == 0
-        self._attempts.hand_over(sealed.head.seq, sealed.envelope, is_alert=is_alert)
-        self._in_flight[token] = sealed.head.seq
+        topic = f"{self._topic}/event/{sealed.kind}"
+        token = self._publisher.publish(topic, sealed.envelope)
+        octets = PACKET_OCTETS + len(topic) + len(sealed.envelope)
+        self._feed.hand_over(token, sealed, octets, now_ns)
         self.counters.published += 1
 
     def _on_sent(self, token: int, now_ns: int) -> None:
-        if (seq := self._in_flight.pop(token, None)) is not None:
+        if key := self._feed.answered(token, now_ns):
             self._answered_ns = now_ns
-            self._attempts.taken(seq, now_ns)
+            self._feed.attempts.taken(key, now_ns)
             self._probes.reset()
             self._open_window, self._refusal = self._window, ""
 
     def _on_refused(self, token: int, reason: str, now_ns: int) -> None:
         """One record at a time goes out, ever more seldom, until the broker takes one again."""
-        if (seq := self._in_flight.pop(token, None)) is not None:
+        if key := self._feed.answered(token, now_ns):
             self._answered_ns = now_ns
-            self._attempts.refused(seq, now_ns)
+            self._feed.attempts.refused(key, now_ns)
             if now_ns >= self._feed_at_ns:
                 self._feed_at_ns = now_ns + self._probes.next_delay_ns()
             self._open_window = 1
@@ -231,42 +230,43 @@ class Uplink:
 
     def _on_receipt(self, raw: bytes, now_ns: int) -> None:
         try:
-            opened = open_envelope(raw, self._locator_keys)
-            if opened.payload_type == REFUSAL_TYPE:
-                self._on_refusal(parse(opened.payload, Refusal))
+            receipt = open_word(raw, self._locator_keys)
+            if isinstance(receipt, Refusal):
+                self._on_refusal(receipt, now_ns)
                 return
-            if opened.payload_type != RECEIPT_TYPE:
-                raise MalformedRecord(f"{opened.payload_type} is no receipt")
-            receipt = parse(opened.payload, Receipt)
             self._outbox.release(receipt)
         except RecordError as error:
             self.counters.bad_receipts += 1
             self.counters.last_reason = f"receipt ignored: {error}"
             return
         self.counters.receipts += 1
+        self._told_receipt(receipt)
         self._meet(receipt.software, now_ns)
         ranges = [(1, receipt.upto_seq), *receipt.extra]
-        covered = self._attempts.settle(ranges, was_refused=bool(self._refusal))
-        self._in_flight = {t: seq for t, seq in self._in_flight.items() if seq not in covered}
+        self._receipted = tuple(ranges)
+        attempts, was_refused = self._feed.attempts, bool(self._refusal)
+        covered = attempts.settle(receipt.chain, ranges, was_refused=was_refused)
+        self.counters.delivered += len(covered)
+        self._feed.land(covered, now_ns)
         self._feed_at_ns = 0
 
-    def _on_refusal(self, refusal: Refusal) -> None:
+    def _on_refusal(self, refusal: Refusal, now_ns: int) -> None:
         """What can never be a record is set aside, so that it is not sent for ever."""
         if refusal.source != self._source:
             raise ForgedRecord(f"refusal is for {refusal.source}")
         for never in refusal.refused:
-            seq = self._attempts.find(never.sha256)
-            if seq is not None and self._outbox.set_aside(seq, never.reason):
-                log.error("record %d is set aside, for it can never verify: %s", seq, never.reason)
-                self._attempts.drop(seq)
-                self._in_flight = {t: one for t, one in self._in_flight.items() if one != seq}
+            key = self._feed.attempts.find(never.sha256)
+            if key is not None and self._outbox.set_aside(key, never.reason):
+                log.error("record %s/%d is set aside, it can never verify: %s", *key, never.reason)
+                self._feed.attempts.drop(key)
+                self._feed.land({key}, now_ns)
                 self.counters.set_aside += 1
 
     def _meet(self, software: str, now_ns: int) -> None:
         """Learn which locator it is; what another one did not take may go out at once."""
         if software and software != self._locator:
             self._locator, self.counters.is_locator_older = software, False
-            self._attempts.begin_again()
+            self._feed.attempts.begin_again()
         knows_us = 0 <= self._introduced_ns < now_ns - INTRODUCTION_NS
         if not software and knows_us and not self.counters.is_locator_older:
             self.counters.is_locator_older = True

@@ -5,7 +5,6 @@ written here and stop in reverse: all of them at the end, those that were opened
 fails, and the others where one will not close.
 """
 
-import os
 import random
 import secrets
 import threading
@@ -18,47 +17,48 @@ from typing import Protocol, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import agent
-from agent.adapters import nmea, ubx
 from agent.adapters.chrony import ChronyFeed
 from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
-    SleepWatch,
     SystemClock,
-    SystemTimeReference,
-    SystemVitals,
     kernel_discipline,
 )
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
-from agent.adapters.microphone import FileMicrophone, open_portaudio
+from agent.adapters.levelfile import LevelFile
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.pps import DevicePps, SysfsPps
-from agent.adapters.receiver import ByteReader, SerialReceiver
-from agent.adapters.statefile import StateFile, boot_id
-from agent.adapters.thermometer import Thermometer
+from agent.adapters.servicemanager import ServiceManager
 from agent.adapters.trialsettings import TrialSettings
+from agent.adapters.vitals import SystemVitals
+from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.evidence import EvidenceKey, evidence_key
-from agent.app.keeping import Keeping, KeptNode
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
+from agent.app.progress import Progress
+from agent.app.proof import receipted
+from agent.app.showing import Showing
+from agent.app.soundsource import sound_source
+from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
-from agent.core.clock.thermal import CrystalSlope
-from agent.core.clock.timebase import ClockSettings
+from agent.app.witness import Witness
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
 from agent.core.records.succession import change_to
 from agent.core.trust import CommandJudge
-from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_S
 from agent.errors import StoreError
-from agent.ports import AudioSource, HostClock, TimeReference
+from agent.ports import HostClock
 from agent.sections import BrokerSection
-from agent.settings import AudioSection, Settings, StoreSection, TimeSection
+from agent.settings import AudioSection, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
@@ -92,14 +92,17 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     sealer = Sealer(identity, evidence.signer, evidence)
     will, wake = LastWill(sealer), threading.Event()
     senses = opened.enter_context(ExitStack())
-    source = _kept(senses, _microphone(settings.audio, clock))
-    references = [_kept(senses, one) for one in _references(settings.time, clock)]
+    source = _kept(senses, sound_source(settings.audio, clock))
+    references = [_kept(senses, one) for one in time_references(settings.time, clock)]
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
-    keeping = Keeping(outbox)
+    keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
+    confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
+    witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
+    levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
     link = _kept(opened, MqttLink(options, wakeup=wake.set))
@@ -112,14 +115,31 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         random.Random(),  # noqa: S311 - jitter, not a secret
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
+        max_kbit_s=settings.link.max_kbit_s,
+        on_receipt=witness.hear,
     )
+    obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
-        CommandJudge(identity.source, operators),
+        CommandJudge(identity.source, operators, identity.boot, obeyed.ids, obeyed.keep),
         sealer,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
         post=uplink.reply,
         restart=lambda reason: daemon.request_stop(reason),
+        when_kept=keeping.when_kept,
+        proof=lambda host_ns: node.proof(
+            host_ns, receipted(uplink.counters.delivered, uplink.trouble)
+        ),
+        witness=witness,
+    )
+    showing = Showing(
+        trial,
+        uplink,
+        keeping.backlog,
+        trusted.now,
+        lambda: sealer.identity.keyid,
+        lambda reason: daemon.request_stop(reason),
+        opened,
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
@@ -128,26 +148,35 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             software=agent.__version__,
             settings_sha256=settings.digest(),
             previous_run=outbox.previous_run,
-            clock=_clock_settings(settings, known.utc_ns, crystal.slope),
+            clock=clock_settings(settings, confirmed.utc_ns, crystal.slope),
+            least_score=settings.hearing.least_score,
+            file_sha256=trial.file_sha256,
         ),
         source.format,
         keeping,
-        SystemVitals(),
+        SystemVitals(Path(settings.store.directory)),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
+        history=LevelHistory(levels.levels),
+        backlog=outbox.backlog,
+        reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
+        when_kept=lambda act: keeping.when_kept(lambda: act(outbox.head().seq)),
     )
-    state_file, boot = StateFile(Path(settings.runtime.directory)), boot_id()
 
     def show(host_ns: int) -> None:
-        state = node.state(host_ns, identity.source, boot, os.getpid())
-        state_file.post(state)
+        state = showing.step(node, identity.source, host_ns)
+        levels.keep(host_ns)
+        keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
             known.keep(state.utc_ns)
+            if state.clock.confirmed:
+                confirmed.keep(state.utc_ns)
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
-    kept = KeptNode(node, keeping)
-    daemon = Daemon(source, references, clock, kept, uplink, wake, show)
+    progress = Progress()
+    manager = _kept(opened, ServiceManager())
+    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping, manager)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
@@ -163,26 +192,9 @@ def _kept(opened: ExitStack, part: _Part) -> _Part:
     return part
 
 
-def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
-    kind, _, name = audio.source.partition(":")
-    full_scale_db_spl = audio.full_scale_db_spl
-    if kind == "file":
-        return FileMicrophone(
-            Path(name),
-            audio.block_samples,
-            clock,
-            full_scale_db_spl=full_scale_db_spl,
-            pps_channel=audio.pps_channel,
-        )
-    return open_portaudio(
-        name,
-        audio.rate_hz,
-        audio.block_samples,
-        clock,
-        full_scale_db_spl=full_scale_db_spl,
-        pps_channel=audio.pps_channel,
-        buffer_ms=audio.buffer_ms,
-    )
+def device_of(audio: AudioSection) -> str:
+    """What sound is heard with: of another one, levels of earlier days say nothing."""
+    return f"{audio.source} {audio.rate_hz} Hz"
 
 
 def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
@@ -233,25 +245,6 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _clock_settings(
-    settings: Settings, last_known_utc_ns: int | None, slope: CrystalSlope | None
-) -> ClockSettings:
-    audio, time, usual = settings.audio, settings.time, TimeSection()
-    is_simulated = time.source == "sim"
-    return ClockSettings(
-        source=time.source,
-        latency_ns=None if audio.latency_us is None else audio.latency_us * NS_PER_US,
-        latency_bound_ns=audio.latency_bound_us * NS_PER_US,
-        nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
-        nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
-        is_pulse_known=time.pps_sigma_ns != usual.pps_sigma_ns,
-        is_lag_known=time.nmea_lag_ms != usual.nmea_lag_ms,
-        earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
-        last_known_utc_ns=None if is_simulated else last_known_utc_ns,
-        crystal_slope=slope,
-    )
-
-
 def _trusted_clock(
     time: TimeSection, clock: HostClock, last_known_utc_ns: int | None
 ) -> TrustedClock:
@@ -260,33 +253,3 @@ def _trusted_clock(
         return TrustedClock(clock, 0, None, lambda: Discipline(True, 0, "unknown"))
     released_utc_ns = agent.RELEASED_UTC_S * NS_PER_S
     return TrustedClock(clock, released_utc_ns, last_known_utc_ns, kernel_discipline)
-
-
-def _references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
-    """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
-    yield SleepWatch(clock)
-    yield Thermometer(clock)
-    if time.source == "sim":
-        yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
-        return
-    if time.source in ("pps", "pps-adc"):
-        yield from _pulses(time, clock)
-    if time.receiver:
-        frames = ubx.UbxParser().parse
-        reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
-        hello = ubx.switch_on() if time.ublox else []
-        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello)
-    else:
-        discipline = kernel_discipline if time.require_sync else None
-        sigma_ns = time.system_sigma_ms * NS_PER_MS
-        yield SystemTimeReference(clock, sigma_ns, "system", discipline)
-
-
-def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
-    """The kernel's pulse; beside one in the sound it only measures the latency of capture."""
-    path = Path(time.pps_device)
-    if time.source == "pps-adc" and not path.exists():
-        return []
-    if path.is_dir():
-        return [SysfsPps(path, clock, time.pps_sigma_ns)]
-    return [DevicePps(path, clock, time.pps_sigma_ns)]

@@ -1,6 +1,7 @@
 """`earshot run` and `earshot check-config`: the daemon and its settings file."""
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("earshot")
 
+POWER_OFF_CODE = 77  # systemd/earshot-panel.conf ends the computer at it
 DEFAULT_FILE = Path("/etc/earshot/earshot.toml")
 
 
@@ -30,25 +32,32 @@ def add_commands(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Runs until stopped; where a command asks for other settings, run after run."""
+    """Runs until stopped; where settings are to be tried or taken back, run after run."""
     from agent.adapters.trialsettings import TrialSettings
-    from agent.app.commanddesk import RESTART
+    from agent.app.commanddesk import RESTART, RESTART_BEFORE
+    from agent.app.showing import POWER_OFF
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    stop = _Stop()
+    faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
+    stop, distrusted = _Stop(), ""
     while True:
-        trial = TrialSettings(arguments.config)
+        trial = TrialSettings(arguments.config, distrusted)
         log.setLevel(trial.settings.log.level.upper())
+        if trial.trouble:
+            log.error("%s", trial.trouble)
         try:
             reason = _one_run(trial, stop)
         except EarshotError as error:
-            if not trial.is_on_trial:
+            if not trial.give_up(str(error)):
                 raise
-            log.error("new settings are taken back: %s", error)
-            continue
-        log.info("stopped: %s", reason)
-        if reason != RESTART:
-            return 128 + signal.SIGINT if reason == "SIGINT" else 0
+            log.error("settings are taken back: %s", error)
+        else:
+            log.info("stopped: %s", reason)
+            if reason == POWER_OFF:
+                return POWER_OFF_CODE
+            if reason not in (RESTART, RESTART_BEFORE):
+                return 128 + signal.SIGINT if reason == "SIGINT" else 0
+        distrusted = trial.distrusted
 
 
 class _Stop:

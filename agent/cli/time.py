@@ -6,14 +6,14 @@ is no state to read. `earshot time calibrate` turns a measured capture latency i
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
+from agent.cli.put import put_line
 from agent.cli.run import DEFAULT_FILE
 from agent.core.clock.node_state import NodeState
-from agent.errors import SettingsError, StateError
+from agent.errors import StateError
 from agent.settings import Settings, load
 
 _SOUND_M_PER_S = 343.0
@@ -195,24 +195,6 @@ def _calibrate(settings: Settings, path: Path, *, write: bool) -> int:
     if not write:
         print(f"under [audio] in {path}: {line}")
         return 0
-    _put_line(path, line)
+    put_line(path, line)
     print(f"wrote {line} to {path}: restart the agent")
     return 0
-
-
-def _put_line(path: Path, line: str) -> None:
-    """Replace or add the key in [audio]; every other line stays as it is."""
-    text = path.read_text("utf-8")
-    if re.search(r"(?m)^(# )?latency_us = .*$", text):
-        text = re.sub(r"(?m)^(# )?latency_us = .*$", line, text, count=1)
-    elif re.search(r"(?m)^\[audio\]$", text):
-        text = re.sub(r"(?m)^\[audio\]$", f"[audio]\n{line}", text, count=1)
-    else:
-        text += f"\n[audio]\n{line}\n"
-    fresh = path.with_suffix(".new")
-    try:
-        fresh.write_text(text, "utf-8")
-        load(fresh)
-        fresh.replace(path)
-    except OSError as error:
-        raise SettingsError(str(path), [f"cannot be written: {error.strerror}"]) from None

@@ -1,9 +1,10 @@
-"""What a microphone delivers: blocks of samples, and gaps where samples were lost.
+"""What a microphone delivers: blocks of samples, gaps where samples were lost, and its own state.
 
-Gaps are values in the stream, so that the core never needs to ask what happened to the driver.
+All are values in the stream, so that the core never needs to ask what happened to the driver.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,12 +50,42 @@ class AudioBlock(Struct, frozen=True, eq=False, gc=False):
 
 
 class AudioGap(Struct, frozen=True, gc=False):
-    """`lost` samples are missing from `first_sample` on; the next block starts after them."""
+    """`lost` samples are missing from `first_sample` on; the next block starts after them.
+
+    With `is_reopened` the device was opened anew behind it, and may be another one: `lost` is only
+    the host's time, and nothing ties the samples to those before.
+    """
 
     first_sample: int
     lost: int
     host_ns: int
     reason: str
+    is_reopened: bool = False
+
+
+MicrophoneCondition = Literal[
+    "hearing", "absent", "ambiguous", "busy", "refused", "unplugged", "stuck", "broken"
+]
+"""`hearing`: sound comes. `absent`: no such device. `ambiguous`: several have the name. `busy`:
+another program has it. `refused`: it takes no such rate, channels or samples. `unplugged`: a read
+failed. `stuck`: a read does not return. `broken`: the host's sound system fails as a whole."""
+
+
+class MicrophoneState(Struct, frozen=True, gc=False):
+    """What the microphone's adapter knows of it, told in place of sound: at each change, and now
+    and then while nothing is heard.
+
+    `reason` names the device and says what is wrong, in a line; empty while it hears. `reopened`
+    counts how often it was opened again. Which fault that is, `records.sound_faults` says.
+    """
+
+    host_ns: int
+    condition: MicrophoneCondition
+    reason: str = ""
+    reopened: int = 0
+
+
+Heard = AudioBlock | AudioGap | MicrophoneState
 
 
 FULL_SCALE = {np.dtype(kind): -float(np.iinfo(kind).min) for kind in (np.int16, np.int32)}

@@ -29,6 +29,7 @@ from agent.core.records.kinds import (
     TimeQuality,
 )
 from agent.core.records.messages import Refusal
+from agent.core.records.receipts import BRIEF_TYPE
 from agent.core.records.remote_records import Verb
 from agent.core.trust import Command, Reply
 
@@ -66,7 +67,12 @@ def asyncapi() -> Json:
     event = _channel("event/{kind}", "One record, signed and chained.", list(KINDS))
     event["parameters"]["kind"] = {"description": "Kind of record.", "enum": list(KINDS)}
     status = _channel("status", "Presence and link health; retained, with a last will.", ["status"])
-    told = "What the locator holds durably of this node, and what can never be a record."
+    told = (
+        "What the locator holds durably of this node, and what can never be a record. A node "
+        'whose status takes "brief" gets receipts in a shorter form: octet 01, 8 of the key id, '
+        "64 of the signature, and the payload, a MessagePack array of the fields of a receipt in "
+        f"their order, chain and head as octets. Signed is the DSSE PAE of it and {BRIEF_TYPE}."
+    )
     receipt = _channel("receipt", told, ["receipt", "refusal"])
     command = _channel("command/{verb}", "An operator's command, once, for this node.", ["order"])
     command["parameters"]["verb"] = {"description": "As inside.", "enum": list(get_args(Verb))}

@@ -108,12 +108,12 @@ def _print(result: dict[str, Any]) -> None:
     for name, meaning in HEADLINES.items():
         apart = f" {shown(transfer[name]):>9}" if transfer else ""
         printed(f"{name:28} {shown(result[name]):>9}{apart}  {meaning}")
-    for name, through in result.get("microphones", {}).items():
-        loss = None if result["auc"] is None else round(result["auc"] - through["auc"], 4)
+    for name, one in result.get("microphones", {}).items():
+        loss = None if result["auc"] is None else round(result["auc"] - one["auc"], 4)
         printed(
-            f"microphone {name:17} auc {shown(through['auc']):>7}, loss {shown(loss):>7}, "
-            f"shots {shown(through['shot_recall'])}, "
-            f"out of range {shown(through['out_of_range'])} of the triggers"
+            f"microphone {name:17} auc {shown(one['auc']):>7}, loss {shown(loss):>7}, "
+            f"shots {shown(one['shot_recall'])}, "
+            f"out of range {shown(one['out_of_range'])} of the triggers"
         )
 
 

@@ -37,6 +37,7 @@ from agent.core.records.kinds import (
 )
 from agent.core.records.position import Position
 from agent.core.records.remote_records import KeyChange
+from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
 from agent.errors import EarshotError
 from simulator.cli.screen import printed
@@ -144,6 +145,10 @@ def _said(data: Data | Foreign) -> str:
             return f"key {data.keyid} signs from here on"
         case Thinned():
             return f"{data.count} candidates like what was refused, counted but not told"
+        case Clap():
+            return f"peak {data.peak_dbfs:.1f} dBFS, score {data.score:.2f}: {data.reason}"
+        case Calibration():
+            return f"full scale is {data.full_scale_db_spl:.1f} dB SPL"
         case Foreign():
             return "of a kind that this version does not know"
         case _:

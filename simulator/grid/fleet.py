@@ -13,7 +13,8 @@ from pathlib import Path
 
 import agent
 from agent.adapters.keyfile import Ed25519FileSigner
-from agent.adapters.outbox import SqliteOutbox
+from agent.adapters.outbox import PreviousRun, SqliteOutbox
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import seal_status
 from agent.app.uplink import Uplink
@@ -95,7 +96,8 @@ class VirtualNode:
         self._rate_hz = hardware.microphone.format.rate_hz
         sealer = Sealer(identity, signer)
         self._outbox = _outbox(plan, seed, directory, sealer)
-        self._node = _node(hardware, self._outbox)
+        self._keeping = Keeping(self._outbox)
+        self._node = _node(hardware, self._keeping, self._outbox.previous_run)
         self._link = link_to(
             identity.source,
             f"{identity.topic}/receipt",
@@ -103,7 +105,7 @@ class VirtualNode:
         )
         self._uplink = Uplink(
             identity,
-            self._outbox,
+            self._keeping,
             self._link,
             {locator.keyid: load_public_key(locator.public_key())},
             partial(seal_status, sealer, True),
@@ -142,6 +144,7 @@ class VirtualNode:
         self._hear_until_ns += for_ns
         for item in self._items:
             self._node.step(item)
+            self._keep(item.host_ns)
             if isinstance(item, AudioBlock):
                 self.heard_s += len(item.samples) / self._rate_hz
             elif isinstance(item, AudioGap):
@@ -149,11 +152,20 @@ class VirtualNode:
             if item.host_ns >= self._hear_until_ns:
                 return
         self._node.stop(self._clock.monotonic_ns(), "end of sound")
+        self._keep(self._clock.monotonic_ns())
         self.is_done = True
 
     def deliver(self, now_ns: int) -> None:
         """One turn of the uplink."""
         self._uplink.step(now_ns)
+        self._keep(self._clock.monotonic_ns())
+
+    def _keep(self, host_ns: int) -> None:
+        """Turns of the keeper, until nothing is left to do. Raises StoreError."""
+        while self._keeping.has_work and self._keeping.step(host_ns):
+            pass
+        if self._keeping.waiting:
+            self._keeping.flush()
 
     def close(self) -> None:
         """Leave the broker and free the store."""
@@ -175,11 +187,11 @@ def _outbox(plan: NodePlan, seed: int, directory: Path, sealer: Sealer) -> Sqlit
     return SqliteOutbox(path, sealer, partial(_hex32, plan, seed, "chain"), durable=False)
 
 
-def _node(hardware: Hardware, outbox: SqliteOutbox) -> Node:
+def _node(hardware: Hardware, keeping: Keeping, previous_run: PreviousRun) -> Node:
     settings = NodeSettings(
         software=agent.__version__,
         settings_sha256=hashlib.sha256(_SETTINGS.encode()).hexdigest(),
-        previous_run=outbox.previous_run,
+        previous_run=previous_run,
         clock=ClockSettings(latency_bound_ns=_LATENCY_BOUND_NS),
     )
-    return Node(settings, hardware.microphone.format, outbox, hardware.vitals)
+    return Node(settings, hardware.microphone.format, keeping, hardware.vitals)

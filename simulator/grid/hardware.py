@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from msgspec import structs
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard
 from agent.core.clock.time_signs import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import AudioSource, TimeReference, Vitals
@@ -234,9 +234,7 @@ def assemble(
     )
 
 
-def items(
-    microphone: AudioSource, reference: TimeReference
-) -> Iterator[AudioBlock | AudioGap | TimeSign]:
+def items(microphone: AudioSource, reference: TimeReference) -> Iterator[Heard | TimeSign]:
     """All that happens at a node, in order of host time, until the microphone ends."""
     while (piece := microphone.read()) is not None:
         yield from reference.poll()

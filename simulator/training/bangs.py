@@ -26,7 +26,8 @@ def firework(rng: np.random.Generator) -> Wave:
     sound = silence(_LONG_S)
     lift_s, burst_s = FIRST_S, FIRST_S + rng.uniform(0.6, 2.5)
     if rng.random() < 0.7:
-        lift = ringing(_blast(between(rng, 2e-3, 12e-3)), between(rng, 60.0, 350.0), rng.uniform(1, 6))
+        push = _blast(between(rng, 2e-3, 12e-3))
+        lift = ringing(push, between(rng, 60.0, 350.0), rng.uniform(1, 6))
         lay(sound, lift / np.abs(lift).max() * rng.uniform(0.05, 0.8), lift_s)
     if rng.random() < 0.4:
         lay(sound, _whistle(burst_s - lift_s, rng) * rng.uniform(0.02, 0.4), lift_s)
@@ -61,7 +62,7 @@ def backfire(rng: np.random.Generator) -> Wave:
 
 
 def charge(rng: np.random.Generator) -> Wave:
-    """An explosion: a long blast that rises slowly from afar, rolls for seconds, and rains debris."""
+    """An explosion: a long blast, slow to rise from afar, that rolls for seconds; then debris."""
     sound = silence(_LONG_S)
     blast = low_pass(_blast(between(rng, 3e-3, 60e-3)), between(rng, 150.0, 5e3), 2)
     lay(sound, _rolling(blast / np.abs(blast).max(), rng, low=True), FIRST_S)

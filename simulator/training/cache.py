@@ -19,7 +19,7 @@ Modules = tuple[str, tuple[str, ...]]
 
 HEARING: Modules = (
     "agent.core.hearing",
-    ("band_envelopes", "detector", "features", "picker", "pipeline", "spectra"),
+    ("attack_and_tail", "band_envelopes", "detector", "features", "picker", "pipeline", "spectra"),
 )
 MADE_BY: tuple[Modules, ...] = (
     HEARING,

@@ -1,8 +1,9 @@
 """Struck things, as their modes ring: glass, metal, wood, hail on a case, steps, claps, doors.
 
-A blow is a pulse of force as long as the contact lasts, so that soft things ring low; a mode at f Hz
-of a material with loss factor eta dies by 60 dB in 2.2 / (f eta) s (Cremer & Heckl, "Structure-Borne
-Sound"). Bars have the modes of Euler's free beam; plates have about equally many per Hz.
+A blow is a pulse of force as long as the contact lasts, so that soft things ring low; a mode at f
+Hz of a material with loss factor eta dies by 60 dB in 2.2 / (f eta) s (Cremer & Heckl,
+"Structure-Borne Sound"). Bars have the modes of Euler's free beam; plates have about equally many
+per Hz.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,12 @@ RATE_HZ = 48_000
 LENGTH_S = 3.0
 FIRST_S = 0.3
 _BAR = np.array((1.0, 2.756, 5.404, 8.933, 13.344, 18.64))
-_LOSS = {"glass": (8e-4, 6e-3), "metal": (1e-4, 4e-3), "wood": (8e-3, 4e-2), "plastic": (2e-2, 1e-1)}
+_LOSS = {
+    "glass": (8e-4, 6e-3),
+    "metal": (1e-4, 4e-3),
+    "wood": (8e-3, 4e-2),
+    "plastic": (2e-2, 1e-1),
+}
 _LOWEST_HZ = {"glass": (700, 4000), "metal": (150, 3000), "wood": (90, 900), "plastic": (150, 1500)}
 
 

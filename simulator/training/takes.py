@@ -5,7 +5,7 @@ a sound is and changes what a street does to it: distance, air, echoes, gain, cl
 microphone and the sample rate.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -16,7 +16,7 @@ site = "a"
 cell = "b"
 id = "c"
 [broker]
-url = "mqtt://broker.example:1883"
+url = "mqtts://broker.example:8883"
 [keys]
 locator_public = ["locator.pem"]
 """
@@ -96,6 +96,11 @@ def test_every_fault_is_told_at_once() -> None:
         "audio.rate_hz = true",
         "audio.block_samples = 0",
         "audio.full_scale_db_spl = nan",
+        "audio.full_scale_db_spl = 195",
+        "audio.latency_us = 1_000_000",
+        "audio.latency_bound_us = 20_001",
+        "hearing.least_score = 1.1",
+        "panel.button = 28",
         'audio.source = "file:"',
         'audio.source = "alsa:hw0"',
         "audio.latency_bound_us = 0",
@@ -177,3 +182,34 @@ def test_the_sample_shows_the_defaults_of_the_code() -> None:
         section, key = name.split(".")
         if not field.required and field.default is not None:
             assert getattr(getattr(full, section), key) == field.default, name
+
+
+@pytest.mark.parametrize(
+    "url", ["mqtt://127.0.0.1", "mqtt://[::1]:1883", "mqtt://localhost", "mqtts://broker.example"]
+)
+def test_what_stays_on_this_host_or_is_encrypted_is_taken(url: str) -> None:
+    """A broker beside the node needs no TLS, any other one may ask for it."""
+    assert settings.parse(SMALLEST.replace("mqtts://broker.example:8883", url), "a").broker.url
+
+
+@pytest.mark.parametrize("host", ["broker.example", "10.0.0.1", "[fd00::1]", "127.0.0.1.evil.org"])
+def test_plain_mqtt_beyond_this_host_is_refused_unless_asked_for_by_name(host: str) -> None:
+    """A missing s in the scheme never sends a city's records in clear; who wants that says so."""
+    plain = SMALLEST.replace("mqtts://broker.example", f"mqtt://{host}")
+    (fault,) = faults_of(plain)
+    assert re.search("is not encrypted: write mqtts://.*broker.unencrypted = true", fault)
+    assert settings.parse(plain.replace("[keys]", "unencrypted = true\n[keys]"), "a")
+
+
+def test_a_latency_over_its_bound_is_a_contradiction() -> None:
+    """What is called calibrated cannot be more than what was said to be possible."""
+    (fault,) = faults_of(SMALLEST + "[audio]\nlatency_us = 3001\n")
+    assert fault.startswith("audio.latency_us = 3001 is over audio.latency_bound_us = 3000")
+    more = "[audio]\nlatency_us = 3001\nlatency_bound_us = 4000\n"
+    assert settings.parse(SMALLEST + more, "a").audio.latency_us == 3001
+
+
+def test_a_pin_has_one_use() -> None:
+    """Two parts of the panel on one pin are told by both names."""
+    (fault,) = faults_of(SMALLEST + "[panel]\nclock_led = 17\nbutton = 17\n")
+    assert fault.startswith("panel.button = 17 is the pin of panel.clock_led too")

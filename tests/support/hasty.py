@@ -1,16 +1,20 @@
 """`earshot`, but a run forgets the one before within half a second, and settings prove themselves
-in two: all else is the real program. `python -m tests.support.hasty run --config FILE`.
+in two, or are given up after twelve: all else is the real program.
+
+`python -m tests.support.hasty run --config FILE`.
 """
 
 import sys
 
-from agent.app import commanddesk
+from agent.app import commanddesk, proof
 from agent.cli.main import main
 from agent.core.trust import commands
 from agent.core.units import NS_PER_S
 
 commands.FORGETFUL_NS = NS_PER_S // 2
 commanddesk.TRIAL_NS = 2 * NS_PER_S
+commanddesk.PATIENCE_NS = 12 * NS_PER_S
+proof.HEARD_S = 1
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.adapters.outbox.database import FullStore
 from agent.adapters.outbox.schema import priority_and_seq
 from agent.core.records.chain import Head, draft_of
 from agent.core.records.kinds import GENESIS_PREV
 from agent.core.records.store_records import Shed
-from agent.errors import EarshotError
+from agent.errors import EarshotError, FullStore
 from tests.support.drafts import draft
 from tests.support.storework import open_outbox
 

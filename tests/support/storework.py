@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters.outbox import open_database, room, store
-from agent.adapters.outbox.database import FullStore
 from agent.adapters.outbox.schema import STEPS
 from agent.core.records.chain import Head, draft_of
 from agent.core.records.kinds import GENESIS_PREV
 from agent.core.records.store_records import Shed
+from agent.errors import FullStore
 from tests.support.drafts import draft, heartbeat, identity_of, receipt, sealer_of, start
 
 MAX_BYTES = 3328 * 1024  # the WAL, and two steps of growth

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.records.chain import RecordKey
 from agent.ports import Connected, Lost, Refused, Sent
 from simulator.grid.broker import Broker
 from tests.support.drafts import heartbeat
@@ -61,8 +62,8 @@ class Trusting:
 
     def __init__(self, network: Network) -> None:
         self._outbox, self._link = network.outbox, network.link
-        self._in_flight: dict[int, int] = {}
-        self._delivered: set[int] = set()
+        self._in_flight: dict[int, RecordKey] = {}
+        self._delivered: set[RecordKey] = set()
         self._is_up = False
         self.counters = "no receipts"
 
@@ -84,7 +85,7 @@ class Trusting:
             known = frozenset(self._delivered | set(self._in_flight.values()))
             for sealed in self._outbox.pending(room, known):
                 topic = f"{IDENTITY.topic}/event/{sealed.kind}"
-                self._in_flight[self._link.publish(topic, sealed.envelope)] = sealed.head.seq
+                self._in_flight[self._link.publish(topic, sealed.envelope)] = sealed.head.key
 
 
 def held_after(

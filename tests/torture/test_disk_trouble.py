@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.outbox import SqliteOutbox
-from agent.app.keeping import MAX_WAITING, RETRY_NS, Keeping
+from agent.app.keeping import RETRY_NS, Keeping
+from agent.app.waiting import MAX_WAITING
 from agent.core.records.envelope import open_envelope
 from agent.core.records.kinds import Impulse, Receipt, parse
 from agent.core.records.store_records import Shed
@@ -144,7 +145,10 @@ def fill(keeping: Keeping) -> int:
     """Say heartbeats and impulses until the first waits; how many impulses that were."""
     for number in range(100_000):
         keeping.append(draft(heartbeat()))
-        if keeping.append(draft()) is None:
+        keeping.append(draft())
+        while keeping.step(0):
+            pass
+        if keeping.waiting:
             return number + 1
     raise AssertionError("a small disk cannot hold so much")
 
@@ -212,7 +216,8 @@ def test_beyond_what_may_wait_a_full_disk_costs_a_counted_gap(memory: Path) -> N
         locator = EventStore(memory / "locator", registry_of("n1"), LOCATOR)
         for second in range(1, 100):
             deliver(outbox, locator)
-            keeping.retry(second * 2 * RETRY_NS)
+            while keeping.step(second * 2 * RETRY_NS):
+                pass
         outbox.close()
     assert locator.chain_faults() == []
     said = [body.data for body in locator.bodies()]

@@ -12,10 +12,6 @@ from pathlib import Path
 from agent.errors import StoreError
 
 
-class FullStore(StoreError):
-    """There is no room for more, in the store or on its disk."""
-
-
 def open_database(path: Path, steps: Sequence[str], *, durable: bool = True) -> sqlite3.Connection:
     """The one connection to the SQLite file at `path`, with its schema brought up to date.
 

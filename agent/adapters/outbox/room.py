@@ -31,6 +31,7 @@ class Room:
         self._db = db
         self._wal, self._reserve = _names(path)
         self._max_pages = (max_bytes - WAL_BYTES) // PAGE_BYTES
+        self.free_share = 1.0  # of what it may take, as last seen
         _allocate_file(self._wal, WAL_BYTES)
         self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._db.execute("DELETE FROM room")
@@ -40,7 +41,9 @@ class Room:
 
     def is_short(self) -> bool:
         """True when only the reserve is left. May be asked within a transaction."""
-        return self._pragma("freelist_count") < RESERVE_PAGES
+        free, pages = self._pragma("freelist_count"), self._pragma("page_count")
+        self.free_share = max(0.0, 1 - (pages - free) / self._max_pages)
+        return free < RESERVE_PAGES
 
     def grow(self) -> bool:
         """Take one more step of disk; False at the limit or when the disk has none."""

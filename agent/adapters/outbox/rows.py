@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.adapters.outbox.schema import PRIORITIES, STATISTICS, place, priority_and_seq
-from agent.core.records.chain import Head, Sealed
+from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import GENESIS_PREV, Identity, Receipt
 from agent.core.records.store_records import Link
 from agent.errors import ForgedRecord
 
+_AT = "SELECT id FROM record"
 Row = tuple[int, str]  # id and digest of a record
 
 
@@ -65,18 +66,43 @@ def hand_over(db: sqlite3.Connection, keyid: str) -> None:
     db.execute("UPDATE node SET keyid = ?", (keyid,))
 
 
-def first(db: sqlite3.Connection, limit: int, skip: frozenset[int]) -> list[Sealed]:
-    """Up to `limit` records in the order of the queue, without the seqs in `skip`."""
-    chain = head(db).chain
-    queue = db.execute("SELECT id FROM record ORDER BY id LIMIT ?", (limit + len(skip),))
-    ids = [row_id for (row_id,) in queue if priority_and_seq(row_id)[1] not in skip]
-    found = []
-    for row_id in ids[:limit]:
-        query = "SELECT digest, kind, envelope FROM record WHERE id = ?"
-        digest, kind, raw = db.execute(query, (row_id,)).fetchone()
+def first(
+    db: sqlite3.Connection,
+    limit: int,
+    skip: frozenset[RecordKey],
+    young_above: int | None,
+    key_changes: tuple[int, ...],
+) -> list[Sealed]:
+    """Up to `limit` records without those in `skip`, in the order of the port `Outbox`.
+
+    `key_changes` are the numbers of those that may wait: they go before what the new key signed.
+    """
+    if why_rolled_back(db):
+        return []
+    chain, reach = head(db).chain, limit + len(skip)
+    changes = [place(0, seq) for seq in key_changes]
+    ids = [one for one in changes if db.execute(f"{_AT} WHERE id = ?", (one,)).fetchone()]
+    if young_above is not None:
+        newest_first = f"{_AT} WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?"
+        young = db.execute(newest_first, (place(0, young_above), place(1, 0), reach))
+        ids += [one for (one,) in young]
+    ids += [one for (one,) in db.execute(f"{_AT} ORDER BY id LIMIT ?", (reach,))]
+    found: dict[int, Sealed] = {}
+    for row_id in ids:
         priority, seq = priority_and_seq(row_id)
-        found.append(Sealed(Head(chain, seq, digest), kind, priority, raw))
-    return found
+        if len(found) == limit:
+            break
+        if row_id not in found and (chain, seq) not in skip:
+            query = "SELECT digest, kind, envelope FROM record WHERE id = ?"
+            digest, kind, raw = db.execute(query, (row_id,)).fetchone()
+            found[row_id] = Sealed(Head(chain, seq, digest), kind, priority, raw)
+    return list(found.values())
+
+
+def key_changes(db: sqlite3.Connection) -> tuple[int, ...]:
+    """The numbers of the key changes that wait."""
+    query = f"{_AT} WHERE id < ? AND kind = 'key' ORDER BY id"
+    return tuple(priority_and_seq(row_id)[1] for (row_id,) in db.execute(query, (place(1, 0),)))
 
 
 def contradiction(db: sqlite3.Connection, receipt: Receipt) -> str:
@@ -137,8 +163,11 @@ def bury(db: sqlite3.Connection, rows: list[Row], reason: str, *, is_told: bool 
         )
 
 
-def at(db: sqlite3.Connection, seq: int) -> list[Row]:
-    """The record of that number, if it waits."""
+def at(db: sqlite3.Connection, key: RecordKey) -> list[Row]:
+    """The record of that name, if it waits."""
+    chain, seq = key
+    if chain != head(db).chain:
+        return []
     places = [place(priority, seq) for priority in PRIORITIES]
     return db.execute("SELECT id, digest FROM record WHERE id IN (?, ?, ?)", places).fetchall()
 

@@ -12,11 +12,22 @@ _DOUBTS = {
     "spoofing, or a fault of the receiver. They are not followed.",
     "reports contradict the count of seconds": "The receiver's sentences name other seconds than "
     "were counted: a leap second it did not know, or a fault.",
-    "date before this software": "The receiver's date is before this software was made: its week "
-    "number has rolled over. Update its firmware or replace it.",
-    "date far in the future": "The receiver's date is decades ahead: replace the receiver.",
     "week rollover set right": "The receiver is 1024 weeks off; this node sets it right. Plan a "
     "firmware update.",
+    "host's clock names another second": "The host's clock and the receiver name different "
+    "seconds: compare `chronyc tracking` and the sentences with another clock. Sentences more than "
+    "a second late (raise time.baud) or leap seconds that the receiver does not know do this.",
+    "host's clock has the second elsewhere": "The host's clock has the second where no pulse is: "
+    "the pulse's trailing edge may be taken for it. Check the polarity (assert_falling_edge of the "
+    "pps-gpio overlay), or the host's servers.",
+    "leap seconds are the firmware's default": "The receiver does not know the leap seconds yet: "
+    "wait up to 13 minutes with a free view of the sky.",
+    "leap seconds are not those of the list": "The receiver's leap seconds are not those that IERS "
+    "announced: update its firmware, or replace it.",
+    "pulses are seen at their trailing edge": "The end of the pulse is taken for the second: set "
+    "assert_falling_edge of the pps-gpio overlay the other way.",
+    "pulses come several times a second": "The receiver gives several pulses a second: set it to "
+    "one, or let chrony keep the host's clock, which then says which of them begins a second.",
     "reports near the next second": "Sentences come so late that they may name the wrong second: "
     "raise time.baud, or switch off sentences that are not needed.",
     "sample rate is not what the device claims": "The sound device does not convert at the rate it "
@@ -27,6 +38,15 @@ _DOUBTS = {
 _REFUSALS = {
     "serial line cannot be read": "The serial line cannot be read: check time.receiver, the cable "
     "and that no other program (gpsd, a console) holds the line.",
+    "serial line is held by gpsd": "gpsd has the receiver's line open and takes its bytes: stop "
+    "and disable gpsd and gpsd.socket, or give it another receiver.",
+    "serial line is held by a console": "A console uses the receiver's line: take console=serial0 "
+    "out of cmdline.txt and disable serial-getty on it.",
+    "serial line is held by another program": "Another program has the receiver's line open: "
+    "`sudo fuser -v` on time.receiver names it.",
+    "line speed is hunted for": "Nothing sensible comes at time.baud: other speeds are tried, and "
+    "the log names them. Set time.baud to the one that works.",
+    "UBX frame malformed": "Frames arrive damaged: check time.baud and the cable.",
     "sentence with a wrong checksum": "Sentences arrive damaged: check time.baud and the cable.",
     "sentence malformed": "Sentences arrive damaged: check time.baud and the cable.",
     "pulse device lost": "The pulse device has vanished: check the wire and the pps-gpio overlay.",
@@ -38,10 +58,12 @@ _REFUSALS = {
     "the antenna's plug.",
     "no pulse before the report": "Sentences come but no pulse: check the PPS wire, its pin and "
     "the line dtoverlay=pps-gpio in config.txt.",
+    "date before this software": "The host's clock is before this software was made: check chrony "
+    "with `chronyc tracking`, and the network.",
+    "date far in the future": "The host's clock is decades ahead: check chrony with "
+    "`chronyc tracking`.",
     "report out of its usual time": "Sentences come at irregular times: raise time.baud, or switch "
     "off sentences that are not needed.",
-    "report between two seconds": "Sentences report between two seconds: set the receiver to one "
-    "report a second, on the second.",
     "bytes that are no sentence": "Bytes come that are no sentence: time.baud is wrong, or the "
     "receiver speaks a binary language only: switch on its NMEA sentences.",
     "system clock is not synchronised": "The host's clock is not synchronised: check chrony with "

@@ -12,7 +12,10 @@ from agent.core.records.fields import Doubt, Leap
 from agent.core.units import NS_PER_S
 
 FRESH_FIX_NS = 5 * NS_PER_S // 2
+_MOST_FRESH_NS = 12 * NS_PER_S
 _FRESH_REPORT_NS = 90 * NS_PER_S
+_WORST_COUNTS_NS = 10 * NS_PER_S
+_WORSE: tuple[Doubt, ...] = ("unknown", "none", "suspect", "affirmed")
 _STEPS_TO_SUSPECT = 5
 _RECENT_NS = 60 * NS_PER_S
 _REFUSALS_KEPT = 1000
@@ -20,12 +23,16 @@ _REFUSALS_KEPT = 1000
 Contradiction = Literal[
     "pulses stepped against the oscillator",
     "reports contradict the count of seconds",
-    "date before this software",
-    "date far in the future",
     "week rollover set right",
     "position jumped",
     "reports near the next second",
     "sample rate is not what the device claims",
+    "host's clock names another second",
+    "host's clock has the second elsewhere",
+    "leap seconds are the firmware's default",
+    "leap seconds are not those of the list",
+    "pulses are seen at their trailing edge",
+    "pulses come several times a second",
 ]
 
 
@@ -37,8 +44,9 @@ class Doubts:
         self.satellites: int | None = None
         self.has_fix: bool | None = None
         self.announced_leap: Leap = "unknown"
-        self._report: ReceiverReport | None = None
+        self._reports: deque[ReceiverReport] = deque(maxlen=_REFUSALS_KEPT)
         self._valid_fix_ns: int | None = None
+        self._fix_spacings_ns: deque[int] = deque(maxlen=5)
         self._standing: dict[Contradiction, None] = {}
 
     @property
@@ -72,13 +80,18 @@ class Doubts:
             return  # a report without a date says nothing of the time
         self.has_fix = fix.is_valid
         if fix.is_valid:
+            if self._valid_fix_ns is not None:
+                self._fix_spacings_ns.append(fix.host_ns - self._valid_fix_ns)
             self._valid_fix_ns = fix.host_ns
         else:
             self.refuse(fix.host_ns, "report is void")
 
     def on_report(self, report: ReceiverReport) -> None:
-        """Keep the receiver's own word."""
-        self._report = report
+        """Keep the receiver's own word. Its messages do not all know the same: of those of the
+        last ten seconds the worst counts."""
+        self._reports.append(report)
+        while self._reports[0].host_ns < report.host_ns - _WORST_COUNTS_NS:
+            self._reports.popleft()
         if report.leap != "unknown":
             self.announced_leap = report.leap
 
@@ -94,7 +107,7 @@ class Doubts:
             return "position jumped"
         if self.has_fix is None:
             return ""
-        if self._valid_fix_ns is None or host_ns - self._valid_fix_ns > FRESH_FIX_NS:
+        if self._valid_fix_ns is None or host_ns - self._valid_fix_ns > self._fresh_ns:
             return "receiver has no fix"
         return ""
 
@@ -108,10 +121,20 @@ class Doubts:
         """The receiver's word."""
         return self._word(host_ns).jam
 
+    @property
+    def _fresh_ns(self) -> float:
+        """How long a fix counts: longer where the receiver reports more rarely than each second."""
+        spacings = sorted(self._fix_spacings_ns)
+        usual_ns = spacings[len(spacings) // 2] if spacings else NS_PER_S
+        return min(FRESH_FIX_NS * max(1.0, usual_ns / NS_PER_S), _MOST_FRESH_NS)
+
     def _word(self, host_ns: int | None) -> ReceiverReport:
-        report = self._report
         if host_ns is None:
             return ReceiverReport(0)
-        if report is None or host_ns - report.host_ns > _FRESH_REPORT_NS:
-            return ReceiverReport(host_ns)
-        return report
+        fresh = [one for one in self._reports if host_ns - one.host_ns <= _FRESH_REPORT_NS]
+        spoof = _worst([one.spoof for one in fresh])
+        return ReceiverReport(host_ns, spoof, _worst([one.jam for one in fresh]))
+
+
+def _worst(words: list[Doubt]) -> Doubt:
+    return max(words, key=_WORSE.index, default="unknown")

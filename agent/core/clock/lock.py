@@ -7,15 +7,18 @@ oscillator itself could be that wrong, since nobody else can tell which of both 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
+from agent.core.clock.clock_settings import ClockSettings
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.second_labels import Calendar, Named, Namer
-from agent.core.clock.thermal import CrystalSlope
+from agent.core.clock.testimony import Testimony, WitnessAgainst
 from agent.core.clock.time_signs import (
     Discontinuity,
     Fix,
+    HostWord,
+    NextPulse,
     Pulse,
     RealtimeStep,
     ReceiverReport,
@@ -24,9 +27,11 @@ from agent.core.clock.time_signs import (
     TimeMark,
     TimeSign,
 )
-from agent.core.records.fields import Assumption
+from agent.core.clock.witnesses import CAN_BE, Witnesses
 from agent.core.records.kinds import TimeState
-from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_MS, NS_PER_S
+
+__all__ = ["ClockSettings", "Lock", "StateChange"]
 
 GOOD_MARKS_TO_LOCK = 10
 HOLDOVER_AFTER_NS = 5 * NS_PER_S // 2
@@ -38,44 +43,6 @@ _LATEST_SURE_LAG_NS = 900 * NS_PER_MS
 _COARSE_IS_FRESH_NS = 10 * NS_PER_S
 _FRAME_NS = NS_PER_MS  # of USB
 _WITNESS_IS_FRESH_NS = 5 * NS_PER_S
-
-Source = Literal["system", "sim", "nmea", "pps", "pps-adc"]
-
-
-@dataclass(frozen=True, slots=True)
-class ClockSettings:
-    """What a clock must be told.
-
-    `latency_ns` is the calibrated constant delay of capture; while it is None only its bound is
-    known. `nmea_lag_ns` is how long after its second a report arrives where no pulse tells, and
-    `nmea_sigma_ns` how sure that is. `is_pulse_known` says that someone measured how pulses come:
-    until the marks show otherwise they may else have waited for the frame of a bus.
-    `is_lag_known` says so of the sentences' lag. `edge_sigma_ns` is what
-    pulses on the second channel share.
-    """
-
-    source: Source = "sim"
-    latency_ns: int | None = None
-    latency_bound_ns: int = 3000 * NS_PER_US
-    nmea_lag_ns: int = 475 * NS_PER_MS
-    nmea_sigma_ns: int = 250 * NS_PER_MS
-    edge_sigma_ns: int = 100
-    is_pulse_known: bool = False
-    is_lag_known: bool = False
-    earliest_utc_ns: int = 0
-    last_known_utc_ns: int | None = None
-    crystal_slope: CrystalSlope | None = None
-
-    @property
-    def assumed(self) -> tuple[Assumption, ...]:
-        """The constants that nobody measured."""
-        unknown: dict[Assumption, bool] = {
-            "capture latency": self.source != "pps-adc" and self.latency_ns is None,
-            "pulse delay": self.source == "pps" and not self.is_pulse_known,
-            "sentence lag": self.source == "nmea" and not self.is_lag_known,
-            "network path": self.source == "system",
-        }
-        return tuple(name for name, is_unknown in unknown.items() if is_unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +61,14 @@ class Lock:
         self._settings = settings
         self._coarse: TimeMark | None = None
         self._was_locked = False
-        self._held_back: Contradiction | None = None
+        self._held_back: dict[Contradiction, None] = {}
         self._shared_sigma_ns = settings.edge_sigma_ns
         self.discipline = Discipline(settings.crystal_slope)
         self.calendar = Calendar(settings.earliest_utc_ns, settings.last_known_utc_ns)
         self.namer = Namer(self.calendar)
         self.doubts = Doubts()
+        is_alone = settings.source == "system" and not settings.is_host_vouched
+        self.testimony = Testimony(Witnesses(CAN_BE["nmea" if is_alone else settings.source]))
         self.state: TimeState = "unsynchronised"
         self.reason = "no mark yet"
         self.source = "none"
@@ -113,12 +82,18 @@ class Lock:
             case TimeMark():
                 return self._on_mark(sign)
             case Pulse() if self._settings.source == "pps":
-                return self.on_pulse(sign.host_ns, sign.sigma_ns)
+                self.testimony.on_width(sign.width_ns)
+                late_ns = self.namer.sawtooth_ns(sign.host_ns)
+                change = self._weigh()
+                return self.on_pulse(sign.host_ns - late_ns, sign.sigma_ns) or change
             case Fix():
                 return self._on_fix(sign)
+            case HostWord():
+                return self._on_host_word(sign)
+            case NextPulse():
+                self.namer.on_next_pulse(sign)
             case ReceiverReport():
-                self.doubts.on_report(sign)
-                self.calendar.announced = self.doubts.announced_leap
+                return self._on_report(sign)
             case Temperature():
                 self.discipline.holdover.on_temperature(sign.host_ns / NS_PER_S, sign.celsius)
             case RealtimeStep() if self._settings.source in ("sim", "system"):
@@ -139,7 +114,39 @@ class Lock:
     def hold_back(self, contradiction: Contradiction, *, stands: bool) -> None:
         """While it stands nothing is locked, however good the marks are."""
         self.doubts.stand(contradiction, stands=stands)
-        self._held_back = contradiction if stands else None
+        if stands:
+            self._held_back.setdefault(contradiction)
+        else:
+            self._held_back.pop(contradiction, None)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether which second it is was confirmed by witnesses that share no cause of error."""
+        return self.discipline.is_known and self.testimony.confirmed
+
+    def _on_host_word(self, word: HostWord) -> StateChange | None:
+        self.namer.host_leap = word.leap
+        self._coarse = TimeMark(word.host_ns, word.utc_ns, word.bound_ns, "system")
+        if self.discipline.is_known and not self.calendar.check(word.utc_ns):
+            count_ns, sigma_ns = self.discipline.at(word.host_ns)
+            self.testimony.on_host(word, self.calendar.utc_of(count_ns), sigma_ns)
+        return self._weigh()
+
+    def _on_report(self, report: ReceiverReport) -> StateChange | None:
+        self.doubts.on_report(report)
+        self.calendar.announced = self.doubts.announced_leap
+        known = self.discipline.is_known
+        count_ns = self.discipline.at(report.host_ns)[0] if known else None
+        utc_ns = None if count_ns is None else self.calendar.utc_of(count_ns)
+        self.testimony.on_report(report, utc_ns)
+        return self._weigh()
+
+    def _weigh(self) -> StateChange | None:
+        """Hold back what witnesses speak against, at once."""
+        against = self.testimony.against
+        for contradiction in get_args(WitnessAgainst):
+            self.hold_back(contradiction, stands=contradiction in against)
+        return self._enter("locked", self.reason) if self.state == "locked" and against else None
 
     def on_time(self, host_ns: int) -> StateChange | None:
         """Notice that good marks have stopped coming."""
@@ -166,11 +173,10 @@ class Lock:
         if self._settings.source not in ("sim", "system"):
             self._coarse = mark
             return None
-        utc_ns, fault = self.calendar.check(mark.utc_ns)
-        if fault:
+        if fault := self.calendar.check(mark.utc_ns):
             self.doubts.refuse(mark.host_ns, fault)
             return None
-        named = Named(mark.host_ns, self.calendar.count_of(utc_ns))
+        named = Named(mark.host_ns, self.calendar.count_of(mark.utc_ns))
         return self._offer(named, mark.sigma_ns, mark.source)
 
     def _on_fix(self, fix: Fix) -> StateChange | None:
@@ -182,20 +188,32 @@ class Lock:
         self._note_dates(fix.host_ns, self.namer.fault)
         lag_ns = self.namer.lag_ns or 0
         self.doubts.stand("reports near the next second", stands=lag_ns > _LATEST_SURE_LAG_NS)
-        if wrong_ns:
+        self._hear(fix)
+        if wrong_ns and (not self.confirmed or self.testimony.is_backed(wrong_ns)):
             return self._start_over(f"reports insist on {-wrong_ns / NS_PER_S:+.0f} s")
         if self.namer.fault == "report contradicts the count" and self.state == "locked":
             self.discipline.interrupt()
             return self._enter("holdover", "a report contradicts the count of seconds")
         return self._offer_pulse(named) if named else None
 
+    def _hear(self, fix: Fix) -> None:
+        """What a sentence that named a second says beside it."""
+        namer = self.namer
+        if fix.utc_ns is None or not fix.is_valid or namer.fault:
+            return
+        self.testimony.on_named(has_floor=self.calendar.has_floor)
+        if namer.was_foretold and namer.confirmed_ns == fix.host_ns:
+            self.testimony.on_foretold()
+        if namer.has_leapt_alone:
+            namer.has_leapt_alone = False
+            self.testimony.on_leap_alone()
+
     def _on_report_as_mark(self, fix: Fix) -> StateChange | None:
         if fix.utc_ns is None or not fix.is_valid or fix.is_leap_second:
             return None
-        utc_ns, fault = self.calendar.check(fix.utc_ns)
-        self._note_dates(fix.host_ns, fault)
-        if fault:
-            return None
+        utc_ns = self.calendar.of_receiver(fix.utc_ns)
+        self._note_dates(fix.host_ns, "")
+        self.testimony.on_named(has_floor=self.calendar.has_floor)
         named = Named(fix.host_ns - self._settings.nmea_lag_ns, self.calendar.count_of(utc_ns))
         return self._offer(named, self._settings.nmea_sigma_ns, "nmea")
 
@@ -203,10 +221,8 @@ class Lock:
         doubts = self.doubts
         if fault:
             doubts.refuse(host_ns, fault)
-        for phrase in ("date before this software", "date far in the future"):
-            doubts.stand(phrase, stands=fault == phrase)
         doubts.stand("week rollover set right", stands=self.calendar.has_rolled_over)
-        doubts.stand(
+        self.hold_back(
             "reports contradict the count of seconds",
             stands=fault == "report contradicts the count",
         )
@@ -217,10 +233,12 @@ class Lock:
             count_ns, sigma_ns = self.discipline.at(host_ns)
             if sigma_ns < _NAMES_A_SECOND_NS:
                 return count_ns
-        coarse = self._coarse
-        if coarse is None or self.doubts.has_fix is not None:
+        coarse, often = self._coarse, self.namer.pulses_a_second
+        self.doubts.stand("pulses come several times a second", stands=often > 1)
+        if coarse is None or (self.doubts.has_fix is not None and often == 1):
             return None
-        if host_ns - coarse.host_ns > _COARSE_IS_FRESH_NS or coarse.sigma_ns > _NAMES_A_SECOND_NS:
+        most_ns = min(_NAMES_A_SECOND_NS, NS_PER_S // (3 * often))
+        if host_ns - coarse.host_ns > _COARSE_IS_FRESH_NS or coarse.sigma_ns > most_ns:
             return None
         return self.calendar.count_of(coarse.utc_ns + host_ns - coarse.host_ns)
 
@@ -234,6 +252,7 @@ class Lock:
         if self.state == "expired":
             self._was_locked = False
             self.discipline.restart()
+            self.testimony.forget()
         agreed = self.namer.confirmed_ns
         has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
         may_wait = source == "pps" and not self._settings.is_pulse_known
@@ -264,11 +283,13 @@ class Lock:
         self._was_locked = False
         self.discipline.restart()
         self.namer.forget()
+        self.testimony.forget()
+        self._weigh()
         return self._enter("unsynchronised", reason)
 
     def _enter(self, after: TimeState, reason: str) -> StateChange | None:
         if after == "locked" and self._held_back:
-            after, reason = "acquiring", self._held_back
+            after, reason = "acquiring", next(iter(self._held_back))
         change = StateChange(self.state, after, reason)
         self.reason = reason
         if after == self.state:

@@ -7,23 +7,26 @@ a pulse is in phase is for `discipline` to judge.
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from agent.core.clock.time_signs import Fix
+from agent.core.clock.leap_seconds import may_leap
+from agent.core.clock.time_signs import Fix, NextPulse
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 GPS_WEEKS_NS = 1024 * 7 * 86_400 * NS_PER_S
 DAY_NS = 86_400 * NS_PER_S
 LATEST_LAG_NS = 990 * NS_PER_MS
+_LEAST_LAG_NS = 0
 _LAG_WINDOW_NS = 150 * NS_PER_MS
 _LAGS_KEPT = 15
 _LAGS_TO_LEARN = 5
 _CONTRADICTIONS_TO_BELIEVE = 5
 _CHAIN_SLACK = 500e-6
 _CHAIN_SECONDS = 3
+_STEADY_STEPS, _STEADY_NS, _OFTEN = 7, 200_000, (2, 4, 5, 10)
 _MIDNIGHT_NS = 5 * NS_PER_S
-_YEARS_20_NS = 20 * 366 * DAY_NS
 
 DateFault = Literal["", "date before this software", "date far in the future"]
 
@@ -40,16 +43,22 @@ class Calendar:
     """From counted seconds to UTC: remembers the leap seconds that were lived through.
 
     During 23:59:60 UTC reads like the first second of the next day, and that second is then
-    repeated (`leap` tells which of both it was). Dates before `earliest_utc_ns` (0: unknown) or 20
-    years after are refused; one that is 1024 weeks off is set right only if that lands within
-    2 days of `last_known_utc_ns`.
+    repeated (`leap` tells which of both it was). Satellites tell weeks modulo 1024, so a date is
+    only good within that: it is taken as the first such one not before what is known, the date of
+    this software (`earliest_utc_ns`, 0: unknown) or a confirmed time of an earlier run. That is
+    right for 19 years after either, whatever the receiver's firmware believes.
     """
 
     def __init__(self, earliest_utc_ns: int, last_known_utc_ns: int | None) -> None:
-        self._earliest_utc_ns, self._last_known_utc_ns = earliest_utc_ns, last_known_utc_ns
+        self._floor_ns = max(earliest_utc_ns, last_known_utc_ns or 0)
         self._leaps: list[tuple[int, int]] = []  # (count from which on, seconds added)
         self.announced: Leap = "unknown"
         self.has_rolled_over = False
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether there is a date that none can be before."""
+        return self._floor_ns > 0
 
     def utc_of(self, count_ns: int) -> int:
         """UTC in ns since 1970 of a counted instant."""
@@ -77,20 +86,23 @@ class Calendar:
         self._leaps.append((midnight_count_ns, -NS_PER_S))
         self.announced = "none"
 
-    def check(self, utc_ns: int) -> tuple[int, DateFault]:
-        """`utc_ns`, set right if a week rollover explains it, and what is wrong with it else."""
-        known_ns = self._last_known_utc_ns
-        if known_ns is not None and abs(utc_ns - known_ns) > GPS_WEEKS_NS // 2:
-            for turns in (1, 2, -1):
-                shifted_ns = utc_ns + turns * GPS_WEEKS_NS
-                if abs(shifted_ns - known_ns) <= 2 * DAY_NS:
-                    self.has_rolled_over = True
-                    return shifted_ns, ""
-        if utc_ns < self._earliest_utc_ns:
-            return utc_ns, "date before this software"
-        if 0 < self._earliest_utc_ns < utc_ns - _YEARS_20_NS:
-            return utc_ns, "date far in the future"
-        return utc_ns, ""
+    def of_receiver(self, utc_ns: int) -> int:
+        """A receiver's date, set right by multiples of 1024 weeks (`has_rolled_over` if it was)."""
+        if not self.has_floor:
+            return utc_ns
+        least_ns = self._floor_ns - DAY_NS
+        right_ns = least_ns + (utc_ns - least_ns) % GPS_WEEKS_NS
+        self.has_rolled_over = right_ns != utc_ns
+        return right_ns
+
+    def check(self, utc_ns: int) -> DateFault:
+        """What is wrong with a date of a host's clock, which counts no weeks; empty if nothing."""
+        if utc_ns < self._floor_ns - DAY_NS:
+            return "date before this software"
+        return "date far in the future" if self._is_far(utc_ns) else ""
+
+    def _is_far(self, utc_ns: int) -> bool:
+        return 0 < self._floor_ns < utc_ns - GPS_WEEKS_NS
 
 
 class Namer:
@@ -104,6 +116,10 @@ class Namer:
         self._contradictions: list[int] = []
         self.fault = ""
         self.confirmed_ns: int | None = None
+        self.host_leap: Leap = "unknown"
+        self.has_leapt_alone = False
+        self._next: NextPulse | None = None
+        self.was_foretold = False
 
     @property
     def lag_ns(self) -> int | None:
@@ -123,20 +139,52 @@ class Namer:
         if expected_count_ns is None:
             return None
         second_ns = (expected_count_ns + NS_PER_S // 2) // NS_PER_S * NS_PER_S
+        per_second = self.pulses_a_second
+        if per_second > 1 and abs(expected_count_ns - second_ns) > NS_PER_S // (2 * per_second):
+            return None
+        self._take_word(host_ns, second_ns)
         return self._give(host_ns, second_ns)
+
+    @property
+    def pulses_a_second(self) -> int:
+        """1, or how often within a second pulses come as steadily as one a second would."""
+        times = [host_ns for host_ns, _ in self._pulses]
+        steps = [later - earlier for earlier, later in pairwise(times)]
+        if len(steps) < _STEADY_STEPS:
+            return 1
+        shortest, longest = min(steps), max(steps)
+        often = round(NS_PER_S / max(shortest, 1))
+        is_steady = longest - shortest < _STEADY_NS
+        if often in _OFTEN and is_steady and abs(shortest * often - NS_PER_S) < often * _STEADY_NS:
+            return often
+        return 1
+
+    def on_next_pulse(self, word: NextPulse) -> None:
+        """The receiver names the pulse to come."""
+        self._next = word
+
+    def sawtooth_ns(self, host_ns: int) -> int:
+        """By how much the pulse at `host_ns` was foretold to be late."""
+        word = self._next
+        is_of_it = word is not None and 0 < host_ns - word.host_ns < NS_PER_S
+        return round(word.sawtooth_ns) if word is not None and is_of_it else 0
+
+    def _take_word(self, host_ns: int, count_ns: int) -> None:
+        """Whether the receiver named this pulse so before it came."""
+        word, self._next = self._next, None
+        self.was_foretold = False
+        if word is None or not 0 < host_ns - word.host_ns < NS_PER_S:
+            return
+        named_ns = self._calendar.count_of(self._calendar.of_receiver(word.utc_ns))
+        self.was_foretold = named_ns == count_ns
 
     def on_fix(self, fix: Fix) -> tuple[Named | None, int]:
         """A report: the pulse it names if that had no name, and by how many ns of whole seconds
-        the names given so far are wrong (0 unless reports have insisted on it)."""
+        the names given so far are wrong (0 unless reports insist on it)."""
         self.fault = ""
         if fix.utc_ns is None or not fix.is_valid:
             return None, 0
-        if fix.utc_ns % NS_PER_S:
-            self.fault = "report between two seconds"
-            return None, 0
-        utc_ns, self.fault = self._calendar.check(fix.utc_ns)
-        if self.fault:
-            return None, 0
+        utc_ns = self._calendar.of_receiver(fix.utc_ns)
         pulse = self._pulse_before(fix.host_ns)
         if pulse is None:
             self.fault = "no pulse before the report"
@@ -144,8 +192,13 @@ class Namer:
         return self._name(pulse, utc_ns, fix)
 
     def _name(self, pulse: tuple[int, int], utc_ns: int, fix: Fix) -> tuple[Named | None, int]:
+        """The lag is what lies between the instant that is reported and the report, less than a
+        second. Where reports are of instants between two seconds, the pulse may be later."""
         at_ns, chain = pulse
-        lag_ns = fix.host_ns - at_ns
+        lag_ns = fix.host_ns - at_ns - utc_ns % NS_PER_S
+        utc_ns -= utc_ns % NS_PER_S
+        if lag_ns < _LEAST_LAG_NS:
+            lag_ns, utc_ns = lag_ns + NS_PER_S, utc_ns + NS_PER_S
         if self.lag_ns is not None and abs(lag_ns - self.lag_ns) > _LAG_WINDOW_NS:
             self.fault = "report out of its usual time"
             self._forget_a_lag()
@@ -165,11 +218,11 @@ class Namer:
     def _compare(self, count_ns: int, utc_ns: int, fix: Fix) -> int:
         """A report about a pulse that has a name: it confirms, tells of a leap, or contradicts."""
         calendar = self._calendar
-        if fix.is_leap_second:
+        if fix.is_leap_second and self._may_leap(utc_ns):
             calendar.insert_leap_second(count_ns)
             return 0
         wrong_ns = calendar.utc_of(count_ns) - utc_ns
-        near_midnight = (utc_ns + NS_PER_S) % DAY_NS < _MIDNIGHT_NS
+        near_midnight = (utc_ns + NS_PER_S) % DAY_NS < _MIDNIGHT_NS and self._may_leap(utc_ns)
         if wrong_ns == NS_PER_S and near_midnight and calendar.announced == "insert":
             calendar.insert_leap_second(_midnight(count_ns))
             return 0
@@ -184,10 +237,14 @@ class Namer:
             self._contradictions.clear()
         self._contradictions.append(wrong_ns)
         self.fault = "report contradicts the count"
-        if len(self._contradictions) < _CONTRADICTIONS_TO_BELIEVE:
-            return 0
-        self.forget()
-        return wrong_ns
+        return wrong_ns if len(self._contradictions) >= _CONTRADICTIONS_TO_BELIEVE else 0
+
+    def _may_leap(self, utc_ns: int) -> bool:
+        """Whether a leap second can be now. Where the list of them has expired and the host's
+        clock does not announce it, it is followed and left open."""
+        told = "yes" if self.host_leap in ("insert", "delete") else may_leap(utc_ns)
+        self.has_leapt_alone = self.has_leapt_alone or told == "unknown"
+        return told != "no"
 
     def forget(self) -> None:
         """The names given hold no longer; the lag stays as learnt."""
@@ -197,7 +254,10 @@ class Namer:
 
     def _pulse_before(self, host_ns: int) -> tuple[int, int] | None:
         """The best-chained pulse within the second before; the latest of equals."""
-        near = [pulse for pulse in self._pulses if 0 < host_ns - pulse[0] <= LATEST_LAG_NS]
+        pulses = self._pulses
+        if self.pulses_a_second > 1:  # of so many only those that have a name begin a second
+            pulses = deque((name.at_ns, 2) for name in self._names)
+        near = [pulse for pulse in pulses if 0 < host_ns - pulse[0] <= LATEST_LAG_NS]
         return max(near, key=lambda pulse: (pulse[1], pulse[0]), default=None)
 
     def _forget_a_lag(self) -> None:

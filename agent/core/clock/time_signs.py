@@ -6,8 +6,11 @@ worked out in `second_labels` (which second a pulse was), `discipline` (host tim
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.core.records.fields import Doubt, Leap
+
+LeapFrom = Literal["satellites", "firmware", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,14 @@ class TimeMark:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """A second of UTC began at `host_ns`; which one is not told. `sigma_ns` as in TimeMark."""
+    """A second of UTC began at `host_ns`; which one is not told. `sigma_ns` as in TimeMark.
+
+    `width_ns` is how long the line then stays active; None where only one edge is seen.
+    """
 
     host_ns: int
     sigma_ns: int
+    width_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +77,43 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReport:
-    """What a receiver says of itself; `unknown` where it cannot tell."""
+    """What a receiver says of itself; `unknown` where it cannot tell.
+
+    `leap_s` is the leap seconds that it takes from GPS time to tell UTC, None where it does not
+    say; `leap_from` whether it has them from the satellites or by its firmware's default.
+    """
 
     host_ns: int
     spoof: Doubt = "unknown"
     jam: Doubt = "unknown"
     leap: Leap = "unknown"
+    leap_s: int | None = None
+    leap_from: LeapFrom = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HostWord:
+    """The host's own clock read `utc_ns`, and the kernel vouches for it within `bound_ns`.
+
+    It names seconds, it is no mark: only nodes whose time comes from elsewhere are told of it.
+    """
+
+    host_ns: int
+    utc_ns: int
+    bound_ns: int
+    leap: Leap = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class NextPulse:
+    """A receiver names the pulse to come: it begins `utc_ns`, give or take its sawtooth.
+
+    Its pulse can only begin at a tick of its own clock: `sawtooth_ns` after the second.
+    """
+
+    host_ns: int
+    utc_ns: int
+    sawtooth_ns: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +149,14 @@ class Refusal:
 
 
 TimeSign = (
-    TimeMark | Pulse | Fix | ReceiverReport | Temperature | RealtimeStep | Discontinuity | Refusal
+    TimeMark
+    | Pulse
+    | Fix
+    | ReceiverReport
+    | HostWord
+    | NextPulse
+    | Temperature
+    | RealtimeStep
+    | Discontinuity
+    | Refusal
 )

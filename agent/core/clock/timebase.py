@@ -12,12 +12,13 @@ from math import hypot
 from msgspec import UNSET
 
 from agent.core.audio import AudioBlock, AudioGap
+from agent.core.clock.clock_settings import ClockSettings
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.latency import Latency
-from agent.core.clock.lock import GOOD_MARKS_TO_LOCK, ClockSettings, Lock, StateChange
+from agent.core.clock.lock import Lock, StateChange
 from agent.core.clock.pps_edge import EdgePicker
-from agent.core.clock.report import ClockReport
+from agent.core.clock.report import ClockReport, report_of
 from agent.core.clock.sample_clock import SampleClock
 from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, TimeSign
 from agent.core.records.fields import TimePair
@@ -69,6 +70,11 @@ class Timebase:
         return self.lock.state
 
     @property
+    def confirmed(self) -> bool:
+        """Whether it is known for good which second it is, see `witnesses`."""
+        return self.lock.confirmed
+
+    @property
     def doubts(self) -> Doubts:
         """What speaks against the time."""
         return self.lock.doubts
@@ -94,12 +100,17 @@ class Timebase:
                 change = self.on_edge(edge) or change
         return change
 
-    def on_gap(self, gap: AudioGap) -> None:
-        """Lost samples may be miscounted: what ties samples to other clocks is learnt afresh."""
-        self._samples.on_gap()
+    def on_gap(self, gap: AudioGap) -> StateChange | None:
+        """Lost samples may be miscounted: what ties samples to other clocks is learnt afresh; of a
+        device opened anew, which may be another, its rate as well."""
         self._picker.on_gap(gap)
+        if gap.is_reopened:
+            self._samples = SampleClock(self._rate_hz)
+            return self.lock.on_sign(Discontinuity(0, gap.reason)) if self._by_samples else None
+        self._samples.on_gap()
         if self._by_samples:
             self.lock.discipline.forget_offset()
+        return None
 
     def on_edge(self, edge: Edge) -> StateChange | None:
         """A pulse on the second channel of the converter."""
@@ -109,6 +120,7 @@ class Timebase:
         self._latency.on_edge(host_ns)
         if not self._by_samples:
             return None
+        self.lock.testimony.on_both_edges()
         change = self.lock.on_pulse(self._sample_ns(edge.sample), self._settings.edge_sigma_ns)
         self._tie_host_to_utc()
         return change
@@ -156,10 +168,6 @@ class Timebase:
         parts = (sigma_ns, self._samples.sigma_ns_at(sample), bound_ns / 3**0.5)
         return self._stamp(count_ns, hypot(*parts))
 
-    def host_ns_at(self, sample: float) -> int:
-        """Host time of a sample."""
-        return self._samples.host_ns_at(sample)
-
     def utc_at_host(self, host_ns: int) -> Stamp:
         """UTC at an instant of host time."""
         line, axis_ns = self.lock.discipline, self._axis_ns(host_ns)
@@ -190,6 +198,10 @@ class Timebase:
             doubts=lock.doubts.phrases,
             deliveries=law if law in ("quantised", "thin start") else UNSET,
             assumed=self._settings.assumed[is_bounded:] or UNSET,  # `latency` tells of the first
+            confirmed=UNSET if self.confirmed or not line.is_known else False,
+            alternatives=UNSET
+            if not line.is_known
+            else lock.testimony.witnesses.alternatives or UNSET,
         )
 
     def pairs(self) -> tuple[TimePair, ...]:
@@ -209,41 +221,14 @@ class Timebase:
 
     def report(self, host_ns: int) -> ClockReport:
         """Everything about the clock, for a person."""
-        quality, lock, line = self.quality(host_ns), self.lock, self.lock.discipline
-        scatter_ns, lag_ns = line.scatter_ns, lock.namer.lag_ns
-        return ClockReport(
-            state=quality.state,
-            reason=lock.reason,
-            source=quality.source,
-            sigma_ns=quality.sigma_ns,
-            mark_age_ms=quality.mark_age_ms,
-            good_marks=min(line.good_in_a_row, GOOD_MARKS_TO_LOCK),
-            marks_to_lock=GOOD_MARKS_TO_LOCK,
-            residual_ns=None if scatter_ns is None else round(scatter_ns),
-            oscillator_ppm=quality.oscillator_ppm,
-            host_ppm=round(line.ppm, 3) if line.is_known else None,
-            wander_ppm_per_sqrt_hour=round(line.wander_ppm_per_sqrt_hour, 3)
-            if line.is_known
-            else None,
-            delivery_delay_us=self._samples.mean_late_us,
-            latency=quality.latency,
+        return report_of(
+            self.quality(host_ns),
+            self.lock,
+            self._samples,
+            self._settings,
             measured_latency_us=self._latency.measured_us,
-            nmea_lag_ms=None if lag_ns is None else lag_ns // NS_PER_MS,
-            satellites=lock.doubts.satellites,
-            has_fix=lock.doubts.has_fix,
-            leap=quality.leap,
-            spoof=quality.spoof,
-            jam=quality.jam,
-            doubts=quality.doubts,
-            refused=lock.doubts.refused(self._axis_ns(host_ns)),
-            deliveries=self._samples.deliveries.law,
-            delivery_quantum_us=round(self._samples.deliveries.quantum_ns / 1000.0, 1) or None,
-            assumed=self._settings.assumed,
             buffer_ms=self._buffer_ms,
-            ppm_per_c=round(-line.holdover.slope[0] / 1000.0, 4),
-            ppm_per_c_sigma=round(line.holdover.slope[1] / 1000.0, 4),
-            has_pulse=lock.has_pulse,
-            has_sentence=lock.has_sentence,
+            axis_ns=self._axis_ns(host_ns),
         )
 
     def _stamp(self, count_ns: int, sigma_ns: float) -> Stamp:

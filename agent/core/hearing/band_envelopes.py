@@ -6,15 +6,15 @@ and distance, which colour a sound, leave its course alone. Loudness is `feature
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.hearing.attack_and_tail import lines, shape, tonality
 from agent.core.hearing.picker import Stretch, Wave
-from agent.core.hearing.spectra import hann, smooth_size, squares
+from agent.core.hearing.spectra import squares
 
 LOWEST_HZ = 80.0
 BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
@@ -31,9 +31,7 @@ _BEFORE_S = 0.42
 _AFTER_S = 0.26
 _ATTACK_S = (0.001, 0.02)
 _LEVEL_S = 12.5e-3
-_SHAPE_S = (-0.001, 0.03)
 _TAIL_S = (0.03, 0.25)
-_PERIODS_S = (1.25e-3, 14.2e-3)
 _SOFT_OCTAVES = 0.15
 _TINY = 1e-12
 
@@ -103,7 +101,7 @@ def outline(stretch: Stretch, onset: int) -> Outline:
         levels=levels,
         course_db=_whole(_within(levels / attack)),
         before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], attack, rate_hz)),
-        shape=_shape(wave, wave[first:last], zero, rate_hz),
+        shape=shape(wave, wave[first:last], zero, rate_hz),
     )
 
 
@@ -123,8 +121,8 @@ def timbre(outlined: Outline) -> Timbre:
         spectrum_db=_whole(bands - bands.mean()),
         course_db=(outlined.course_db, *_whole_rows(_within(levels[1:] / attack[1:, None]))),
         before_db=outlined.before_db,
-        shape=(*early, *_lines(tail, outlined.rate_hz), *late),
-        tonality=round(_tonality(tail, outlined.rate_hz), 3),
+        shape=(*early, *lines(tail, outlined.rate_hz), *late),
+        tonality=round(tonality(tail, outlined.rate_hz), 3),
     )
 
 
@@ -256,57 +254,6 @@ def _before(past: Wave, attack: float, rate_hz: float) -> Numbers:
     shares = [ordered[round(share * last)] for share in SHARES]
     lately = [levels[-round(span / _LEVEL_S) :].max() for span in LATELY_S]
     return np.clip(_db((np.array(shares + lately) + _TINY) / attack), -60.0, float(HIGHEST_DB))
-
-
-def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
-    attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
-    size = np.abs(attack)
-    peak = max(float(size.max()), _TINY)
-    at = int(np.argmax(size))
-    tail_peak = max(float(np.abs(tail).max()), _TINY)
-    numbers = (
-        20.0 * math.log10(peak / max(_rms(attack), _TINY)),
-        20.0 * math.log10(tail_peak / max(_rms(tail), _TINY)),
-        max(-80.0, 20.0 * math.log10(tail_peak / peak)),
-        at / rate_hz * 1e3,
-        float(attack.max()) / peak,
-        -float(attack.min()) / peak,
-        10.0 * _crossings(attack),
-        10.0 * _crossings(tail),
-    )
-    return tuple(round(one, 2) for one in numbers)
-
-
-def _lines(tail: Wave, rate_hz: float) -> tuple[float, float]:
-    """Flatness of the tail's spectrum, and its strongest line, in dB."""
-    per_hz = len(tail) / rate_hz
-    lines = squares(np.fft.rfft(tail * hann(len(tail))))
-    lines = lines[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
-    mean = float(lines.mean())
-    flatness = 10.0 * (float(np.log10(lines).mean()) - math.log10(mean))
-    return round(flatness, 2), round(10.0 * math.log10(float(lines.max()) / mean), 2)
-
-
-def _tonality(tail: Wave, rate_hz: float) -> float:
-    """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
-    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
-    size = smooth_size(len(tail) + len(lags) + int(lags[0]))
-    together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
-    if together[0] <= _TINY:
-        return 0.0
-    return min(
-        1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
-    )
-
-
-def _rms(samples: Wave) -> float:
-    return math.sqrt(float(np.dot(samples, samples)) / len(samples))
-
-
-def _crossings(samples: Wave) -> float:
-    """Share of samples that lie on another side of zero than the one before."""
-    up = samples > 0.0
-    return float(np.count_nonzero(up[1:] != up[:-1])) / len(samples)
 
 
 def _within(ratio: Numbers) -> Numbers:

@@ -3,15 +3,19 @@
 High recall first: what leaves the node is a candidate, and the score lets the centre decide.
 """
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
+from math import isfinite
 from pkgutil import get_data
+from zipfile import BadZipFile
 
 import numpy as np
+from msgspec.structs import replace
 
 from agent.core.hearing.band_envelopes import Outline
-from agent.core.hearing.classifier import Model, read_model
+from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
 from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, described, sketched
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
@@ -25,7 +29,10 @@ SLOW = "slow"
 STEADY = "steady"
 TONAL = "tonal"
 UNLIKE = "unlike a shot"
+UNSCORED = "model cannot score"
+BELOW = "below the least score of the settings"
 
+_BROKEN = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 _WEAK_SNR_DB = 7.0
 _TONAL = 0.8
 _PLAINLY = -0.3
@@ -34,20 +41,35 @@ _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.val
 
 
 def judge(_pick: Pick, features: Features) -> Verdict:
-    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked."""
-    return judged_by(shipped_model(), features)
+    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked.
+
+    A model that an update broke deafens nobody: what is heard plainly goes out without a score,
+    and the self-test of hearing tells of it.
+    """
+    try:
+        verdict = judged_by(shipped_model(), features)
+    except _BROKEN:
+        verdict = None
+    if verdict and isfinite(verdict.score):
+        return verdict
+    accepted = features.snr_db >= PLAIN_FROM_DB and features.tonality <= _TONAL
+    return Verdict(accepted=accepted, score=0.0, reason=UNSCORED)
 
 
 def is_passed_over(outlined: Outline) -> bool:
     """Whether an onset is refused by its outline alone, so that nobody needs to describe it."""
-    return shipped_model().glance.refuses(sketched(outlined))
+    try:
+        return shipped_model().glance.refuses(sketched(outlined))
+    except _BROKEN:
+        return False
 
 
 def judged_by(model: Model, features: Features) -> Verdict:
     """Accept what scores as high as the model wants; else say what spoke most plainly against it.
 
-    What the model's glance refuses is refused, whether or not it was described. What is periodic for a quarter of a second is no shot, however it begins: of 2 900 recorded
-    shots, disguised ones included, none reaches _TONAL.
+    What the model's glance refuses is refused, whether or not it was described. What is periodic
+    for a quarter of a second is no shot, however it begins: of 2 900 recorded shots, disguised ones
+    included, none reaches _TONAL.
     """
     score = model.score(features)
     accepted = (
@@ -61,13 +83,32 @@ def judged_by(model: Model, features: Features) -> Verdict:
     )
 
 
+def wanted(verdict: Verdict, least_score: float) -> Verdict:
+    """`verdict`, but not accepted where its score is below what the settings ask for."""
+    if not verdict.accepted or verdict.score >= least_score:
+        return verdict
+    return replace(verdict, accepted=False, reason=BELOW)
+
+
 @lru_cache(maxsize=1)
 def shipped_model() -> Model:
     """The model that comes with this version of the agent."""
+    return read_model(_model_bytes())
+
+
+def model_sha256() -> str:
+    """SHA-256 of its file, whole or not; empty where there is none."""
+    try:
+        return hashlib.sha256(_model_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _model_bytes() -> bytes:
     data = get_data(_MODELS, MODEL_FILE)
     if data is None:
         raise FileNotFoundError(f"agent/models/{MODEL_FILE}: missing from the installed package")
-    return read_model(data)
+    return data
 
 
 def known_model(sha256: str) -> Model | None:

@@ -110,10 +110,12 @@ def chance(log_odds: float) -> float:
 def read_model(data: bytes) -> Model:
     """A model from the bytes of its .npz file (arrays only, nothing that runs).
 
-    Also those of earlier versions: a regression alone, whose centre is what was usual.
+    Also those of earlier versions: a regression alone, whose centre is what was usual. Raises
+    ValueError, KeyError, OSError, EOFError or BadZipFile where they are not one that scores.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         arrays = {name: held[name] for name in held.files}
+    _check(arrays)
     groups = sum(name.startswith(_TREES) and name.endswith("_leaves") for name in arrays)
     return Model(
         regression=Regression(
@@ -152,6 +154,21 @@ def written(model: Model) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
+
+
+def _check(arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Raises ValueError or KeyError."""
+    shapes = {arrays[name].shape for name in ("centre", "scale", "weights")}
+    numbers = [arrays[name].astype(np.float64) for name in ("centre", "scale", "weights", "offset")]
+    if shapes != {(INPUTS,)} or not all(np.isfinite(one).all() for one in numbers):
+        raise ValueError("the model holds numbers of another shape, or none")
+    if not (numbers[1] > 0).all() or not 0.0 < float(arrays["threshold"]) < 1.0:
+        raise ValueError("the model holds numbers that cannot score")
+    for name in arrays:
+        if name.endswith("_inputs") and (arrays[name].astype(np.intp) >= INPUTS).any():
+            raise ValueError("the model's trees ask for numbers that no record holds")
+        if name.endswith("_leaves") and not np.isfinite(arrays[name].astype(np.float64)).all():
+            raise ValueError("the model's trees hold numbers that cannot score")
 
 
 def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:

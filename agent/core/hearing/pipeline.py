@@ -23,7 +23,7 @@ from agent.core.audio import (
 )
 from agent.core.hearing.arrival import arrive, plain_break, prepare
 from agent.core.hearing.band_envelopes import outline
-from agent.core.hearing.classification import is_passed_over, judge
+from agent.core.hearing.classification import is_passed_over, judge, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
 from agent.core.hearing.features import WINDOW_S, measure
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
@@ -58,13 +58,14 @@ class Hearing:
     """Feed it blocks and gaps in order; it returns the onsets that are complete.
 
     A gap ends the stretch before it: onsets close to it come out at once with what there is,
-    marked `gap_in_window`. After a gap the gate's floor is kept. With `passes_over`, as on a node,
-    what its outline alone shows to be no shot is not described; else every onset comes out.
+    marked `gap_in_window`. After a gap the gate's floor is kept. What scores below `least_score`
+    is not accepted, whatever the model thinks of it. While it `passes_over`, as on a node, what
+    its outline alone shows to be no shot is not described; else every onset comes out.
     """
 
-    def __init__(self, fmt: AudioFormat, *, passes_over: bool = False) -> None:
-        self._format, self._passes_over = fmt, passes_over
-        self._passed_over = 0
+    def __init__(self, fmt: AudioFormat, least_score: float = 0.0) -> None:
+        self._format, self._least_score = fmt, least_score
+        self.passes_over, self._passed_over = False, 0
         self._slot = frame_samples(fmt.rate_hz)
         self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
@@ -227,11 +228,11 @@ class Hearing:
         at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
         gap_near = before_gap or (self._after_gap and not begin)
         outlined = outline(stretch, int(at.index))
-        if self._passes_over and is_passed_over(outlined):
+        if self.passes_over and is_passed_over(outlined):
             return None
         full_scale_db_spl = self._format.full_scale_db_spl
         features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, outlined)
-        verdict = judge(at, features)
+        verdict = wanted(judge(at, features), self._least_score)
         arrival = arrive(stretch, at) if verdict.accepted else plain_break(stretch, at.index)
         return Onset(
             sample=self._first + begin + arrival.index,

@@ -56,18 +56,18 @@ class Thinning:
         self._tally = _Tally()
         self._model = ""
 
-    def due(self, sample: int) -> Thinned | None:
-        """What was thinned in the minute that is over by `sample`; None if nothing or not over."""
-        return self.closed(sample) if sample >= self._next else None
+    def due(self, sample: int) -> tuple[Thinned, ...]:
+        """What was thinned in the minute that is over by `sample`; nothing while it is not over."""
+        return self.closed(sample) if sample >= self._next else ()
 
-    def closed(self, sample: int) -> Thinned | None:
+    def closed(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned up to here, at once; a new rule holds from `sample` on."""
         rule, tally, first = self._rule, self._tally, self._first
         self._first, self._next = sample, sample + RULE_S * self._rate_hz
         self._rule, self._tally = self._drawn_up(sample / self._rate_hz), _Tally()
         if not (rule and tally.count):
-            return None
-        return Thinned(
+            return ()
+        summary = Thinned(
             first_sample=first,
             last_sample=max(first, sample - 1),
             count=tally.count,
@@ -76,6 +76,7 @@ class Thinning:
             model_sha256=self._model,
             rule=rule,
         )
+        return (summary,)
 
     def is_thinned(self, sample: int, features: Features, verdict: Verdict) -> bool:
         """Whether this trigger is a candidate that is only counted."""

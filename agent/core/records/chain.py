@@ -29,6 +29,8 @@ from agent.core.records.store_records import Shed
 from agent.core.units import parse_rfc3339_ns
 from agent.errors import ForgedRecord, MalformedRecord
 
+RecordKey = tuple[str, int]  # chain and seq: numbers begin anew with each chain
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -37,6 +39,11 @@ class Head:
     chain: str
     seq: int = 0
     digest: str = GENESIS_PREV
+
+    @property
+    def key(self) -> RecordKey:
+        """What names the record among all of its node."""
+        return self.chain, self.seq
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ HostNs = Annotated[str, Meta(pattern="^[0-9]{1,20}$", description="CLOCK_MONOTON
 Doubt = Literal["none", "suspect", "affirmed", "unknown"]
 Leap = Literal["none", "insert", "delete", "unknown"]
 DeliveryLaw = Literal["unknown", "fits", "quantised", "thin start"]
+Alternative = Literal["label", "edge", "leap", "weeks"]
+"""How a second can be wrong with all words of a receiver agreeing: its name a second late, the
+pulse's other edge, a default count of leap seconds, multiples of 1024 weeks."""
 Assumption = Literal["capture latency", "pulse delay", "sentence lag", "network path"]
 MAX_SEQ = 2**48 - 1  # what the node's outbox has room for: 280 000 years of 30 records a second
 Count = Annotated[int, Meta(ge=0)]

@@ -3,8 +3,8 @@
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
 nanoseconds do not fit a double. What a store loses is told by the kinds in `store_records`, what is
-changed from afar by those in `remote_records`. Sealing is `envelope`, numbering and linking is
-`chain`.
+changed from afar by those in `remote_records`, what is done at the pole by those in
+`visit_records`. Sealing is `envelope`, numbering and linking is `chain`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from agent.core.records.fields import (
+    Alternative,
     Assumption,
     Count,
     DeliveryLaw,
@@ -29,12 +30,14 @@ from agent.core.records.fields import (
     TimePair,
 )
 from agent.core.records.foreign import Foreign
+from agent.core.records.heartbeat import Heartbeat as Heartbeat
 from agent.core.records.messages import Receipt as Receipt
 from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
 from agent.core.records.store_records import Rollback, Shed
 from agent.core.records.thinned import Thinned as Thinned
+from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
 
@@ -58,6 +61,10 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     known and inside sigma. `doubts` are short phrases, empty when all signs agree. `deliveries`
     is told where blocks do not come by the law that is assumed of them, `assumed` where other
     constants than the latency were measured by nobody, so that their whole range is in sigma.
+
+    `confirmed` says whether witnesses that share no cause of error agree on which second it is. It
+    is written where they do not (false), with the `alternatives` that nobody excluded: then `sigma`
+    holds within the second alone. 0.1.0 knew no such word; that its records lack it says nothing.
     """
 
     state: TimeState
@@ -72,6 +79,8 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
     doubts: tuple[str, ...] = ()
     deliveries: DeliveryLaw | UnsetType = UNSET
     assumed: tuple[Assumption, ...] | UnsetType = UNSET
+    confirmed: bool | UnsetType = UNSET
+    alternatives: tuple[Alternative, ...] | UnsetType = UNSET
 
 
 class Features(Frozen, frozen=True, kw_only=True):
@@ -124,19 +133,6 @@ class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"
     time_pairs: tuple[TimePair, ...]
 
 
-class Heartbeat(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
-    """Proof of listening for the minute that ends now."""
-
-    uptime_s: Count
-    heard_samples: Count
-    lost_samples: Count
-    noise_dbfs: float | None
-    noise_db_spl: float | None
-    triggers: Count
-    published: Count
-    air_temperature_c: float | None
-
-
 class Gap(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
     """Sound that was not heard."""
 
@@ -183,6 +179,8 @@ Data = (
     | ConfigChange
     | KeyChange
     | Thinned
+    | Clap
+    | Calibration
 )
 Priority = Literal[0, 1, 2]
 PRIORITY: dict[type[Data], Priority] = {
@@ -198,6 +196,8 @@ PRIORITY: dict[type[Data], Priority] = {
     CommandOutcome: 1,
     ConfigChange: 1,
     Thinned: 1,
+    Clap: 1,
+    Calibration: 1,
     Heartbeat: 2,
 }
 

@@ -1,9 +1,9 @@
 """What a busy street's node does not tell one by one: a count, and the rule that it counted by.
 
-The rule was drawn up before the first sound that fell under it, from what the node had heard by then. A
-candidate falls under it if its peak is not above `not_above_dbfs`, and its `spectrum_db` followed
-by the first row of its `course_db` lies, on average, within `within_db` of one of `like`. All
-candidates between the two samples that fall under it are counted and not told, all others are told.
+The rule was drawn up before the first sound that fell under it, from what the node had heard by
+then. A candidate falls under it if its peak is not above `not_above_dbfs`, and its `spectrum_db`
+followed by the first row of its `course_db` lies, on average, within `within_db` of one of `like`.
+All candidates between the two samples that fall under it are counted and not told, all others told.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ Likeness = tuple[int, ...]
 
 
 class ThinningRule(Frozen, frozen=True, kw_only=True):
-    """Levels in dB re full scale; `like` are sounds that the verdict had refused, most common first.
+    """Levels in dB re full scale; `like` are sounds that were refused, the most common first.
 
     `candidates_last_hour` is the number that made the street a busy one, counted no further than
     is needed for that.

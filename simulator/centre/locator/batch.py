@@ -21,6 +21,7 @@ class Batch:
         """All of it is held, or none."""
         self.entries: list[tuple[Chain, Entry]] = []
         self.asked_again: dict[int, Chain] = {}
+        self.forked: dict[int, Chain] = {}
         self._places: set[tuple[int, int]] = set()  # row id of the chain, and number
         self._opening: Counter[str] = Counter()
 

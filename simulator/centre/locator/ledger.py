@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from agent.core.records.kinds import GENESIS_PREV, Receipt
 
 MAX_EXTRA_RANGES = 128
+MAX_FILL = 16  # ranges in a receipt that need not hold all that was asked for
 ANY_PREV = ""  # of a record that was shed: only what follows it tells its digest
 
 
@@ -44,7 +45,7 @@ class Chain:
     """One chain of one node; `row_id` is its place on disk.
 
     `began_with` is the key of its first record that came, where known. `asked` are the seqs that
-    the node has sent since the last receipt: it waits for these.
+    the node has sent since the last receipt, at `told_ns`: it waits for these.
     """
 
     row_id: int
@@ -55,6 +56,7 @@ class Chain:
     began_with: str | None = None
     above: list[Run] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
+    told_ns: int | None = None
 
     @property
     def top(self) -> int:
@@ -94,10 +96,11 @@ class Chain:
             self.upto_seq, self.head = first.last, first.digest
 
     def receipts(self, received_at: str, software: str = "") -> list[Receipt]:
-        """What is held of it, at least all that was asked for; `received_at` is RFC 3339.
+        """What is held of it: all that was asked for, and little more; `received_at` is RFC 3339.
 
-        One receipt has no room for every range of a long backlog. Were it always the same ones,
-        a node whose alerts overtook it would wait for the others for ever.
+        One receipt has no room for every range of a long backlog, and the node had a receipt for
+        the others before. Were it always the same ones, a node whose alerts overtook it would
+        wait for the others for ever.
         """
         asked = self._asked_ranges()
         self.asked.clear()
@@ -105,7 +108,7 @@ class Chain:
         ranges = list(asked)
         known = set(asked)
         for one in self._ranges():
-            if len(ranges) >= len(starts) * MAX_EXTRA_RANGES:
+            if len(ranges) >= MAX_FILL:
                 break
             if one not in known:
                 ranges.append(one)

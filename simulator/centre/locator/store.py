@@ -14,17 +14,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import agent
 from agent.adapters.outbox import open_database
 from agent.core.records import Body
 from agent.core.records.envelope import Opened, SignsBytes, seal
-from agent.core.records.kinds import RECEIPT_TYPE, Status, kind_of
+from agent.core.records.kinds import Status, kind_of
+from agent.core.records.receipts import seal_receipt
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
 from simulator.centre.locator.batch import Batch
 from simulator.centre.locator.chains import Chains
+from simulator.centre.locator.dues import Dues
 from simulator.centre.locator.holdings import Holdings, traces
 from simulator.centre.locator.ledger import Chain, Entry
 from simulator.centre.locator.letters import Letters
@@ -74,7 +75,7 @@ class EventStore:
         self._path = path
         self._registry, self._trust = registry, Trust(registry)
         self._signer = signer
-        self._due: dict[int, Chain] = {}
+        self._dues = Dues()
         self._batch = Batch(max_holes)
         self._understood: list[Body] = []
         self._db = open_database(path, STEPS)
@@ -150,7 +151,7 @@ class EventStore:
     def tell_again(self, source: str) -> None:
         """The receipts of its latest chains are due, for it takes other words than before."""
         latest = self._chains.of(source)[-_LATEST_CHAINS:]
-        self._due.update({chain.row_id: chain for chain in latest})
+        self._dues.add(latest, is_urgent=True)
 
     def is_hole(self, source: str, name: str, seq: int) -> bool:
         """Whether a chain lacks that number, though higher ones are held."""
@@ -175,25 +176,29 @@ class EventStore:
             self._letters.load()
             self._load()
             raise StoreError(f"{self._path}: {error}") from error
-        self._due.update(touched | self._batch.asked_again)
+        self._dues.add((touched | self._batch.asked_again).values())
+        self._dues.add(self._batch.forked.values(), is_urgent=True)
         self._batch.clear()
 
     def receipts(
-        self, received_at: str, software: Callable[[str], str] = lambda source: ""
+        self,
+        received_at: str,
+        software: Callable[[str], str] = lambda source: "",
+        is_brief: Callable[[str], bool] = lambda source: False,
+        now_ns: int | None = None,
     ) -> list[tuple[str, bytes]]:
-        """Topic and signed receipt for every chain that grew, or was sent again, since last time.
+        """Topic and signed receipt for every chain that is owed one by `now_ns`: see `dues`.
 
         Only committed records are covered. `received_at` is RFC 3339; `software` is what the node
         `source` is told of ours, nothing if it does not take it. Publish them retained: a
         node that reconnects then learns at once what need not be sent again.
         """
-        due, self._due = self._due, {}
         return [
             (
                 "/".join(["earshot/v1", *chain.source.split(":")[2:], "receipt"]),
-                seal(RECEIPT_TYPE, msgspec.json.encode(receipt), self._signer),
+                seal_receipt(receipt, self._signer, is_brief=is_brief(chain.source)),
             )
-            for chain in due.values()
+            for chain in self._dues.take(now_ns)
             for receipt in chain.receipts(received_at, software(chain.source))
         ]
 
@@ -281,14 +286,12 @@ class EventStore:
         try:
             self._chains.refuse_fork(chain, entry)
         except ForgedRecord:
-            self._batch.asked_again[chain.row_id] = (
-                chain  # the receipt tells the node how we differ
-            )
+            self._batch.forked[chain.row_id] = chain  # the receipt tells how we differ
             raise
 
     def _load(self) -> None:
         """Read where the chains stand; forget the open batch."""
-        self._due = {}
+        self._dues.clear()
         self._batch.clear()
         try:
             self._trust.load(self._db)

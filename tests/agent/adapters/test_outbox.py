@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from agent.adapters.outbox import SqliteOutbox, open_database
 from agent.adapters.outbox.schema import STEPS
 from agent.core.records import Sealer
-from agent.core.records.chain import Head
+from agent.core.records.chain import Head, RecordKey
 from agent.errors import MalformedRecord, StoreError
 from tests.support.drafts import (
     draft,
@@ -29,7 +29,7 @@ from tests.support.drafts import (
     start,
 )
 
-NONE: frozenset[int] = frozenset()
+NONE: frozenset[RecordKey] = frozenset()
 
 APPEND_FOR_EVER = """
 import sys

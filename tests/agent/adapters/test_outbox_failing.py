@@ -97,7 +97,7 @@ def test_a_disk_that_lost_what_it_acknowledged_is_not_trusted(memory: Path) -> N
     before = [outbox.append(draft(host_ns=number)).head for number in range(2)]
     shutil.copytree(memory, memory / "earlier")
     last = outbox.append(draft(host_ns=2)).head
-    outbox._let_go()  # as after a failed sync
+    outbox._file.let_go()  # as after a failed sync
     for path in memory.glob("o.db*"):
         path.unlink()
     shutil.copytree(memory / "earlier", memory, dirs_exist_ok=True)

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.outbox.database import FullStore
 from agent.adapters.outbox.room import WAL_BYTES
-from agent.core.records.chain import Head
+from agent.core.records.chain import Head, RecordKey
 from agent.core.records.envelope import open_envelope
 from agent.core.records.kinds import Receipt, parse
-from agent.errors import ForgedRecord
+from agent.errors import ForgedRecord, FullStore
 from simulator.centre.locator.store import EventStore
 from tests.support.disk import hog, mounted
 from tests.support.drafts import (
@@ -31,7 +30,7 @@ from tests.support.drafts import (
     start,
 )
 
-NONE: frozenset[int] = frozenset()
+NONE: frozenset[RecordKey] = frozenset()
 SMALL = WAL_BYTES + 300 * 4096
 DISK_MB = 8
 

@@ -1,13 +1,15 @@
 """The desk: what an operator signed is done once and told in the chain; nothing else has effect."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.app.commanddesk import REFUSALS, CommandDesk
+from agent.app.commanddesk import PATIENCE_NS, REFUSALS, RESTART_BEFORE, TRIAL_NS, CommandDesk
+from agent.app.proof import Proof
 from agent.core.records import Sealer
 from agent.core.records.envelope import load_public_key, seal
 from agent.core.records.kinds import COMMAND_TYPE
@@ -26,16 +28,27 @@ SIGMA_NS = 1000
 
 
 class Trial:
-    """Settings that take every change."""
+    """Settings that take every change; `kept` and `given_up` are what became of this run's."""
 
-    def propose(self, changes):
+    def __init__(self, *, is_from_afar: bool = False) -> None:
+        self.is_on_trial = self.was_locked = is_from_afar
+        self.kept, self.given_up = 0, []
+
+    def propose(self, changes, *, was_locked):
         return ConfigChange(before="a" * 64, after="b" * 64, outcome="trying", reason=str(changes))
 
     def news(self):
         return None
 
     def settle(self):
-        return None
+        self.kept += 1
+
+    def give_up(self, reason):
+        self.given_up.append(reason)
+        return True
+
+
+GOOD = Proof(heard="", stamped="", receipted="", is_locked=True)
 
 
 @dataclass
@@ -52,16 +65,19 @@ class Room:
     heirs: int = 0
     is_failing: bool = False
     sealer: Sealer = field(default_factory=lambda: sealer_of("n1"))
+    trial: Trial = field(default_factory=Trial)
+    shown: Proof = GOOD
 
     def __post_init__(self) -> None:
         operators = {OPERATOR.keyid: load_public_key(OPERATOR.public_key())}
         self.desk = CommandDesk(
             CommandJudge(SOURCE, operators),
             self.sealer,
-            Trial(),
+            self.trial,
             self.hand_over,
             lambda *reply: self.replies.append(reply),
             self.restarts.append,
+            lambda host_ns: self.shown,
         )
         self.wait(0)
         self.wait(60 * NS_PER_S)
@@ -220,3 +236,48 @@ def test_without_a_token_orders_are_obeyed_and_nobody_is_answered() -> None:
     for outcome in ("done", "refused"):
         assert [one.outcome for one in room.take(raw)] == [outcome]
     assert room.replies == []
+
+
+LACKS = {
+    "not heard: silence": {"heard": "not heard: silence"},
+    "not stamped: no mark": {"stamped": "not stamped: no mark"},
+    "not stamped: the clock is not locked": {"is_locked": False},
+    "not receipted: no broker": {"receipted": "not receipted: no broker"},
+}
+
+
+@pytest.mark.parametrize("told", LACKS)
+@pytest.mark.parametrize("comes_at_last", [False, True])
+def test_what_came_from_afar_is_kept_only_once_all_is_proved(
+    told: str, comes_at_last: bool
+) -> None:
+    """Each lack alone keeps it from being kept; within three minutes it is given up, by the first
+    thing that was missing, unless that comes in time."""
+    room = Room(trial=Trial(is_from_afar=True), shown=replace(GOOD, **LACKS[told]))
+    room.wait(30 * NS_PER_S)
+    assert (room.trial.kept, room.trial.given_up) == (0, [])
+    if comes_at_last:
+        room.shown = GOOD
+    room.wait(PATIENCE_NS)
+    room.wait(PATIENCE_NS // 2)
+    assert room.trial.kept == comes_at_last
+    assert room.trial.given_up == ([] if comes_at_last else [told])
+    assert room.restarts == ([] if comes_at_last else [RESTART_BEFORE])
+
+
+def test_of_the_technicians_own_file_only_hearing_is_asked() -> None:
+    """Who stands at the pole may set up a node that has neither network nor sky yet."""
+    room = Room(shown=replace(GOOD, stamped="no time", receipted="no broker", is_locked=False))
+    assert (room.trial.kept, room.restarts) == (1, [])
+    deaf = Room(shown=replace(GOOD, heard="not heard: no sound"))
+    deaf.wait(PATIENCE_NS)
+    assert (deaf.trial.kept, deaf.trial.given_up) == (0, ["not heard: no sound"])
+
+
+def test_nothing_is_kept_before_a_minute_has_passed() -> None:
+    """A run that proves all at once may still die of its settings."""
+    trial = Trial()
+    desk = CommandDesk(None, None, trial, None, None, None, lambda host_ns: GOOD)
+    for age_ns, kept in ((0, 0), (TRIAL_NS - NS_PER_S, 0), (TRIAL_NS, 1), (2 * TRIAL_NS, 1)):
+        list(desk.pass_time(age_ns))
+        assert trial.kept == kept

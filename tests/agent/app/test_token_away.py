@@ -37,7 +37,9 @@ class Node:
         kept = []
         for _ in range(count):
             self.said += 1
-            kept.append(self.keeping.append(draft(data, self.said * 1_000_000)) is not None)
+            self.keeping.append(draft(data, self.said * 1_000_000))
+            self.keeping.step(self.said * 1_000_000)
+            kept.append(self.keeping.waiting == 0)
         return kept
 
     def change(self) -> KeyChange:
@@ -62,12 +64,14 @@ def test_what_is_heard_without_a_token_is_kept_when_it_is_back(
         assert node.hear(3) == [True] * 3
         token.unplug()
         assert node.hear(5) == [False] * 5
-        node.keeping.retry(2 * RETRY_NS)
+        while node.keeping.step(2 * RETRY_NS):
+            pass
         with pytest.raises(StoreError, match="nothing can be signed: "):
             node.keeping.flush()
         assert (node.keeping.waiting, node.outbox.backlog()) == (5, 3)
         token.plug_in()
-        node.keeping.retry(4 * RETRY_NS)
+        while node.keeping.step(4 * RETRY_NS):
+            pass
         assert node.keeping.waiting == 0
         assert node.hear(2) == [True] * 2
         assert node.check() == ["impulse"] * 10
@@ -88,7 +92,8 @@ def test_a_change_of_keys_waits_as_well(token: SoftToken, tmp_path: Path) -> Non
         assert node.hear(1, change) == [False]
         assert node.sealer.identity.keyid == old
         token.plug_in()
-        node.keeping.retry(2 * RETRY_NS)
+        while node.keeping.step(2 * RETRY_NS):
+            pass
         assert node.sealer.identity.keyid == change.keyid != old
         node.hear(1)
         assert node.check() == ["impulse", "key", "impulse"]

@@ -1,8 +1,11 @@
 """What a broker takes and loses, or refuses: the uplink finds out, and sends it again."""
 
-from agent.app.uplink import MAX_UNRECEIPTED
+from agent.app.feed import MAX_UNRECEIPTED
+from agent.core.records.chain import Head
+from agent.core.records.envelope import open_envelope
+from agent.core.records.kinds import Body, parse
 from tests.support.drafts import heartbeat, receipt
-from tests.support.uplinked import Pole
+from tests.support.uplinked import NODE_KEYS, Pole
 
 
 def test_what_is_acknowledged_and_lost_is_sent_again(pole: Pole) -> None:
@@ -24,13 +27,15 @@ def test_a_scout_finds_out_when_the_locator_comes(pole: Pole) -> None:
     """A broker that takes everything while nobody listens: seconds, and one record repeated."""
     pole.broker.forget()
     heads = pole.append(100)
+    nothing = Head(heads[0].chain)
     pole.run(7)
     pole.broker.forget(forgetting=False)
     published = pole.counters.published
     assert published == 100 + 2
     pole.run(8)
     (scout,) = pole.heard()
-    pole.answer(receipt("n1", heads[0]))
+    seq = parse(open_envelope(scout, NODE_KEYS).payload, Body).seq
+    pole.answer(receipt("n1", nothing, extra=[(seq, seq)]))
     pole.run(1)
     others = pole.heard()
     assert len(others) == len(set(others)) == 99

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from agent.app.uplink import Uplink
-from agent.core.records.chain import Sealed
+from agent.core.records.chain import RecordKey, Sealed
 from agent.core.records.kinds import Receipt
 from agent.core.units import NS_PER_MS, NS_PER_S
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
@@ -19,7 +19,7 @@ STEP_NS = 100 * NS_PER_MS
 class Silence:
     """An outbox with nothing to say: only the status goes out."""
 
-    def pending(self, limit: int, skip: frozenset[int]) -> list[Sealed]:
+    def pending(self, limit: int, skip: frozenset[RecordKey]) -> list[Sealed]:
         return []
 
     def release(self, receipt: Receipt) -> int:

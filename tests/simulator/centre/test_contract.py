@@ -18,6 +18,7 @@ from agent.core.records import (
     store_records,
     succession,
     thinned,
+    visit_records,
 )
 from agent.core.records.position import Position
 from agent.core.trust import commands
@@ -101,6 +102,25 @@ SAMPLES: dict[str, kinds.Data] = {
     ),
     "config": remote_records.ConfigChange(
         before="a" * 64, after="b" * 64, outcome="trying", reason="log.level"
+    ),
+    "clap": visit_records.Clap(
+        toa_utc_ns="1700000000123456789",
+        sigma_total_ns=1200,
+        peak_dbfs=-12.5,
+        peak_db_spl=None,
+        snr_db=31.0,
+        score=0.08,
+        reason="unlike a shot",
+    ),
+    "calibration": visit_records.Calibration(
+        level_db_spl=94.0,
+        level_dbfs=-29.0,
+        full_scale_db_spl=123.0,
+        before_db_spl=None,
+        tone_hz=1000.0,
+        purity_db=41.0,
+        spread_db=0.05,
+        seconds=5.0,
     ),
     "key": succession.change_to(signer_of("heir"), "urn:earshot:s:c:n1", "2" * 16),
     "thinned": thinned.Thinned(

@@ -142,6 +142,31 @@ def test_after_lost_samples_sigma_admits_a_miscount() -> None:
     assert abs(world.error_ns(world.sample)) < 15_000
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_another_device_after_a_gap_is_another_crystal(seed: int) -> None:
+    """A stick that is exchanged may be 300 ppm off the old one: until that is learnt nothing is
+    stamped, and what is stamped then lies within four sigma."""
+    world = World(seed, 3.0, 3.0, 300)
+    world.run(60.0)
+    gap = AudioGap(world.sample, 480_000, HOST_0_NS, "unplugged", is_reopened=True)
+    world.timebase.on_gap(gap)
+    assert world.timebase.stamp_sample(world.sample).utc_ns is None
+    world.sample += 480_000
+    at_utc_ns, then = world.utc_of(world.sample), world.sample
+    world.adc_ppm += 300.0
+    drifted_ns = world.utc_of(then) - at_utc_ns
+    world.utc_of = lambda sample: World.utc_of(world, sample) - drifted_ns
+    world.second = -(-(world.utc_of(world.sample) - UTC_0_NS) // NS_PER_S)
+    stamped = 0
+    for _ in range(40):
+        world.run(0.1)
+        stamp = world.timebase.stamp_sample(world.sample)
+        if stamp.sigma_ns is not None:
+            stamped += 1
+            assert abs(world.error_ns(world.sample)) <= 4 * stamp.sigma_ns + 1_000
+    assert stamped > 20
+
+
 def test_pairs_let_anyone_repeat_the_stamp() -> None:
     """The last marks, as (sample, UTC), lie on the sample clock to within their jitter."""
     world = World(4, 5.0, -5.0, 300)

@@ -13,7 +13,7 @@ from agent.core.records.chain import Head, Sealed
 from agent.core.records.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from agent.core.records.kinds import PAYLOAD_TYPE, RECEIPT_TYPE, Identity, Receipt, parse
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
-from simulator.centre.locator.ledger import MAX_EXTRA_RANGES
+from simulator.centre.locator.ledger import MAX_FILL
 from simulator.centre.locator.schema import STEPS
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
 from tests.support.drafts import (
@@ -255,5 +255,5 @@ def test_every_record_that_was_sent_is_receipted_however_many_gaps(store):
     assert asked == {one.head.seq for one in links[1::2]}
     admit(store, [links[1199]])
     extra = receipt_in(store).extra
-    assert len(extra) == MAX_EXTRA_RANGES
+    assert len(extra) == MAX_FILL
     assert extra[-1] == (1200, 1200)

@@ -192,7 +192,7 @@ def test_folders_of_one_name_are_refused(
 
 
 def test_the_bound_on_a_ranking_counts_recordings_not_clips() -> None:
-    """Copies of one recording tighten nothing; more recordings do. Perfect ranking has no spread."""
+    """Copies of one recording tighten nothing; more recordings do. Perfection has no spread."""
     rng = np.random.default_rng(1)
     is_shot = np.arange(40) % 2 == 0
     scores = rng.normal(0.0, 1.0, 40) + 1.0 * is_shot

@@ -1,0 +1,79 @@
+"""Which adapters tell a node the time, and what its clock is told, by the settings.
+
+A part of the composition root (`wiring`), which is the only room that uses it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import agent
+from agent.adapters import nmea, ubx
+from agent.adapters.host import HostWitness, SleepWatch, SystemTimeReference, kernel_discipline
+from agent.adapters.pps import DevicePps, SysfsPps
+from agent.adapters.receiver import ByteReader, SerialReceiver
+from agent.adapters.thermometer import Thermometer
+from agent.core.clock.thermal import CrystalSlope
+from agent.core.clock.timebase import ClockSettings
+from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.ports import HostClock, TimeReference
+from agent.settings import Settings, TimeSection
+
+SIM_SIGMA_NS = 1000
+
+
+def clock_settings(
+    settings: Settings, confirmed_utc_ns: int | None, slope: CrystalSlope | None
+) -> ClockSettings:
+    """What the clock is told."""
+    audio, time, usual = settings.audio, settings.time, TimeSection()
+    is_simulated = time.source == "sim"
+    return ClockSettings(
+        source=time.source,
+        latency_ns=None if audio.latency_us is None else audio.latency_us * NS_PER_US,
+        latency_bound_ns=audio.latency_bound_us * NS_PER_US,
+        nmea_lag_ns=time.nmea_lag_ms * NS_PER_MS,
+        nmea_sigma_ns=time.nmea_sigma_ms * NS_PER_MS,
+        is_pulse_known=time.pps_sigma_ns != usual.pps_sigma_ns,
+        is_lag_known=time.nmea_lag_ms != usual.nmea_lag_ms,
+        is_host_vouched=time.require_sync,
+        earliest_utc_ns=0 if is_simulated else agent.RELEASED_UTC_S * NS_PER_S,
+        last_known_utc_ns=None if is_simulated else confirmed_utc_ns,
+        crystal_slope=slope,
+    )
+
+
+def time_references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
+    """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
+    yield SleepWatch(clock)
+    yield Thermometer(clock)
+    if time.source == "sim":
+        yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
+        return
+    if time.source in ("pps", "pps-adc"):
+        yield from _pulses(time, clock)
+    if time.receiver:
+        frames = ubx.UbxFrames().parse
+        reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
+        hello = ubx.switch_on() if time.ublox else []
+        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello, _ask_for_sentences)
+        if not time.chrony_socket:  # else the host's clock may be kept by this very receiver
+            yield HostWitness(clock, time.system_sigma_ms * NS_PER_MS, kernel_discipline)
+    else:
+        discipline = kernel_discipline if time.require_sync else None
+        sigma_ns = time.system_sigma_ms * NS_PER_MS
+        yield SystemTimeReference(clock, sigma_ns, "system", discipline)
+
+
+def _ask_for_sentences(baud: int) -> list[bytes]:
+    """In the languages in which other daemons leave receivers; others do not know the words."""
+    return [*ubx.speak_sentences(baud), nmea.CASIC_SENTENCES]
+
+
+def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
+    """The kernel's pulse; beside one in the sound it only measures the latency of capture."""
+    path = Path(time.pps_device)
+    if time.source == "pps-adc" and not path.exists():
+        return []
+    if path.is_dir():
+        return [SysfsPps(path, clock, time.pps_sigma_ns)]
+    return [DevicePps(path, clock, time.pps_sigma_ns)]

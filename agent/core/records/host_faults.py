@@ -1,0 +1,163 @@
+"""The faults of what a node stands on: the way out, store, card, supply, box and settings."""
+
+from agent.core.records.faults import Fault
+
+HOST_FAULTS: dict[str, Fault] = {
+    # The way out.
+    "broker-away": Fault(
+        "broker",
+        "warning",
+        "The broker cannot be reached.",
+        "network",
+        "Check the modem or cable, then broker.url; records are kept meanwhile.",
+    ),
+    "no-receipts": Fault(
+        "receipts",
+        "warning",
+        "The locator has not receipted what was sent.",
+        "locator",
+        "Check that the locator runs, and that its key is in keys.locator_public.",
+    ),
+    "certificate-ends": Fault(
+        "certificate",
+        "warning",
+        "The certificate will end soon.",
+        "certificate",
+        "Run `earshot enrol request`, and install the registrar's answer.",
+    ),
+    "certificate-ended": Fault(
+        "certificate",
+        "critical",
+        "The certificate has ended.",
+        "certificate",
+        "Run `earshot enrol request`, and install the registrar's answer.",
+    ),
+    # What keeps records.
+    "backlog": Fault(
+        "outbox",
+        "warning",
+        "Many records wait to be receipted.",
+        "network",
+        "Check the network first; then the locator.",
+    ),
+    "outbox-full": Fault(
+        "outbox",
+        "critical",
+        "The store is full: statistics are shed.",
+        "network",
+        "Bring the link back, or raise store.max_mb.",
+    ),
+    "outbox-damaged": Fault(
+        "outbox",
+        "critical",
+        "The store is damaged.",
+        "memory card",
+        "Replace the card. The damaged store was set aside beside the new one: keep it.",
+    ),
+    "disk-failing": Fault(
+        "disk",
+        "critical",
+        "The disk refuses to keep records.",
+        "memory card",
+        "Replace the card: it is full, read-only or worn out.",
+    ),
+    "disk-slow": Fault(
+        "disk",
+        "warning",
+        "The disk takes seconds to keep a record.",
+        "memory card",
+        "Replace the card by one made for continuous writing.",
+    ),
+    "records-lost": Fault(
+        "outbox",
+        "critical",
+        "Records were lost because the disk could not keep them.",
+        "memory card",
+        "Replace the card; the chain says how many were lost.",
+    ),
+    "disk-low": Fault(
+        "disk",
+        "warning",
+        "There is little room left on the disk.",
+        "memory card",
+        "Remove what does not belong there (`du -xh / | sort -h | tail`).",
+    ),
+    "disk-full": Fault(
+        "disk",
+        "critical",
+        "The disk is full.",
+        "memory card",
+        "Remove what does not belong there (`du -xh / | sort -h | tail`).",
+    ),
+    "disk-read-only": Fault(
+        "disk",
+        "critical",
+        "The file system of the store takes nothing: it is mounted read-only.",
+        "memory card",
+        "Replace the card; `dmesg` tells what the kernel saw.",
+    ),
+    "card-worn": Fault(
+        "card",
+        "warning",
+        "The memory card is near the end of its life.",
+        "memory card",
+        "Replace the card at the next visit.",
+    ),
+    # The computer and the box.
+    "memory-low": Fault(
+        "memory",
+        "warning",
+        "The computer is short of memory.",
+        "software",
+        "See what else runs on it (`top -o %MEM`).",
+    ),
+    "under-voltage": Fault(
+        "power",
+        "critical",
+        "The supply voltage is too low now.",
+        "power supply",
+        "Replace the supply or its cable: it must hold 5 V under load.",
+    ),
+    "was-under-voltage": Fault(
+        "power",
+        "warning",
+        "The supply voltage has been too low since the computer started.",
+        "power supply",
+        "Check the supply and its cable.",
+    ),
+    "throttled": Fault(
+        "power",
+        "warning",
+        "The processor is slowed down.",
+        "enclosure",
+        "Check supply and cooling.",
+    ),
+    "hot": Fault(
+        "temperature",
+        "warning",
+        "The processor is near the heat at which it slows down.",
+        "enclosure",
+        "Check the sun shield, the vents and the fan.",
+    ),
+    "too-hot": Fault(
+        "temperature",
+        "critical",
+        "The processor is so hot that it slows down.",
+        "enclosure",
+        "Check the sun shield, the vents and the fan.",
+    ),
+    "opened": Fault(
+        "tamper",
+        "critical",
+        "The enclosure is open.",
+        "enclosure",
+        "Close it; if nobody was sent to open it, somebody else did.",
+    ),
+    "settings-fallback": Fault(
+        "settings",
+        "warning",
+        "The settings file has a fault: the last good settings are in force.",
+        "settings file",
+        "Run `earshot check-config`, and mend what it names.",
+    ),
+}
