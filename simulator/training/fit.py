@@ -20,7 +20,7 @@ from agent.core.hearing.classifier import (
     Regression,
     written,
 )
-from agent.core.hearing.inputs import SKETCH
+from agent.core.hearing.inputs import BANDS, SKETCH, edges_db
 from agent.core.hearing.trees import Trees
 from simulator.training.boosted import Growth
 from simulator.training.table import Array, Flags, Table, balanced, mostly_faint
@@ -28,7 +28,7 @@ from simulator.training.table import Array, Flags, Table, balanced, mostly_faint
 DEARER_PER_DB = 0.05
 GROWTH = Growth(trees=150, depth=4, rate=0.06, share=0.1)
 GLANCE = Growth(trees=40, depth=3, rate=0.15, share=0.5)
-_OVERLOOKED = 5e-4
+_OVERLOOKED, _FAINTEST = 5e-4, 5e-3
 _FAINT_SHARES = 0.86, 0.7
 _FREEDOM = 1.4
 _FURTHEST = 4.0
@@ -57,6 +57,7 @@ class Parts:
     trees: Trees
     glance: Glance
     usual: Rows
+    faintest_edges_db: Array
 
     def log_odds(self, rows: Rows) -> tuple[Array, Array]:
         """Of the regression and of the trees, shape (n,) each."""
@@ -84,6 +85,7 @@ class Parts:
             trees=(trees,) if mixture.trees else (),
             glance=self.glance,
             usual=self.usual,
+            faintest_edges_db=self.faintest_edges_db,
             threshold=line.threshold,
             dearer_per_db=DEARER_PER_DB,
             sha256="",
@@ -112,6 +114,7 @@ def fit(rows: Table, chosen: Flags, growth: Growth = GROWTH) -> Parts:
         trees=growth.grown(inputs, is_shot, balanced(boosted, is_shot)),
         glance=_glance(inputs, is_shot, weights),
         usual=np.median(inputs, axis=0).astype(np.float32),
+        faintest_edges_db=np.quantile(edges_db(inputs[:, :BANDS]), _FAINTEST, axis=0),
     )
 
 

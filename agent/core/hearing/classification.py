@@ -29,6 +29,7 @@ SLOW = "slow"
 STEADY = "steady"
 TONAL = "tonal"
 UNLIKE = "unlike a shot"
+OUT_OF_RANGE = "out of range"
 UNSCORED = "model cannot score"
 BELOW = "below the least score of the settings"
 
@@ -36,6 +37,7 @@ _BROKEN = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 _WEAK_SNR_DB = 7.0
 _TONAL = 0.8
 _PLAINLY = -0.3
+_UNSURE = 0.75
 _WORDS: Mapping[str, str] = {"past": STEADY, "attack": SLOW, "tone": TONAL}
 _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.values()])
 
@@ -69,7 +71,8 @@ def judged_by(model: Model, features: Features) -> Verdict:
 
     What the model's glance refuses is refused, whether or not it was described. What is periodic
     for a quarter of a second is no shot, however it begins: of 2 900 recorded shots, disguised ones
-    included, none reaches _TONAL.
+    included, none reaches _TONAL. Of sound outside what the model has learned the score says
+    little: it is kept from being sure, and the reason tells of it; what is published stays.
     """
     score = model.score(features)
     accepted = (
@@ -78,6 +81,8 @@ def judged_by(model: Model, features: Features) -> Verdict:
         and not model.glance.refuses(described(features)[SKETCH])
     )
     reason = IMPULSIVE if accepted else _objection(model, features)
+    if not model.has_learned_of(features):
+        score, reason = min(max(score, 1.0 - _UNSURE), _UNSURE), OUT_OF_RANGE
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )

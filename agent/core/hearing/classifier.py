@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.hearing.inputs import INPUTS, described
+from agent.core.hearing.inputs import INPUTS, described, edges_db
 from agent.core.hearing.trees import NO_TREES, Numbers, Sums, Trees
 from agent.core.records.kinds import Features
 
 PLAIN_FROM_DB, PLAIN_TO_DB = 14.0, 40.0
 _FURTHEST = 4.0
 _TREES, _GLANCE = "trees", "glance"
+_NO_EDGES = np.full(2, -np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,15 @@ class Model:
     `threshold` is the score that a sound at PLAIN_FROM_DB over the noise or below must reach;
     `dearer_per_db` says how much more, in log-odds, is wanted of what is heard more plainly.
     `usual` (INPUTS,) are the medians that an effect is told against. What its `glance` refuses is
-    no candidate, whatever its score.
+    no candidate, whatever its score. `faintest_edges_db` (2,) is how faint the edges of the band
+    were (see `inputs.edges_db`) in all but a few of the sounds that it learned from.
     """
 
     regression: Regression
     trees: tuple[Trees, ...]
     glance: Glance
     usual: Numbers
+    faintest_edges_db: Sums
     threshold: float
     dearer_per_db: float
     sha256: str
@@ -78,6 +81,10 @@ class Model:
     def score(self, features: Features) -> float:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
         return chance(float(self.log_odds(described(features)[None])[0]))
+
+    def has_learned_of(self, features: Features) -> bool:
+        """False where the microphone lacks a part of the band that it never lacked in training."""
+        return bool((edges_db(features.spectrum_db) >= self.faintest_edges_db).all())
 
     def wanted(self, features: Features) -> float:
         """The score from which on it is published.
@@ -127,6 +134,7 @@ def read_model(data: bytes) -> Model:
         trees=tuple(_trees(arrays, f"{_TREES}_{number}") for number in range(groups)),
         glance=_glance(arrays),
         usual=arrays.get("usual", arrays["centre"]).astype(np.float32),
+        faintest_edges_db=arrays.get("faintest_edges_db", _NO_EDGES).astype(np.float64),
         threshold=float(arrays["threshold"]),
         dearer_per_db=float(arrays["dearer_per_db"]),
         sha256=hashlib.sha256(data).hexdigest(),
@@ -141,6 +149,7 @@ def written(model: Model) -> bytes:
         "weights": _single(model.regression.weights),
         "offset": _single(model.regression.offset),
         "usual": _single(model.usual),
+        "faintest_edges_db": _single(model.faintest_edges_db),
         "threshold": _single(model.threshold),
         "dearer_per_db": _single(model.dearer_per_db),
     }

@@ -59,6 +59,17 @@ def sketched(outline: Outline) -> Numbers:
     return np.array((*outline.course_db, *outline.before_db, *outline.shape), np.float32)
 
 
+def edges_db(spectrum_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The lowest and the highest band of attacks (..., 9) over the mean of two middle ones, in dB.
+
+    A microphone or a converter that ends within what the node listens to shows here, whatever the
+    sound is. Shape (..., 2).
+    """
+    bands = np.asarray(spectrum_db, np.float64)
+    middle = bands[..., 5:7].mean(axis=-1, keepdims=True)
+    return np.asarray(bands[..., [0, -1]] - middle)
+
+
 def _named() -> Iterator[tuple[str, str]]:
     """What each number is called, and which aspect of a sound it belongs to."""
     bands = [f"{low} to {high} Hz" for low, high in itertools.pairwise(BAND_EDGES_HZ)]
@@ -83,13 +94,13 @@ def _named() -> Iterator[tuple[str, str]]:
         yield name, aspect
 
 
-_BANDS = len(BAND_EDGES_HZ) - 1
+BANDS = len(BAND_EDGES_HZ) - 1
 _SPANS = len(PAST_EDGES_S) + len(COURSE_EDGES_S) - 2
-_LEVELS = _BANDS + (_BANDS + 1) * _SPANS
+_LEVELS = BANDS + (BANDS + 1) * _SPANS
 _FORMS = _LEVELS + len(SHARES) + len(LATELY_S)
 SKETCH: Places = np.array(
     [
-        *range(_BANDS, _BANDS + _SPANS),
+        *range(BANDS, BANDS + _SPANS),
         *range(_LEVELS, _FORMS + 3),
         *range(_FORMS + 5, _FORMS + len(_SHAPES)),
     ]

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.hearing.classification import OUT_OF_RANGE
+from simulator.trials.corpus.bill import bytes_an_hour
 from simulator.trials.corpus.listening import Heard
 from simulator.trials.corpus.ranking import area, lower_bound
 
@@ -44,6 +46,7 @@ def figures(listened: Listened, rapid_fire: Iterable[tuple[int, Heard]] = ()) ->
         **_ranking(listened),
         **_bursts(shots),
         **_rapid_fire(rapid_fire),
+        "out_of_range": _out_of_range(heard),
         "per_class": {kind: _class(group) for kind, group in _by_kind(heard).items()},
         "missed_shots": _missed(shots),
     }
@@ -136,6 +139,8 @@ def _class(heard: Sequence[Heard]) -> dict[str, Any]:
         "published_per_hour": _per_hour(heard),
         "clip_rate": _clip_rate(heard),
     }
+    if not heard[0].clip.is_impulsive:
+        row["kb_an_hour"] = round(bytes_an_hour(heard) / 1000)
     if heard[0].clip.is_shot:
         row["recall"] = _share(map(found_shots, heard), map(_shots, heard))
     return row
@@ -154,6 +159,12 @@ def _by_kind(heard: Sequence[Heard]) -> dict[str, list[Heard]]:
     for one in heard:
         groups[one.clip.kind].append(one)
     return dict(sorted(groups.items()))
+
+
+def _out_of_range(heard: Sequence[Heard]) -> float | None:
+    """Share of triggers whose sound lies outside what the model has learned."""
+    reasons = [one.verdict.reason for group in heard for one in group.triggers]
+    return _rounded(reasons.count(OUT_OF_RANGE) / len(reasons)) if reasons else None
 
 
 def _shots(heard: Heard) -> int:

@@ -17,13 +17,12 @@ from agent.core.records import (
     remote_records,
     store_records,
     succession,
-    thinned,
     visit_records,
 )
 from agent.core.records.position import Position
 from agent.core.trust import commands
 from simulator.centre import contract
-from tests.support.drafts import signer_of
+from tests.support.drafts import THINNED, signer_of
 
 SCHEMAS = contract.schemas()
 CLOCK = kinds.TimeQuality(
@@ -123,20 +122,7 @@ SAMPLES: dict[str, kinds.Data] = {
         seconds=5.0,
     ),
     "key": succession.change_to(signer_of("heir"), "urn:earshot:s:c:n1", "2" * 16),
-    "thinned": thinned.Thinned(
-        first_sample=48_000,
-        last_sample=2_927_999,
-        count=17,
-        peak_dbfs=(-41.2, -30.5),
-        score=(0.31, 0.62),
-        model_sha256="a" * 64,
-        rule=thinned.ThinningRule(
-            candidates_last_hour=301,
-            not_above_dbfs=-29.7,
-            within_db=4.0,
-            like=((3, 2, 1, 0, 0, -1, -1, -2, -2, *[-9] * 19),),
-        ),
-    ),
+    "thinned": THINNED,
 }
 
 
