@@ -54,7 +54,7 @@ class Thinning:
         self._rule: ThinningRule | None = None
         self._first = self._next = 0
         self._tally = _Tally()
-        self._model = ""
+        self._model: str | None = None
 
     def due(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned in the minute that is over by `sample`; nothing while it is not over."""
@@ -88,7 +88,7 @@ class Thinning:
         self._candidates.append(at_s)
         if not (self._rule and falls_under(self._rule, features)):
             return False
-        self._model = verdict.model_sha256 or ""
+        self._model = verdict.model_sha256
         self._tally.add(features, verdict)
         return True
 

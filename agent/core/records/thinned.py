@@ -39,5 +39,5 @@ class Thinned(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="thinned"
     count: Annotated[int, Meta(ge=1)]
     peak_dbfs: tuple[float, float]
     score: tuple[float, float]
-    model_sha256: Hex64
+    model_sha256: Hex64 | None
     rule: ThinningRule

@@ -1,8 +1,8 @@
 """What a street's candidates cost on the wire: bytes an hour, thinning counted in.
 
-A class's clips are heard one after another, over and over for two hours, as if a street held nothing
-else. Records are composed, signed and wrapped as a node does; heartbeats and the like, which cost
-the same everywhere, are left out.
+A class's clips are heard one after another, over and over for two hours, as if a street held
+nothing else. Records are composed, signed and wrapped as a node does; heartbeats and the like,
+which cost the same everywhere, are left out.
 """
 
 from collections.abc import Iterator, Sequence

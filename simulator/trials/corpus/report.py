@@ -22,7 +22,15 @@ HEADLINES = {
     "rapid_fire_recall": "of the rounds in bursts made of dry single shots, 45 to 150 ms apart",
     "rapid_fire_spurious_share": "published in these bursts and no round, per round",
 }
-CLASS_COLUMNS = ("clips", "triggers", "published", "published_per_hour", "clip_rate", "kb_an_hour", "recall")
+CLASS_COLUMNS = (
+    "clips",
+    "triggers",
+    "published",
+    "published_per_hour",
+    "clip_rate",
+    "kb_an_hour",
+    "recall",
+)
 _BINS = np.linspace(0.0, 1.0, 41).tolist()
 
 

@@ -2,21 +2,25 @@
 
 import hashlib
 import io
+from dataclasses import replace
 from importlib.resources import files
 
 import msgspec
 import numpy as np
 import pytest
 
+from agent.core.audio import AudioBlock, AudioFormat
+from agent.core.hearing import Hearing
 from agent.core.hearing.classification import (
     IMPULSIVE,
     MODEL_FILE,
+    OUT_OF_RANGE,
     TONAL,
     judged_by,
     known_model,
     shipped_model,
 )
-from agent.core.hearing.classifier import read_model
+from agent.core.hearing.classifier import Glance, read_model
 from agent.core.hearing.features import measure
 from agent.core.hearing.inputs import ASPECTS, INPUTS, NAMES, described
 from agent.core.hearing.picker import Stretch
@@ -128,3 +132,45 @@ def test_sound_that_ends_early_is_judged_with_what_there_is(held: int) -> None:
     features = features_of(blast_in_noise()[: ONSET + 1 + held])
     assert described(features).shape == (INPUTS,)
     assert 0.0 <= shipped_model().score(features) <= 1.0
+
+
+def test_a_microphone_that_lacks_a_part_of_the_band_is_told_as_out_of_range() -> None:
+    """Whatever it is, nothing is sure any more, the reason says so; what is published stays."""
+    features = features_of(blast_in_noise())
+    deaf = msgspec.structs.replace(features, spectrum_db=(*features.spectrum_db[:-1], -60))
+    never = replace(shipped_model(), faintest_edges_db=np.full(2, -np.inf))
+    verdict, otherwise = judged_by(shipped_model(), deaf), judged_by(never, deaf)
+    assert judged_by(shipped_model(), features).reason != OUT_OF_RANGE
+    assert verdict.reason == OUT_OF_RANGE
+    assert 0.25 <= verdict.score <= 0.75
+    assert verdict.accepted == otherwise.accepted
+
+
+def test_what_is_refused_at_a_glance_is_refused_when_described() -> None:
+    """Passing over loses no candidate, counts what it passes over, and spares no other onset."""
+    rng = np.random.default_rng(3)
+    sound = noise(12.0, seed=4, rms=0.002)
+    for at_s in np.arange(3.0, 11.0, 0.4):
+        start, count = int(at_s * 48_000), 14_400
+        swell = np.minimum(1.0, np.arange(count) / 48_000 / 0.004)
+        sound[start : start + count] += 0.05 * swell * rng.standard_normal(count)
+    add_blast(sound, 2.5 * 48_000, 0.3)
+    thorough, quick = Hearing(AudioFormat(48_000)), Hearing(AudioFormat(48_000))
+    quick.passes_over = True
+    pcm = as_int16(sound)
+    every = [*thorough.on_block(AudioBlock(0, pcm, 0)), *thorough.finish()]
+    some = [*quick.on_block(AudioBlock(0, pcm, 0)), *quick.finish()]
+    assert [one for one in every if one.verdict.accepted] == [
+        one for one in some if one.verdict.accepted
+    ]
+    assert len(every) == len(some) + quick.passed_over()
+    assert quick.passed_over() == 0
+    assert all(one in every for one in some)
+
+
+def test_a_glance_that_refuses_makes_a_reject_of_any_score() -> None:
+    """A model whose glance refuses everything accepts nothing; one without a glance does."""
+    features, model = features_of(blast_in_noise()), shipped_model()
+    blind = replace(model, glance=Glance(model.glance.trees, np.inf))
+    assert judged_by(model, features).accepted
+    assert not judged_by(blind, features).accepted

@@ -5,16 +5,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 from agent.core.records.kinds import Features, Verdict
 from simulator.cli.main import main
-from simulator.trials.corpus import embedding, folds, manifest, microphones, ranking
+from simulator.trials.corpus import bill, embedding, folds, manifest, microphones, ranking
 from simulator.trials.corpus.figures import figures
 from simulator.trials.corpus.listening import Heard, Trigger
 from simulator.trials.corpus.manifest import Clip
+from tests.support.hearing import features_like
 from tests.support.sound import add_blast, noise
 
 RATE_HZ = 24_000
@@ -228,3 +230,18 @@ def test_a_microphone_keeps_the_clip_where_it_says(tmp_path: Path, name: str) ->
         first = told.start + round((at_s - 0.05) * told.rate_hz)
         piece = np.abs(told.samples[first : first + told.rate_hz // 10].astype(float))
         assert np.argmax(piece > 0.5 * piece.max()) / told.rate_hz == pytest.approx(0.05, abs=3e-3)
+
+
+def test_the_bill_of_a_street_counts_what_a_node_would_send() -> None:
+    """Nothing for silence, a few kilobytes a candidate, less than that in a busy street."""
+    features = features_like(-30.0, course=tuple(range(0, -19, -1)))
+    judged = [Verdict(accepted=score > 0.5, score=score, reason="") for score in (0.3, 0.9)]
+    named = [msgspec.structs.replace(one, model_sha256="a" * 64) for one in judged]
+    refused, published = (Trigger(1.0, features, one) for one in named)
+    silent = Heard(clip("rain", impulsive=False), 36.0, 30.0, (refused,))
+    quiet = Heard(clip("rain", impulsive=False), 36.0, 30.0, (published,))
+    busy = Heard(clip("hooves", impulsive=False), 2.0, 30.0, (published, refused))
+    assert bill.bytes_an_hour([silent]) == 0
+    hundred = bill.bytes_an_hour([quiet])
+    assert 100_000 < hundred < 500_000
+    assert hundred < bill.bytes_an_hour([busy]) < 9 * hundred
