@@ -76,6 +76,19 @@ class HostVitals(Protocol):
         """The values now; never waits and never raises."""
 
 
+class Supervisor(Protocol):
+    """Whoever restarts this process when it hangs. Never waits and never raises."""
+
+    def ready(self) -> None:
+        """Sound has been heard: from now on it must be fed."""
+
+    def feed(self) -> None:
+        """All parts have made progress since the last time."""
+
+    def tell(self, status: str) -> None:
+        """A line for a person who asks it."""
+
+
 class Signer(Protocol):
     """The node's evidence key, for any thread. The private half never leaves the adapter."""
 

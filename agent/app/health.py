@@ -12,10 +12,11 @@ import numpy as np
 from agent.app.hosthealth import about_host
 from agent.core.audio import AudioBlock, AudioFormat, Floats, MicrophoneState, Samples, to_float
 from agent.core.clock.report import ClockReport
+from agent.core.hearing import Hearing
 from agent.core.hearing.hearing_range import hearing_range_m
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.hearing.liveness import Liveness
-from agent.core.hearing.selftest import BED_S, about_hearing, self_test
+from agent.core.hearing.selftest import BED_S, Ears, about_hearing, self_test
 from agent.core.records.faults import Check
 from agent.core.records.findings import (
     CHECKS,
@@ -51,8 +52,9 @@ class Health:
         vitals: HostVitals,
         history: LevelHistory | None = None,
         reporters: Iterable[Reporter] = (),
+        ears: Ears = Hearing,
     ) -> None:
-        self._format, self._vitals = fmt, vitals
+        self._format, self._vitals, self._ears = fmt, vitals, ears
         self.liveness = Liveness(fmt, history)
         self._reporters = list(reporters)
         self._microphone: MicrophoneState | None = None
@@ -125,7 +127,7 @@ class Health:
         self._bed.append(to_float(samples[: self._bed_left]))
         self._bed_left -= len(samples)
         if self._bed_left <= 0:
-            told = about_hearing(self_test(self._format, np.concatenate(self._bed)))
+            told = about_hearing(self_test(self._format, np.concatenate(self._bed), self._ears))
             self._tries_left -= 1
             if told.fault and self._tries_left:
                 self._begin_bed()  # the street itself may have been in the way
