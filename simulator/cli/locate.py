@@ -158,23 +158,12 @@ def _serve(
     end_s = None if for_s is None else time.monotonic() + for_s
     has_listened = False
     while not stop and (end_s is None or time.monotonic() < end_s):
-<<<<<<< HEAD
-        service.step(time.monotonic_ns(), _utc_text)
+        service.step(time.monotonic_ns(), lambda: rfc3339(clock.best_utc_ns()))
         if service.is_listening and not has_listened and service.trouble:
             _tell("the broker is there now")
         has_listened = has_listened or service.is_listening
-=======
-        service.step(time.monotonic_ns(), lambda: rfc3339(clock.best_utc_ns()))
->>>>>>> main
         if not service.is_busy:
             wake.wait(_STEP_S)
         wake.clear()
     service.flush()
-<<<<<<< HEAD
     return has_listened
-
-
-def _utc_text() -> str:
-    return rfc3339(time.time_ns())
-=======
->>>>>>> main

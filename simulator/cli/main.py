@@ -146,7 +146,7 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
     )
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument("--json", action="store_true", help="print all that is known as JSON")
     parser.add_argument(
         "--wait", type=positive, default=3.0, metavar="SECONDS", dest="wait_s",
