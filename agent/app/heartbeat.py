@@ -59,9 +59,12 @@ class Pulse:
         percentiles: Percentiles | None,
         range_m: int | None,
     ) -> Heartbeat:
-        """What to say now; counting starts afresh."""
+        """What to say now; counting starts afresh. What a broken input shows is no street's level."""
         full_scale, origin = self._format.full_scale_db_spl, self._origin
-        is_calibrated = noise_dbfs is not None and full_scale is not None
+        is_live = not any(
+            one.check == "microphone" and one.status == "critical" for one in findings
+        )
+        is_calibrated = noise_dbfs is not None and full_scale is not None and is_live
         vitals = self._vitals.read()
         faults, unknowns = named(findings)
         heartbeat = Heartbeat(

@@ -155,6 +155,14 @@ def test_an_uncalibrated_node_knows_neither_level_nor_range() -> None:
     assert beat.noise_db_spl is None
 
 
+def test_a_deaf_node_does_not_claim_to_hear_far() -> None:
+    """Silence looks like the quietest of streets: the range is 0 m, and unknown before a minute."""
+    beat = Post().hear(made.constant(66.0, RATE_HZ, 0.0)).heartbeat
+    assert (beat.hearing_range_m, beat.noise_db_spl) == (0, None)
+    post = Post().hear(street(20.0))
+    assert post.node.state(post.host_ns, "urn:x", "", 1).hearing_range_m is None
+
+
 def box(**changed) -> Callable[[Post], object]:
     def act(post: Post) -> None:
         post.box.vitals = Vitals(
