@@ -3,6 +3,7 @@
     EarshotError
     ├── SettingsError      the configuration file
     ├── AudioError         the microphone or a sound file
+    │   └── MicrophoneError    a device, with its condition in a word
     ├── TimeError          a source of time
     ├── KeyFileError       a key on disk
     ├── TokenError         a key in a security token
@@ -37,6 +38,14 @@ class SettingsError(EarshotError):
 
 class AudioError(EarshotError):
     """A microphone or a sound file cannot be used."""
+
+
+class MicrophoneError(AudioError):
+    """A sound device that cannot be heard; `condition` is a MicrophoneCondition of `core.audio`."""
+
+    def __init__(self, condition: str, told: str) -> None:
+        self.condition = condition
+        super().__init__(told)
 
 
 class TimeError(EarshotError):

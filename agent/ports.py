@@ -52,9 +52,21 @@ class HostClock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What the host and the box know of themselves; None where nothing measures it."""
+    """What the host and the box know of themselves; None where nothing measures it.
+
+    `throttled` are the bits of a Raspberry Pi's firmware: 0 under-voltage, 1 capped, 2 throttled,
+    3 soft limit of temperature; the same from bit 16 on since the start. Sizes in MB of 10^6.
+    """
 
     air_temperature_c: float | None = None
+    soc_temperature_c: float | None = None
+    throttled: int | None = None
+    disk_free_mb: int | None = None
+    disk_total_mb: int | None = None
+    disk_is_read_only: bool | None = None
+    memory_free_mb: int | None = None
+    memory_total_mb: int | None = None
+    card_used_pct: int | None = None
 
 
 class HostVitals(Protocol):
@@ -62,6 +74,19 @@ class HostVitals(Protocol):
 
     def read(self) -> Vitals:
         """The values now; never waits and never raises."""
+
+
+class Supervisor(Protocol):
+    """Whoever restarts this process when it hangs. Never waits and never raises."""
+
+    def ready(self) -> None:
+        """Sound has been heard: from now on it must be fed."""
+
+    def feed(self) -> None:
+        """All parts have made progress since the last time."""
+
+    def tell(self, status: str) -> None:
+        """A line for a person who asks it."""
 
 
 class Signer(Protocol):

@@ -1,4 +1,4 @@
-"""The computer itself: its clocks, its vitals, and its clock as a source of UTC.
+"""The computer's clocks, and its clock as a source of UTC.
 
 Clocks are only read, never set. How far the system clock may be off is the kernel's own word,
 which chrony or another daemon keeps up to date; a step of it or a sleep of the host is told as a
@@ -22,7 +22,7 @@ from agent.core.clock.time_signs import (
 )
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from agent.ports import HostClock, Vitals
+from agent.ports import HostClock
 
 _BRACKETS = 5
 _SLEW = 600e-6
@@ -47,14 +47,6 @@ class SystemClock:
     def realtime_ns(self) -> int:
         """CLOCK_REALTIME."""
         return time.time_ns()
-
-
-class SystemVitals:
-    """A host without sensors of its box; a HostVitals."""
-
-    def read(self) -> Vitals:
-        """Nothing is measured, so every value is None."""
-        return Vitals()
 
 
 @dataclass(frozen=True, slots=True)

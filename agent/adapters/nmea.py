@@ -1,7 +1,8 @@
 """NMEA 0183 sentences to fixes: a strict wrapper around pynmea2.
 
 Of each sentence only checked fields are taken: pynmea2 accepts impossible latitudes, and turns
-what it cannot convert into strings or exceptions. RMC and ZDA tell the second, GGA the place.
+what it cannot convert into strings or exceptions. RMC and ZDA tell the second, GGA or GNS the
+place, and GLL too whether there is a fix.
 Dates are not judged here (recorded logs must parse); bytes and lines are `receiver`'s.
 """
 
@@ -15,23 +16,29 @@ from agent.core.clock.time_signs import Fix, Place, Refusal
 from agent.core.units import NS_PER_S
 
 LONGEST = 120
+CASIC_SENTENCES = b"$PCAS03,1,0,0,0,1,0,1,0,0,0,,,0,0*03\r\n"
+"""Asks a CASIC receiver, which other daemons leave in its binary language, for GGA, RMC, ZDA."""
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?")
 _DATE = re.compile(r"(\d\d)(\d\d)(\d\d)")
-_SENTENCE = re.compile(r"\$[A-Z]{2}(RMC|ZDA|GGA),[ -~]*\*[0-9A-Fa-f]{2}")
+_SENTENCE = re.compile(r"\$[A-Z]{2}(RMC|ZDA|GGA|GNS|GLL),[ -~]*\*[0-9A-Fa-f]{2}")
 _ANY = re.compile(r"\$[A-Z0-9]+,[ -~]*")
 _VALID_MODES = frozenset("ADFRP")
 _CENTURY_TURNS = 80
 _GGA_FIX = frozenset("12345")
-_RMC_RULES_NS = 3 * NS_PER_S
+_RULES_NS = 12 * NS_PER_S  # a sentence that comes rules those that say less, or less surely
+
+_NEVER_NS = -(10**18)
+_PARSES = {"RMC": "_rmc", "ZDA": "_zda", "GGA": "_gga", "GNS": "_gns", "GLL": "_gll"}
 
 Parsed = Fix | Refusal | None
 
 
 class NmeaParser:
-    """One receiver's sentences, in order. Any talker; others than RMC, ZDA and GGA pass by."""
+    """One receiver's sentences, in order. Any talker; others than the five pass by."""
 
     def __init__(self) -> None:
-        self._rmc_ns = self._fix_ns = self._epoch_ns = self._burst_ns = -(10**18)
+        self._rmc_ns = self._fix_ns = self._epoch_ns = self._burst_ns = _NEVER_NS
+        self._gga_ns = _NEVER_NS
         self._time = ""
 
     def parse(self, line: str, host_ns: int, line_ns: int | None = None) -> Parsed:
@@ -44,7 +51,7 @@ class NmeaParser:
             return Refusal(host_ns, "sentence too long")
         kind = _SENTENCE.fullmatch(line)
         if kind is None:
-            told = _ANY.fullmatch(line) and not re.match(r"\$[A-Z]{2}(RMC|ZDA|GGA),", line)
+            told = _ANY.fullmatch(line) and not re.match(r"\$[A-Z]{2}(RMC|ZDA|GGA|GNS|GLL),", line)
             return None if told else Refusal(host_ns, "sentence malformed")
         try:
             fields = [str(field) for field in pynmea2.parse(line, check=True).data]
@@ -52,14 +59,17 @@ class NmeaParser:
             return Refusal(host_ns, "sentence with a wrong checksum")
         except Exception:  # pynmea2 lets TypeErrors and others of its innards escape
             return Refusal(host_ns, "sentence malformed")
-        began_ns = self._began_ns(fields[0], host_ns, host_ns if line_ns is None else line_ns)
+        time = fields[4] if kind[1] == "GLL" and len(fields) > 4 else fields[0]
+        began_ns = self._began_ns(time, host_ns, host_ns if line_ns is None else line_ns)
         try:
-            return {"RMC": self._rmc, "ZDA": self._zda, "GGA": self._gga}[kind[1]](fields, began_ns)
+            fix: Parsed = getattr(self, _PARSES[kind[1]])(fields, began_ns)
         except (ValueError, IndexError, OverflowError):
             return Refusal(host_ns, "sentence with impossible values")
+        return fix
 
     def _began_ns(self, time: str, burst_ns: int, line_ns: int) -> int:
         """Host time of the first byte about the instant `time`, which its sentences share."""
+        time = time.rstrip("0.") if "." in time else time.rstrip("0")
         is_same = time == self._time and 0 <= line_ns - self._epoch_ns < NS_PER_S
         if not (time and is_same):
             self._epoch_ns = line_ns if burst_ns == self._burst_ns else burst_ns
@@ -80,19 +90,21 @@ class NmeaParser:
         return Fix(host_ns, utc_ns, is_valid, is_leap)
 
     def _zda(self, fields: list[str], host_ns: int) -> Parsed:
-        """ZDA tells no validity, so it counts beside a GGA with a fix, and where no RMC comes."""
-        if host_ns - self._rmc_ns < _RMC_RULES_NS or not (fields[0] and fields[3]):
+        """ZDA tells no validity, so it counts beside a sentence with a fix, where no RMC comes."""
+        if host_ns - self._rmc_ns < _RULES_NS or not (fields[0] and fields[3]):
             return None
         if not re.fullmatch(r"(19[89]|20\d)\d", fields[3]):
             raise ValueError("year")
         utc_ns, is_leap = _utc_ns(int(fields[3]), int(fields[2]), int(fields[1]), fields[0])
-        return Fix(host_ns, utc_ns, host_ns - self._fix_ns < _RMC_RULES_NS, is_leap)
+        return Fix(host_ns, utc_ns, host_ns - self._fix_ns < _RULES_NS, is_leap)
 
     def _gga(self, fields: list[str], host_ns: int) -> Fix:
         satellites = int(fields[6]) if fields[6] else None
         if satellites is not None and not 0 <= satellites <= 99:
             raise ValueError("satellites")
+        self._gga_ns = host_ns
         if fields[5] not in _GGA_FIX:
+            self._fix_ns = _NEVER_NS
             return Fix(host_ns, None, is_valid=False, satellites=satellites)
         place = Place(
             _latitude(fields[1], fields[2]),
@@ -102,6 +114,28 @@ class NmeaParser:
         )
         self._fix_ns = host_ns
         return Fix(host_ns, None, is_valid=True, satellites=satellites, place=place)
+
+    def _gns(self, fields: list[str], host_ns: int) -> Fix | None:
+        """One letter of its mode for each constellation; the place where no GGA tells it."""
+        satellites = int(fields[6]) if fields[6] else None
+        if not any(letter in _VALID_MODES for letter in fields[5]):
+            self._fix_ns = _NEVER_NS
+            return Fix(host_ns, None, is_valid=False, satellites=satellites)
+        self._fix_ns = host_ns
+        if host_ns - self._gga_ns < _RULES_NS:
+            return None
+        place = Place(
+            _latitude(fields[1], fields[2]),
+            _longitude(fields[3], fields[4]),
+            _number(fields[8], -500.0, 9000.0),
+            _number(fields[7], 0.0, 100.0),
+        )
+        return Fix(host_ns, None, is_valid=True, satellites=satellites, place=place)
+
+    def _gll(self, fields: list[str], host_ns: int) -> None:
+        """Old receivers have no field of validity; of those nothing is learnt."""
+        if len(fields) > 5 and fields[5] == "A" and self._gga_ns == _NEVER_NS:
+            self._fix_ns = host_ns
 
 
 def _whole(pattern: re.Pattern[str], text: str) -> tuple[int, ...]:

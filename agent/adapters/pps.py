@@ -2,7 +2,8 @@
 
 The kernel stamps the pulse's edge with CLOCK_REALTIME, which may be stepped; the agent counts in
 CLOCK_MONOTONIC. Both clocks are read in pairs, so that a step between two looks is seen and the
-pulse beside it refused. Which second a pulse was is not known here.
+pulse beside it refused. Where the kernel captures both edges the one that begins the pulse is
+taken, however the line is wired. Which second a pulse was is not known here.
 """
 
 import fcntl
@@ -29,6 +30,39 @@ _FETCH_TIMEOUT_NS = 300 * NS_PER_MS
 
 Edge = tuple[int, int]
 """CLOCK_REALTIME of a pulse's edge in ns, and the kernel's running number of it."""
+Edges = tuple[Edge, Edge]
+"""The newest `assert` and the newest `clear`; the latter stays as it is where none is captured."""
+NO_EDGE: Edge = (0, 0)
+_SHORT_NS = 450 * NS_PER_MS
+
+
+class _Leading:
+    """Which of both edges begins the pulse: the one that the other follows sooner.
+
+    Until both were seen that is `assert`, of unknown width.
+    """
+
+    def __init__(self) -> None:
+        self._last: Edges | None = None
+        self._begins, self._width_ns = 0, None  # type: tuple[int, int | None]
+
+    def take(self, edges: Edges) -> tuple[int, int | None] | None:
+        """CLOCK_REALTIME of the edge that began a pulse since the last call, and its width."""
+        last, self._last = self._last, edges
+        if last is None:
+            return None
+        is_new = [edges[which][1] != last[which][1] for which in (0, 1)]
+        if edges[1][1] and any(is_new):
+            self._measure(edges)
+        if not is_new[self._begins]:
+            return None
+        return edges[self._begins][0], self._width_ns
+
+    def _measure(self, edges: Edges) -> None:
+        newer = 0 if edges[0][0] > edges[1][0] else 1
+        apart_ns = edges[newer][0] - edges[1 - newer][0]
+        if apart_ns < _SHORT_NS:
+            self._begins, self._width_ns = 1 - newer, apart_ns
 
 
 class SysfsPps:
@@ -38,11 +72,11 @@ class SysfsPps:
     """
 
     def __init__(self, directory: Path, clock: HostClock, sigma_ns: int) -> None:
-        self._path = directory / "assert"
+        self._path, self._other = directory / "assert", directory / "clear"
         self._convert = _Converter(clock, sigma_ns)
-        self._closed = False
+        self._closed, self._leading = False, _Leading()
         try:
-            self._number = _parse(self._path.read_text("ascii"))[1]
+            self._leading.take(self._read())
         except (OSError, ValueError) as error:
             raise TimeError(_missing(self._path, error)) from None
 
@@ -51,13 +85,19 @@ class SysfsPps:
         if self._closed:
             return []
         try:
-            utc_ns, number = _parse(self._path.read_text("ascii"))
+            began = self._leading.take(self._read())
         except (OSError, ValueError):
             return [*self._convert.look(), Refusal(self._convert.now_ns, "pulse device lost")]
-        if number == self._number:
+        if began is None:
             return self._convert.look()
-        self._number = number
-        return [*self._convert.look(), *self._convert.pulse(utc_ns)]
+        return [*self._convert.look(), *self._convert.pulse(*began)]
+
+    def _read(self) -> Edges:
+        first = _parse(self._path.read_text("ascii"))
+        try:
+            return first, _parse(self._other.read_text("ascii"))
+        except (OSError, ValueError):
+            return first, NO_EDGE
 
     def close(self) -> None:
         """Stop looking."""
@@ -76,7 +116,7 @@ class DevicePps:
         path: Path,
         clock: HostClock,
         sigma_ns: int,
-        fetch: Callable[[int], Edge | None] | None = None,
+        fetch: Callable[[int], Edges | None] | None = None,
     ) -> None:
         self._convert = _Converter(clock, sigma_ns)
         self._signs: SimpleQueue[TimeSign] = SimpleQueue()
@@ -110,11 +150,11 @@ class DevicePps:
         self._descriptor = -1
 
     def _wait_for_edges(self) -> None:
-        number, is_lost = None, False
+        leading, is_lost = _Leading(), False
         while not self._closing.is_set():
             self._tell(self._convert.look())
             try:
-                edge = self._fetch(self._descriptor)
+                edges = self._fetch(self._descriptor)
             except OSError:
                 if not is_lost:
                     self._tell([Refusal(self._convert.now_ns, "pulse device lost")])
@@ -123,10 +163,8 @@ class DevicePps:
                     self._open_again()
                 continue
             is_lost = False
-            if edge is not None and edge[1] != number:
-                if number is not None:
-                    self._tell(self._convert.pulse(edge[0]))
-                number = edge[1]
+            if edges is not None and (began := leading.take(edges)) is not None:
+                self._tell(self._convert.pulse(*began))
 
     def _open_again(self) -> None:
         """A source that was plugged in anew is another device under the same name."""
@@ -158,7 +196,7 @@ class _Converter:
             return [Refusal(self.now_ns, "system clock was stepped")]
         return []
 
-    def pulse(self, realtime_ns: int) -> list[TimeSign]:
+    def pulse(self, realtime_ns: int, width_ns: int | None = None) -> list[TimeSign]:
         """A pulse stamped `realtime_ns`, noticed since the last look."""
         self.look()
         host_ns = realtime_ns - self._ahead_ns
@@ -167,7 +205,7 @@ class _Converter:
         if self._stepped_ns is not None and host_ns <= self._stepped_ns + NS_PER_S:
             return [Refusal(self.now_ns, "pulse stamped around a step of the system clock")]
         self._stepped_ns = None
-        return [Pulse(host_ns, self._sigma_ns)]
+        return [Pulse(host_ns, self._sigma_ns, width_ns)]
 
     def _read(self) -> tuple[int, int]:
         """Host time, and how far CLOCK_REALTIME is ahead of it: the tightest of some brackets."""
@@ -197,15 +235,15 @@ def _open(path: Path) -> int:
         raise TimeError(_missing(path, error)) from None
 
 
-def _fetch(descriptor: int) -> Edge | None:
+def _fetch(descriptor: int) -> Edges | None:
     """PPS_FETCH of Linux' pps.h: waits for the next edge, None if none came in time."""
     request = bytearray(_PPS_FDATA.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, _FETCH_TIMEOUT_NS, 0))
     try:
         fcntl.ioctl(descriptor, _PPS_FETCH, request)
     except (TimeoutError, InterruptedError):
         return None
-    number, _, seconds, nanoseconds, *_ = _PPS_FDATA.unpack(request)
-    return seconds * NS_PER_S + nanoseconds, number
+    number, other, seconds, nanoseconds, _, other_s, other_ns, *_ = _PPS_FDATA.unpack(request)
+    return (seconds * NS_PER_S + nanoseconds, number), (other_s * NS_PER_S + other_ns, other)
 
 
 def _missing(path: Path, error: Exception) -> str:

@@ -52,16 +52,21 @@ def time_references(time: TimeSection, clock: HostClock) -> Iterator[TimeReferen
     if time.source in ("pps", "pps-adc"):
         yield from _pulses(time, clock)
     if time.receiver:
-        frames = ubx.UbxParser().parse
+        frames = ubx.UbxFrames().parse
         reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
         hello = ubx.switch_on() if time.ublox else []
-        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello)
+        yield SerialReceiver(time.receiver, time.baud, clock, reader, hello, _ask_for_sentences)
         if not time.chrony_socket:  # else the host's clock may be kept by this very receiver
             yield HostWitness(clock, time.system_sigma_ms * NS_PER_MS, kernel_discipline)
     else:
         discipline = kernel_discipline if time.require_sync else None
         sigma_ns = time.system_sigma_ms * NS_PER_MS
         yield SystemTimeReference(clock, sigma_ns, "system", discipline)
+
+
+def _ask_for_sentences(baud: int) -> list[bytes]:
+    """In the languages in which other daemons leave receivers; others do not know the words."""
+    return [*ubx.speak_sentences(baud), nmea.CASIC_SENTENCES]
 
 
 def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:

@@ -6,12 +6,14 @@ counted, for a flood must not fill the store. Whether to obey is `core.trust.com
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from agent.app.proof import Proof
+from agent.app.witness import Witness
 from agent.core.records import Sealer
 from agent.core.records.kinds import REPLY_TYPE, Data, Heartbeat
 from agent.core.records.remote_records import (
@@ -63,7 +65,8 @@ class CommandDesk:
 
     `hand_over` makes the record that names the next key; `post` publishes a reply by the id of
     its command; `restart` ends this run in order, for the reason RESTART or RESTART_BEFORE:
-    the next one has other settings. `proof` tells what this run has shown by a host time.
+    the next one has other settings. `proof` tells what this run has shown by a host time, and
+    `witness` when it began by the locator's word.
     What `when_kept` is given is done when all that was yielded so far is durable: then replies go
     out, signed by the key that is in force by then.
     """
@@ -78,11 +81,12 @@ class CommandDesk:
         restart: Callable[[str], None],
         proof: Callable[[int], Proof],
         when_kept: Callable[[Callable[[], None]], None] = lambda act: act(),
+        witness: Witness | None = None,
     ) -> None:
         self._judge, self._sealer = judge, sealer
         self._trial, self._hand_over = trial, hand_over
         self._post, self._restart = post, restart
-        self._proof, self._when_kept = proof, when_kept
+        self._proof, self._when_kept, self._witness = proof, when_kept, witness
         self._promised_key = ""
         self._began_ns: int | None = None
         self._prove_at_ns, self._is_settled = 0, False
@@ -112,7 +116,11 @@ class CommandDesk:
     ) -> Iterator[Data]:
         """All that is to be said about `order`; the reply goes out when that is recorded."""
         age_ns = order.host_ns - (self._began_ns or 0)
-        now = Now(utc_ns, sigma_ns, None if utc_ns is None else utc_ns - age_ns)
+        began_ns = None if utc_ns is None else utc_ns - age_ns
+        now = Now(utc_ns, sigma_ns, began_ns, age_ns)
+        if seen := self._witness:
+            not_before_ns = seen.not_before_utc_ns
+            now = replace(now, not_before_utc_ns=not_before_ns, is_witnessed=seen.is_heard)
         judged = self._judge.judge(order.verb, order.payload, now)
         if isinstance(judged, Refused):
             if self._may_tell(order.host_ns):

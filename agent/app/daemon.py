@@ -1,8 +1,9 @@
-"""Real time around the step functions: four threads, one queue, one orderly end.
+"""Real time around the step functions: five threads, one queue, one orderly end.
 
 The capture thread waits for sound, the node thread hears and says, the keeper thread waits for
 the disk, the uplink thread delivers. Only here are clocks read and threads made; what the steps do
-is theirs. A thread that dies ends the run: the supervisor of the process starts it afresh.
+is theirs. A thread that dies ends the run: the supervisor of the process starts it afresh. A fifth
+feeds that supervisor while capture, detector and store advance, and ends the run if capture hangs.
 """
 
 import logging
@@ -16,11 +17,12 @@ from typing import Protocol
 
 from agent.app.node import Item, Tick
 from agent.app.progress import Progress
+from agent.app.watchdog import LOOK_S, Watchdog
 from agent.core.clock.time_signs import Discontinuity, RealtimeStep, TimeSign
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S
-from agent.errors import EarshotError, StoreError
-from agent.ports import AudioSource, HostClock, TimeReference
+from agent.errors import EarshotError, MicrophoneError, StoreError
+from agent.ports import AudioSource, HostClock, Supervisor, TimeReference
 
 QUEUED_ORDERS = 16
 QUEUED_ITEMS = 512  # 10 s of sound, for a host that stalls
@@ -87,6 +89,7 @@ class Daemon:
         show: Callable[[int], None] = lambda host_ns: None,
         progress: Progress | None = None,
         keeper: KeeperSteps | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._source, self._references, self._clock = source, references, clock
         self._senses = ExitStack()
@@ -95,8 +98,9 @@ class Daemon:
             self._senses.callback(reference.close)
         self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
-        self._keeper = keeper
+        self._keeper, self._is_over = keeper, threading.Event()
         self._progress = progress or Progress()
+        self._watchdog = Watchdog(self._progress, supervisor)
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
         self._orders: deque[tuple[str, bytes]] = deque(maxlen=QUEUED_ORDERS)
         self._reasons: SimpleQueue[str] = SimpleQueue()
@@ -127,9 +131,11 @@ class Daemon:
         try:
             return self._run()
         finally:
+            self._is_over.set()
             threading.excepthook = before
 
     def _run(self) -> str:
+        self._start("watch", self._watch)
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
         keeper = self._start("keeper", self._keep)
@@ -200,11 +206,21 @@ class Daemon:
             with suppress(Full):
                 self._items.put(item, timeout=0.1)
                 break
+            self._progress.advance("capture")  # it waits for the node, and does not hang
+
+    def _watch(self) -> str:
+        while not self._is_over.wait(LOOK_S):
+            hung = self._watchdog.look(self._clock.monotonic_ns())
+            if hung and not self._stopping.is_set():
+                self._offer(hung, lambda: not self._stopping.is_set())
+                raise MicrophoneError("stuck", hung.reason)
+        return self._reason
 
     def _hear(self) -> str:
         for item in self._heard():
             self._node.step(item)
             self._progress.advance("detector")
+            self._watchdog.on_item(item)
             while self._orders:
                 self._node.step(Order(item.host_ns, *self._orders.popleft()))
             self._nudge()
@@ -267,10 +283,7 @@ class Daemon:
         """One line down, one line up, and one when the reason changes."""
         trouble = self._uplink.trouble
         if trouble != told:
-            if trouble:
-                log.warning("link down: %s", trouble)
-            else:
-                log.info("link up")
+            log.warning("link down: %s", trouble) if trouble else log.info("link up")
         return trouble
 
     def _drained(self) -> bool:

@@ -4,7 +4,6 @@ One plain step function without thread, clock or network. What it says depends o
 given alone, so a run can be repeated to the byte. Delivery is `uplink`'s, threads are `daemon`'s.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -14,18 +13,24 @@ from msgspec import UNSET
 
 from agent.app import proof
 from agent.app.commanddesk import CommandDesk
-from agent.app.heartbeat import Pulse
+from agent.app.health import Health, Reporter
+from agent.app.heartbeat import Origin, Pulse
+from agent.app.impulse import impulse_of
 from agent.app.visit import Receipted, Visit
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
-from agent.core.clock import Stamp, Timebase
+from agent.core.clock import Timebase
 from agent.core.clock.node_state import NodeState
+from agent.core.clock.report import ClockReport
 from agent.core.clock.survey import Survey, SurveySettings
 from agent.core.clock.time_signs import Fix, TimeSign
 from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
+from agent.core.hearing.classification import model_sha256
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Draft
 from agent.core.records.chain import Sealed
-from agent.core.records.kinds import Data, Gap, Heartbeat, Impulse, Start, Stop, TimebaseChange
+from agent.core.records.findings import Finding, verdict
+from agent.core.records.kinds import Data, Gap, Heartbeat, Start, Stop, TimebaseChange
 from agent.core.records.visit import HeardKind
 from agent.core.trust.commands import Order
 from agent.core.units import NS_PER_S, NS_PER_US
@@ -51,14 +56,23 @@ class NodeSettings:
     file_sha256: str = ""
 
 
-Item = Heard | TimeSign | Order | Tick
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Somebody asks whether the node hears: the button at the pole, or a command."""
+
+    host_ns: int
+
+
+Item = Heard | TimeSign | Order | Tick | SelfTest
 
 
 class Node:
     """Hears, stamps and records. Items come in the order of host time; `stop` ends the run.
 
     Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
-    was believed. Raises StoreError when the outbox does; the node must then not be stepped again.
+    was believed; `reporters` tell what other parts know of their health, `history` how loud the
+    street was on earlier days, `backlog` how many records have no receipt. Raises StoreError when
+    the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
@@ -69,11 +83,17 @@ class Node:
         vitals: HostVitals,
         on_mark: Callable[[int, int], None] = lambda host_ns, utc_ns: None,
         desk: CommandDesk | None = None,
+        reporters: Iterable[Reporter] = (),
+        history: LevelHistory | None = None,
+        backlog: Callable[[], int] | None = None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
-        self._hearing = Hearing(fmt, settings.least_score)
-        self._pulse = Pulse(fmt, vitals)
+        ears = partial(Hearing, least_score=settings.least_score)
+        self._hearing = ears(fmt)
+        origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
+        self._pulse = Pulse(fmt, vitals, origin)
+        self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
         self._survey = Survey(SurveySettings())
         self._on_mark, self._desk = on_mark, desk
@@ -90,6 +110,7 @@ class Node:
                 self._pulse.heard_samples += len(item.samples)
                 self._heard_samples += len(item.samples)
                 self._heard_ns = item.host_ns
+                self._health.on_block(item, partial(self._utc_ns, item.host_ns))
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
                 self._say_all(self.visit.on_block(item), item.host_ns)
             case AudioGap():
@@ -98,6 +119,8 @@ class Node:
                 self._on_microphone(item)
             case Tick():
                 pass
+            case SelfTest():
+                self._health.request_self_test()
             case Fix():
                 self._on_fix(item)
             case Order():
@@ -120,17 +143,23 @@ class Node:
         is_receipted: Receipted = lambda seq: False,
     ) -> NodeState:
         """What to show to commands beside the daemon."""
+        clock = self._timebase.report(host_ns)
+        findings = self._findings(host_ns, clock)
         return NodeState(
             source=source,
             boot=boot,
             pid=pid,
             host_ns=host_ns,
             utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
-            clock=self._timebase.report(host_ns),
+            clock=clock,
             air_temperature_c=self._vitals.read().air_temperature_c,
             is_surveyed=self._survey.is_surveyed,
             place_sigma_m=self._survey.sigma_m,
             has_moved=self._survey.has_moved,
+            health=verdict(findings),
+            findings=findings,
+            noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
+            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs),
             software=self._settings.software,
             file_sha256=self._settings.file_sha256,
             level=self.visit.level(),
@@ -147,7 +176,7 @@ class Node:
             heard=proof.heard(
                 self._heard_samples / self._format.rate_hz,
                 (host_ns - self._heard_ns) / NS_PER_S,
-                (),
+                self._findings(host_ns, clock),
             ),
             stamped=proof.stamped(
                 now.utc_ns, clock, None if latency_ns is None else latency_ns / NS_PER_US
@@ -171,6 +200,7 @@ class Node:
         if not self._is_started:
             self._is_started = True
             self._pulse.start(host_ns)
+            self._health.start(host_ns)
             self._say(
                 Start(
                     software=self._settings.software,
@@ -196,7 +226,25 @@ class Node:
             self._say_all(told, order.host_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
-        return self._pulse.beat(host_ns, self._hearing.noise_dbfs)
+        self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
+        return self._pulse.beat(
+            host_ns,
+            self._hearing.noise_dbfs,
+            self._findings(host_ns, self._timebase.report(host_ns)),
+            self._health.liveness.percentiles_dbfs(),
+            self._health.range_m(self._hearing.opens_at_dbfs),
+        )
+
+    def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
+        return self._health.findings(
+            host_ns,
+            clock,
+            is_surveyed=self._survey.is_surveyed,
+            has_moved=self._survey.has_moved,
+        )
+
+    def _utc_ns(self, host_ns: int) -> int | None:
+        return self._timebase.utc_at_host(host_ns).utc_ns
 
     def _on_gap(self, gap: AudioGap) -> None:
         self._tell_onsets(self._hearing.on_gap(gap), gap.host_ns)
@@ -208,7 +256,7 @@ class Node:
 
     def _on_microphone(self, state: MicrophoneState) -> None:
         """Of a read that hangs a heartbeat tells at once, for the process will not last."""
-        self._pulse.microphone = state
+        self._health.on_microphone(state)
         if state.condition == "stuck":
             self._say(self._beat(state.host_ns), state.host_ns)
 
@@ -227,25 +275,9 @@ class Node:
                 kind, sealed = "clap", self._say(clap, host_ns, stamp.utc_ns)
             if onset.verdict.accepted:
                 self._pulse.published += 1
-                impulse = self._impulse(onset, stamp)
+                impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
                 kind, sealed = kind or "impulse", self._say(impulse, host_ns, stamp.utc_ns)
             self.visit.note(onset, stamp, host_ns, kind, sealed.head.seq if sealed else None)
-
-    def _impulse(self, onset: Onset, stamp: Stamp) -> Impulse:
-        sample_index = int(onset.sample)
-        sample_ns = NS_PER_S / self._format.rate_hz
-        total_ns = math.hypot(onset.sigma_total_samples * sample_ns, stamp.sigma_ns or 0)
-        return Impulse(
-            toa_utc_ns=None if stamp.utc_ns is None else str(stamp.utc_ns),
-            sigma_noise_ns=round(onset.sigma_noise_samples * sample_ns),
-            sigma_total_ns=None if stamp.sigma_ns is None else round(total_ns),
-            sample_index=sample_index,
-            subsample=round(onset.sample - sample_index, 4),
-            rate_hz=self._format.rate_hz,
-            features=onset.features,
-            verdict=onset.verdict,
-            time_pairs=self._timebase.pairs(),
-        )
 
     def _say_all(self, told: Iterable[Data], host_ns: int) -> None:
         for data in told:

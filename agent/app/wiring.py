@@ -5,7 +5,6 @@ written here and stop in reverse: all of them at the end, those that were opened
 fails, and the others where one will not close.
 """
 
-import os
 import random
 import secrets
 import threading
@@ -23,16 +22,17 @@ from agent.adapters.crystalfile import CrystalFile
 from agent.adapters.host import (
     Discipline,
     SystemClock,
-    SystemVitals,
     kernel_discipline,
 )
 from agent.adapters.keyfile import load_public_key_file
 from agent.adapters.knowntime import KnownTime
-from agent.adapters.microphone import FileMicrophone, open_portaudio
+from agent.adapters.levelfile import LevelFile
 from agent.adapters.mqtt import MqttLink, MqttOptions
+from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
-from agent.adapters.statefile import StateFile, WishFile, boot_id
+from agent.adapters.servicemanager import ServiceManager
 from agent.adapters.trialsettings import TrialSettings
+from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
@@ -42,8 +42,13 @@ from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
 from agent.app.progress import Progress
 from agent.app.proof import receipted
+from agent.app.showing import Showing
+from agent.app.soundsource import sound_source
+from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
+from agent.app.witness import Witness
+from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
 from agent.core.records.kinds import Identity
@@ -51,7 +56,7 @@ from agent.core.records.succession import change_to
 from agent.core.trust import CommandJudge
 from agent.core.units import NS_PER_S
 from agent.errors import StoreError
-from agent.ports import AudioSource, HostClock
+from agent.ports import HostClock
 from agent.sections import BrokerSection
 from agent.settings import AudioSection, StoreSection, TimeSection
 
@@ -87,7 +92,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     sealer = Sealer(identity, evidence.signer, evidence)
     will, wake = LastWill(sealer), threading.Event()
     senses = opened.enter_context(ExitStack())
-    source = _kept(senses, _microphone(settings.audio, clock))
+    source = _kept(senses, sound_source(settings.audio, clock))
     references = [_kept(senses, one) for one in time_references(settings.time, clock)]
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
@@ -95,7 +100,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     keeping = Keeping(outbox, clock.monotonic_ns)
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
+    witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
+    levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
     link = _kept(opened, MqttLink(options, wakeup=wake.set))
@@ -109,9 +116,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
         max_kbit_s=settings.link.max_kbit_s,
+        on_receipt=witness.hear,
     )
+    obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
-        CommandJudge(identity.source, operators),
+        CommandJudge(identity.source, operators, identity.boot, obeyed.ids, obeyed.keep),
         sealer,
         trial,
         hand_over=lambda: change_to(evidence.heir(), identity.source, sealer.identity.keyid),
@@ -121,6 +130,16 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         proof=lambda host_ns: node.proof(
             host_ns, receipted(uplink.counters.delivered, uplink.trouble)
         ),
+        witness=witness,
+    )
+    showing = Showing(
+        trial,
+        uplink,
+        keeping.backlog,
+        trusted.now,
+        lambda: sealer.identity.keyid,
+        lambda reason: daemon.request_stop(reason),
+        opened,
     )
     chrony_socket = settings.time.chrony_socket
     chrony = _kept(opened, ChronyFeed(Path(chrony_socket), clock)) if chrony_socket else None
@@ -135,18 +154,17 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         ),
         source.format,
         keeping,
-        SystemVitals(),
+        SystemVitals(Path(settings.store.directory)),
         chrony.offer if chrony else lambda host_ns, utc_ns: None,
         desk,
+        history=LevelHistory(levels.levels),
+        backlog=outbox.backlog,
+        reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
     )
-    shown, boot = Path(settings.runtime.directory), boot_id()
-    state_file, wishes = StateFile(shown), WishFile(shown)
 
     def show(host_ns: int) -> None:
-        if wish := wishes.take():
-            node.visit.take(wish, host_ns)
-        state = node.state(host_ns, identity.source, boot, os.getpid(), uplink.is_receipted)
-        state_file.post(state)
+        state = showing.step(node, identity.source, host_ns)
+        levels.keep(host_ns)
         keeping.watch(host_ns)
         trusted.learn(state)
         if state.clock.state == "locked" and state.utc_ns is not None:
@@ -156,7 +174,8 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
 
     progress = Progress()
-    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping)
+    manager = _kept(opened, ServiceManager())
+    daemon = Daemon(source, references, clock, node, uplink, wake, show, progress, keeping, manager)
     senses.pop_all()  # the daemon's from now on, which closes them on the thread that reads
     unused.pop_all()
     unused.callback(lambda: outbox.close(clean=daemon.stop_recorded))
@@ -172,26 +191,9 @@ def _kept(opened: ExitStack, part: _Part) -> _Part:
     return part
 
 
-def _microphone(audio: AudioSection, clock: HostClock) -> AudioSource:
-    kind, _, name = audio.source.partition(":")
-    full_scale_db_spl = audio.full_scale_db_spl
-    if kind == "file":
-        return FileMicrophone(
-            Path(name),
-            audio.block_samples,
-            clock,
-            full_scale_db_spl=full_scale_db_spl,
-            pps_channel=audio.pps_channel,
-        )
-    return open_portaudio(
-        name,
-        audio.rate_hz,
-        audio.block_samples,
-        clock,
-        full_scale_db_spl=full_scale_db_spl,
-        pps_channel=audio.pps_channel,
-        buffer_ms=audio.buffer_ms,
-    )
+def device_of(audio: AudioSection) -> str:
+    """What sound is heard with: of another one, levels of earlier days say nothing."""
+    return f"{audio.source} {audio.rate_hz} Hz"
 
 
 def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:

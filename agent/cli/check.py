@@ -65,10 +65,18 @@ def _watch(config: Path) -> None:
     from agent.app.checks.screen import line_of, screen_of
 
     is_terminal = sys.stdout.isatty()
+    if is_terminal:
+        print("\x1b[2J", end="")
     while True:
         report = look(config)
         if is_terminal:
-            print("\x1b[H\x1b[2J" + "\n".join(screen_of(report)), end="", flush=True)
+            lines = (f"{line}\x1b[K" for line in screen_of(report))
+            print("\x1b[H" + "\n".join(lines) + "\x1b[J", end="", flush=True)
         else:
             print(line_of(report), flush=True)
-        time.sleep(_REFRESH_S)
+        try:
+            time.sleep(_REFRESH_S)
+        except KeyboardInterrupt:
+            if is_terminal:
+                print(flush=True)
+            raise

@@ -10,14 +10,15 @@ from agent.settings import parse
 
 def put_line(path: Path, line: str) -> None:
     """Replace or add the key of `line` in [audio]. Raises SettingsError; the file is then whole."""
-    key = re.escape(line.partition(" ")[0])
-    text = path.read_text("utf-8")
-    if re.search(rf"(?m)^(# )?{key} = .*$", text):
-        text = re.sub(rf"(?m)^(# )?{key} = .*$", line, text, count=1)
-    elif re.search(r"(?m)^\[audio\]$", text):
-        text = re.sub(r"(?m)^\[audio\]$", f"[audio]\n{line}", text, count=1)
-    elif re.search(r"(?m)^audio\.", text):
-        text = re.sub(r"(?m)^audio\.", f"audio.{line}\naudio.", text, count=1)
+    text, key = path.read_text("utf-8"), re.escape(line.partition(" ")[0])
+    for found, put in (
+        (rf"(?m)^([ \t]*)(?:# )?(audio\.)?{key} *=.*$", rf"\1\g<2>{line}"),
+        (r"(?m)^([ \t]*)\[audio\][ \t]*$", rf"\g<0>\n\1{line}"),
+        (r"(?m)^([ \t]*)audio\.", rf"\1audio.{line}\n\g<0>"),
+    ):
+        text, count = re.subn(found, put, text, count=1)
+        if count:
+            break
     else:
         text += f"\n[audio]\n{line}\n"
     parse(text, str(path))

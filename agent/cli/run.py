@@ -1,6 +1,7 @@
 """`earshot run` and `earshot check-config`: the daemon and its settings file."""
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("earshot")
 
+POWER_OFF_CODE = 77  # systemd/earshot-panel.conf ends the computer at it
 DEFAULT_FILE = Path("/etc/earshot/earshot.toml")
 
 
@@ -33,8 +35,10 @@ def _run(arguments: argparse.Namespace) -> int:
     """Runs until stopped; where settings are to be tried or taken back, run after run."""
     from agent.adapters.trialsettings import TrialSettings
     from agent.app.commanddesk import RESTART, RESTART_BEFORE
+    from agent.app.showing import POWER_OFF
 
     logging.basicConfig(format="%(levelname)s %(message)s")
+    faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
     stop, distrusted = _Stop(), ""
     while True:
         trial = TrialSettings(arguments.config, distrusted)
@@ -49,6 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
             log.error("settings are taken back: %s", error)
         else:
             log.info("stopped: %s", reason)
+            if reason == POWER_OFF:
+                return POWER_OFF_CODE
             if reason not in (RESTART, RESTART_BEFORE):
                 return 128 + signal.SIGINT if reason == "SIGINT" else 0
         distrusted = trial.distrusted

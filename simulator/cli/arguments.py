@@ -4,6 +4,7 @@ A value that cannot be is told in one line by argparse; what a file holds is not
 """
 
 import argparse
+from datetime import date
 from pathlib import Path
 from typing import TypedDict
 
@@ -44,6 +45,14 @@ def seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
     return int(text)
+
+
+def day(text: str) -> date:
+    """A date as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2021-12-31") from None
 
 
 def count(text: str) -> int:

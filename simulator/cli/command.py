@@ -8,7 +8,10 @@ import argparse
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
+
+from msgspec.structs import replace
 
 from agent.adapters.filing import read_file, write_new_file
 from agent.adapters.keyfile import Ed25519FileSigner
@@ -91,7 +94,7 @@ def _send(arguments: argparse.Namespace, station: Station, order: Command, envel
     voice.follow_all(lines_of(arguments.handovers))
     before, began_s, wake = voice.keyid, time.monotonic(), threading.Event()
     with closing(MqttLink(_options(arguments, order), wakeup=wake.set)) as link:
-        courier = Courier(link, order, envelope, voice)
+        courier = Courier(link, order, envelope, voice, _addressed(arguments, order))
         try:
             _wait(link, courier, wake, began_s + arguments.timeout)
         except LinkError as error:
@@ -102,6 +105,14 @@ def _send(arguments: argparse.Namespace, station: Station, order: Command, envel
     if courier.changes:
         keep(arguments.handovers, courier.changes)
     return 0 if courier.answer and courier.answer.reply.outcome == "done" else 1
+
+
+def _addressed(arguments: argparse.Namespace, order: Command) -> Callable[[str], bytes] | None:
+    """What makes the order for one run of the node; None where another has signed it already."""
+    if arguments.envelope:
+        return None
+    operator = Ed25519FileSigner.load(arguments.key)
+    return lambda boot: seal_command(replace(order, boot=boot), operator)
 
 
 def _options(arguments: argparse.Namespace, order: Command) -> MqttOptions:

@@ -22,6 +22,7 @@ from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
 from simulator.report.wording import clock_time, count, place
@@ -48,7 +49,7 @@ def command(arguments: argparse.Namespace) -> int:
             **tls,
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
-            service = LocatorService(store, link, known, announce=announce)
+            service = LocatorService(store, link, known, announce=announce, watch=_watch(known))
             _serve(service, wake, arguments.for_s, stop)
     rejected = sum(service.counters.rejected.values())
     _tell(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
@@ -106,6 +107,10 @@ def _store(path: Path, known: Registry, signer: Ed25519FileSigner) -> EventStore
 
 def _signer(path: Path) -> Ed25519FileSigner:
     return Ed25519FileSigner.load(path) if path.exists() else Ed25519FileSigner.create(path)
+
+
+def _watch(known: Registry) -> Watch:
+    return Watch(source for source, one in known.stations.items() if not one.is_revoked)
 
 
 def _check_broker(url: str, tls: TlsFiles) -> None:

@@ -16,6 +16,7 @@ from simulator.cli.arguments import (
     add_outputs,
     add_tls,
     count,
+    day,
     names,
     place,
     point,
@@ -50,10 +51,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run a scenario; exit 1 if a limit of it is missed"))
     _add_livefire(commands.add_parser("livefire", help="replay the public live-fire dataset"))
     _add_locate(commands.add_parser("locate", help="run the reference locator on its own"))
+    _add_nodes(
+        commands.add_parser(
+            "nodes",
+            help="show how the nodes are; exit 1 if one is silent, deaf, without time or hot",
+            epilog="exit codes: 0 no alarm, 1 an alarm, 2 no broker, 3 nothing or nothing recent "
+            "is known",
+        )
+    )
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_inspect(commands.add_parser("inspect", help="show what a node makes of one recording"))
     _add_clocks(commands.add_parser("clocks", help="try the node's clock in its scenarios"))
+    _add_receiver(commands.add_parser("receiver", help="play a recorded receiver to a node"))
     _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
     _add_timing(commands.add_parser("timing", help="hold the onset picker to the physical limit"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
@@ -75,6 +85,21 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)
     add_outputs(parser)
     parser.set_defaults(module="run")
+
+
+def _add_receiver(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG", help="raw bytes of its line")
+    parser.add_argument(
+        "--baud", type=count, default=9600, metavar="N", help="of its line (default: 9600)"
+    )
+    parser.add_argument(
+        "--not-before",
+        type=day,
+        metavar="DATE",
+        help="it was recorded after that day: set a week rollover right (default: as it says)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    parser.set_defaults(module="receiver")
 
 
 def _add_livefire(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +135,19 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
         "--for", type=positive, dest="for_s", metavar="SECONDS", help="(default: until stopped)"
     )
     parser.set_defaults(module="locate")
+
+
+def _add_nodes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
+    )
+    add_tls(parser)
+    parser.add_argument("--json", action="store_true", help="print all that is known as JSON")
+    parser.add_argument(
+        "--wait", type=positive, default=3.0, metavar="SECONDS", dest="wait_s",
+        help="for reports, at most (default: 3)",
+    )  # fmt: skip
+    parser.set_defaults(module="nodes")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from agent.adapters.host import SystemClock, SystemTimeReference, SystemVitals
+from agent.adapters.host import SystemClock, SystemTimeReference
 from agent.adapters.microphone import FileMicrophone
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
+from agent.adapters.vitals import SystemVitals
 from agent.app.daemon import Daemon
 from agent.app.node import Node, NodeSettings
 from agent.app.uplink import Uplink

@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters.host import SleepWatch, SystemClock, SystemTimeReference
 from agent.adapters.nmea import NmeaParser
-from agent.adapters.pps import DevicePps, SysfsPps
+from agent.adapters.pps import NO_EDGE, DevicePps, Edges, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.core.units import NS_PER_S
 from agent.ports import HostClock, TimeReference
@@ -45,9 +45,9 @@ def sysfs(directory: Path) -> Iterator[Making]:
 def device(directory: Path) -> Iterator[Making]:
     edges = iter(range(5))
 
-    def fetch(descriptor: int) -> tuple[int, int] | None:
+    def fetch(descriptor: int) -> Edges | None:
         number = next(edges, None)
-        return None if number is None else (CLOCK.realtime_ns(), number)
+        return None if number is None else ((CLOCK.realtime_ns(), number), NO_EDGE)
 
     yield DevicePps(directory, CLOCK, 1000, fetch), CLOCK
 

@@ -40,7 +40,10 @@ class Converter:
     and periods at whose ends it wakes its reader. What overflows is lost with all that the ring
     holds, at the reader's next call. The driver's flag comes so many reads later as `flags` says,
     as often as it says: one read late on ALSA. `stops_s` has the process stopped for so long at
-    each of its next waits for samples.
+    each of its next waits for samples, inside a read or in `sleep_s`.
+
+    Pulled out, it tells so to whoever asks what has come, but a read that has to wait never ends,
+    as with PortAudio 19.6 on ALSA. `mute`, it takes no more samples and says nothing of it.
     """
 
     def __init__(
@@ -63,20 +66,25 @@ class Converter:
         self.losses: list[int] = []
         self.flagged_reads: set[int] = set()
         self.unplugged = self.closed = False
+        self.mute_at_ns: int | None = None
+
+    def mute(self) -> None:
+        self.mute_at_ns = self.watch.now_ns
 
     @property
     def captured(self) -> int:
-        exactly = (self.watch.now_ns - self.start_ns) / NS_PER_S * self.rate_hz
+        now_ns = self.watch.now_ns if self.mute_at_ns is None else self.mute_at_ns
+        exactly = (now_ns - self.start_ns) / NS_PER_S * self.rate_hz
         return int(exactly / self.granule_samples) * self.granule_samples
 
     @property
     def read_available(self) -> int:
+        if self.unplugged:
+            raise RuntimeError("Unanticipated host error [PaErrorCode -9999]: 'No such device'")
         self._recover()
         return self.captured - self.tail
 
     def read(self, frames: int) -> tuple[bytes, bool]:
-        if self.unplugged:
-            raise RuntimeError("Unanticipated host error [PaErrorCode -9999]")
         self.reads += 1
         counted = np.empty(0, np.int32)
         while len(counted) < frames:
@@ -101,7 +109,15 @@ class Converter:
             self.lose(self.captured - self.tail)
             self.flagged_reads |= {self.reads + late for late in self.flags}
 
+    def sleep_s(self, seconds: float) -> None:
+        """The reader sleeps."""
+        self.watch.sleep_s(seconds)
+        if self.stops_s:
+            self.watch.sleep_s(self.stops_s.pop(0))
+
     def _wait_for_a_period(self) -> None:
+        assert not self.unplugged, "this read never returns"
+        assert self.mute_at_ns is None, "this read never returns"
         due = (self.captured // self.period_samples + 1) * self.period_samples
         self.watch.sleep_s((due - self.captured) / self.rate_hz + 1e-9)
         if self.stops_s:

@@ -1,6 +1,6 @@
 """A node under a sky that can be covered: pulses and sentences of a receiver on a host's clock."""
 
-from agent.adapters.host import SystemVitals
+from agent.adapters.vitals import SystemVitals
 from agent.app.node import Node, NodeSettings, Tick
 from agent.app.trustedclock import TrustedClock
 from agent.core.audio import AudioFormat

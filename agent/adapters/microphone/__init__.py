@@ -8,6 +8,17 @@ one (`pps_channel`) may carry a receiver's pulses, the other then the microphone
 
 from agent.adapters.microphone.channels import PpsChannel
 from agent.adapters.microphone.device import PortAudioMicrophone, open_portaudio
+from agent.adapters.microphone.devices import SoundDevice, find_device, sound_devices
+from agent.adapters.microphone.enduring import EnduringMicrophone
 from agent.adapters.microphone.recording import FileMicrophone
 
-__all__ = ["FileMicrophone", "PortAudioMicrophone", "PpsChannel", "open_portaudio"]
+__all__ = [
+    "EnduringMicrophone",
+    "FileMicrophone",
+    "PortAudioMicrophone",
+    "PpsChannel",
+    "SoundDevice",
+    "find_device",
+    "open_portaudio",
+    "sound_devices",
+]

@@ -58,7 +58,9 @@ def look(config: Path) -> Report:
     except StateError as error:
         rows += _without_daemon(settings, config, host, rows, str(error))
     else:
-        rows += _beside(state, config, host)
+        told = list(_beside(state, settings, config, host))
+        answered = {one.check for one in told}
+        rows = [one for one in rows if one.fault or one.check not in answered] + told
     node = settings.node
     source = state.source if state else source_of(node.site, node.cell, node.id)
     answered = {one.check for one in rows}
@@ -70,7 +72,7 @@ def look(config: Path) -> Report:
     return Report(source, tuple(in_order(rows)), state)
 
 
-def _beside(state: NodeState, config: Path, host: Host) -> Iterator[Row]:
+def _beside(state: NodeState, settings: Settings, config: Path, host: Host) -> Iterator[Row]:
     restart = host.restart
     yield good_row("agent", f"runs, process {state.pid}")
     if state.software == agent.__version__:
@@ -82,8 +84,10 @@ def _beside(state: NodeState, config: Path, host: Host) -> Iterator[Row]:
         fallen_back = any(one.fault == "settings-fallback" for one in state.findings)
         if not fallen_back:
             yield fault_row("settings-not-read", str(config), restart)
+    idle = _idle(settings)
     for finding in state.findings:
-        yield row_of(finding)
+        why = idle.get(finding.check) if finding.status == "unknown" else None
+        yield skipped_row(finding.check, why) if why else row_of(finding)
     if state.heard:
         last = state.heard[-1]
         age_s = max(0, time.monotonic_ns() - last.host_ns) // NS_PER_S
@@ -116,15 +120,20 @@ def _without_daemon(
 
 def _unasked(check: Check, settings: Settings, *, is_running: bool) -> Row:
     """Why there is no answer to `check`: nothing of the kind is set, or nobody could tell."""
+    if why := _idle(settings).get(check):
+        return skipped_row(check, why)
+    return unknown_row(check, "not told by the agent" if is_running else "the agent does not run")
+
+
+def _idle(settings: Settings) -> dict[Check, str]:
+    """The checks that have nothing to look at, and by which setting."""
     time_, panel = settings.time, settings.panel
     has_receiver = time_.receiver is not None or time_.source in ("nmea", "pps", "pps-adc")
-    idle: dict[Check, str] = {
+    told: dict[Check, str] = {
         "certificate": "" if settings.broker.certificate else "broker.certificate is not set",
         "receiver": "" if has_receiver else f'time.source = "{time_.source}"',
         "position": "" if time_.receiver else "time.receiver is not set",
         "tamper": "" if panel.tamper is not None else "panel.tamper is not set",
         "panel": "" if panel.pins else "no pin is set under [panel]",
     }
-    if why := idle.get(check):
-        return skipped_row(check, why)
-    return unknown_row(check, "not told by the agent" if is_running else "the agent does not run")
+    return {check: why for check, why in told.items() if why}

@@ -11,7 +11,7 @@ from agent.core.records.visit import Heard
 from agent.core.units import moment_of
 
 HEIGHT = 24
-_FAULTS, _IMPULSES = 7, 5
+_IMPULSES = 4
 _LOW_DBFS, _HIGH_DBFS = -90.0, 0.0
 _BAR = 50
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -21,17 +21,15 @@ _BANDS = ("31", "63", "125", "250", "500", "1k", "2k", "4k", "8k", "16k")
 def screen_of(report: Report) -> list[str]:
     """At most HEIGHT lines of at most WIDTH columns; what is worst comes first."""
     state = report.state
-    lines = [headline(report)]
+    head, foot = [headline(report), ""], [*_rest(report.rows)]
     if state:
-        lines += ["", *meter_lines(state)]
-    lines += ["", *_faults([one for one in report.rows if one.fault])]
-    for status in ("unknown", "healthy"):
-        names = sorted({one.check for one in report.rows if one.status == status})
-        lines += _named(status, names)
-    if state:
-        lines += ["", *_impulses(state.heard)]
-    room = HEIGHT - 1
-    return [line[:WIDTH] for line in lines[:room]] + ["Ctrl-C ends"]
+        head += [*meter_lines(state), ""]
+        shown = 2 if any(one.fault for one in report.rows) else _IMPULSES
+        foot += ["", *_impulses(state.heard, shown)]
+    foot.append("Ctrl-C ends")
+    room = HEIGHT - len(head) - len(foot)
+    lines = [*head, *_faults([one for one in report.rows if one.fault], room), *foot]
+    return [line[:WIDTH] for line in lines]
 
 
 def line_of(report: Report) -> str:
@@ -76,31 +74,34 @@ def _share(level_dbfs: float) -> float:
     return min(1.0, max(0.0, (level_dbfs - _LOW_DBFS) / (_HIGH_DBFS - _LOW_DBFS)))
 
 
-def _faults(ill: list[Row]) -> Iterator[str]:
-    shown = 0
-    for row in ill:
-        told = f"{row.status.upper():<9}{row.check}: {row.meaning} {row.value}".rstrip()
-        lines = [told[:WIDTH], *textwrap.wrap(f"-> {row.part}: {row.remedy}", WIDTH - 9)[:2]]
-        if shown + len(lines) > _FAULTS:
-            yield f"... and {len(ill) - ill.index(row)} more: `earshot check`"
-            return
-        yield lines[0]
-        yield from (" " * 9 + line for line in lines[1:])
-        shown += len(lines)
+def _faults(ill: list[Row], room: int) -> list[str]:
+    """The worst of what is wrong, each whole, in `room` lines."""
+    lines: list[str] = []
+    for number, row in enumerate(ill):
+        told = f"{row.check}: {row.meaning}{f' ({row.value})' if row.value else ''}"
+        first, *more = textwrap.wrap(told, WIDTH - 9)
+        more += textwrap.wrap(f"-> {row.part}: {row.remedy}", WIDTH - 9)
+        mine = [f"{row.status.upper():<9}{first}", *(" " * 9 + line for line in more)]
+        if len(lines) + len(mine) > room - (number + 1 < len(ill)):
+            return [*lines, f"... and {len(ill) - number} more: `earshot check` tells all"]
+        lines += mine
+    return lines
 
 
-def _named(status: str, names: Iterable[str]) -> list[str]:
-    told = ", ".join(names)
-    if not told:
-        return []
-    first, *rest = textwrap.wrap(told, WIDTH - 9)
-    return [f"{status:<9}{first}", *(" " * 9 + line for line in rest)]
+def _rest(rows: Iterable[Row]) -> Iterator[str]:
+    """How many are well, and the names of those that nobody knows of."""
+    told = list(rows)
+    well = len({one.check for one in told if one.status == "healthy"})
+    yield f"{well} of {len({one.check for one in told})} checks healthy"
+    if names := ", ".join(sorted({one.check for one in told if one.status == "unknown"})):
+        first, *rest = textwrap.wrap(f"unknown: {names}", WIDTH)
+        yield first + (" ..." if rest else "")
 
 
-def _impulses(heard: tuple[Heard, ...]) -> Iterator[str]:
+def _impulses(heard: tuple[Heard, ...], shown: int) -> Iterator[str]:
     if not heard:
         yield "no impulse yet: clap"
-    for one in heard[: -_IMPULSES - 1 : -1]:
+    for one in heard[: -shown - 1 : -1]:
         yield _impulse(one)
 
 

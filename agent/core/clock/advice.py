@@ -38,6 +38,15 @@ _DOUBTS = {
 _REFUSALS = {
     "serial line cannot be read": "The serial line cannot be read: check time.receiver, the cable "
     "and that no other program (gpsd, a console) holds the line.",
+    "serial line is held by gpsd": "gpsd has the receiver's line open and takes its bytes: stop "
+    "and disable gpsd and gpsd.socket, or give it another receiver.",
+    "serial line is held by a console": "A console uses the receiver's line: take console=serial0 "
+    "out of cmdline.txt and disable serial-getty on it.",
+    "serial line is held by another program": "Another program has the receiver's line open: "
+    "`sudo fuser -v` on time.receiver names it.",
+    "line speed is hunted for": "Nothing sensible comes at time.baud: other speeds are tried, and "
+    "the log names them. Set time.baud to the one that works.",
+    "UBX frame malformed": "Frames arrive damaged: check time.baud and the cable.",
     "sentence with a wrong checksum": "Sentences arrive damaged: check time.baud and the cable.",
     "sentence malformed": "Sentences arrive damaged: check time.baud and the cable.",
     "pulse device lost": "The pulse device has vanished: check the wire and the pps-gpio overlay.",

@@ -28,6 +28,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     has_moved: bool
     health: HealthStatus = "unknown"
     findings: tuple[Finding, ...] = ()
+    noise_percentiles_dbfs: tuple[float, float, float] | None = None
+    hearing_range_m: int | None = None
     software: str = ""
     file_sha256: str = ""
     level: Level | None = None

@@ -3,6 +3,7 @@
 High recall first: what leaves the node is a candidate, and the score lets the centre decide.
 """
 
+import hashlib
 from functools import lru_cache
 from math import isfinite
 from pkgutil import get_data
@@ -72,10 +73,22 @@ def wanted(verdict: Verdict, least_score: float) -> Verdict:
 @lru_cache(maxsize=1)
 def shipped_model() -> Model:
     """The model that comes with this version of the agent."""
+    return read_model(_model_bytes())
+
+
+def model_sha256() -> str:
+    """SHA-256 of its file, whole or not; empty where there is none."""
+    try:
+        return hashlib.sha256(_model_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _model_bytes() -> bytes:
     data = get_data("agent.models", MODEL_FILE)
     if data is None:
         raise FileNotFoundError(f"agent/models/{MODEL_FILE}: missing from the installed package")
-    return read_model(data)
+    return data
 
 
 def _objection(features: Features) -> str:

@@ -51,11 +51,14 @@ class Liveness:
         self._is_far_below = False
         self._looked_ns: int | None = None
 
-    def on_block(self, block: AudioBlock, utc_ns: int | None = None) -> bool:
-        """Take a block; True if a look was completed. `utc_ns` is its time, if known."""
-        if block.first_sample + len(block.samples) <= self._begin:
-            return False
-        return self._collect(block, utc_ns)
+    def is_due(self, block: AudioBlock) -> bool:
+        """Whether some of `block` is to be looked at: else it need not be handed over."""
+        return block.first_sample + len(block.samples) > self._begin
+
+    def on_block(self, block: AudioBlock, utc_ns: int | None = None) -> None:
+        """Take a block; `utc_ns` is its time, if known."""
+        if self.is_due(block):
+            self._collect(block, utc_ns)
 
     def percentiles_dbfs(self) -> Percentiles | None:
         """Levels that 90, 50 and 10 % of the last minute's looks exceed; None without a minute."""
@@ -75,8 +78,7 @@ class Liveness:
             return [unknown(check, why) for check in ("microphone", "level", "wind")]
         return [*self._about_microphone(), *self._about_level(), self._about_wind()]
 
-    def _collect(self, block: AudioBlock, utc_ns: int | None) -> bool:
-        has_looked = False
+    def _collect(self, block: AudioBlock, utc_ns: int | None) -> None:
         at, samples = block.first_sample, block.samples
         if samples.dtype != self._held.dtype:
             self._held, self._filled = np.zeros(self._looker.count, samples.dtype), 0
@@ -92,8 +94,6 @@ class Liveness:
                 break
             self._on_look(self._looker.look(self._held), block.host_ns, utc_ns)
             self._begin, self._filled = self._begin + self._period, 0
-            has_looked = True
-        return has_looked
 
     def _on_look(self, one: Look, host_ns: int, utc_ns: int | None) -> None:
         self._looked_ns = host_ns
@@ -123,7 +123,8 @@ class Liveness:
         if not (self._standing - {"clipping", "wind"}) and not latest[-1].is_constant:
             self._levels.append(_street_db(latest[-1]))
         self._is_far_below = len(latest) == MEMORY and all(
-            self.history.is_far_below(hour, _street_db(one)) for one in latest
+            not one.is_constant and self.history.is_far_below(hour, _street_db(one))
+            for one in latest
         )
 
     def _about_microphone(self) -> Iterator[Finding]:
@@ -137,7 +138,7 @@ class Liveness:
 
     def _about_level(self) -> Iterator[Finding]:
         history = self.history
-        if self._is_far_below:
+        if self._is_far_below and not self._standing.intersection(_MICROPHONE):
             yield found("level-fell", f"{self._shown()}: 15 dB below this hour", "critical")
         elif history.has_fallen or history.has_risen:
             name = "level-fell" if history.has_fallen else "level-rose"

@@ -30,6 +30,7 @@ from agent.core.records.fields import (
     TimePair,
 )
 from agent.core.records.foreign import Foreign
+from agent.core.records.heartbeat import Heartbeat as Heartbeat
 from agent.core.records.messages import Receipt as Receipt
 from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
@@ -129,19 +130,6 @@ class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"
     features: Features
     verdict: Verdict
     time_pairs: tuple[TimePair, ...]
-
-
-class Heartbeat(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="heartbeat"):
-    """Proof of listening for the minute that ends now."""
-
-    uptime_s: Count
-    heard_samples: Count
-    lost_samples: Count
-    noise_dbfs: float | None
-    noise_db_spl: float | None
-    triggers: Count
-    published: Count
-    air_temperature_c: float | None
 
 
 class Gap(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):

@@ -10,6 +10,7 @@ from msgspec import Meta
 from agent.core.records.fields import MAX_SEQ, Frozen, Hex32, Hex64, Seq, Tally
 
 TAKES_SOFTWARE, TAKES_REFUSAL, TAKES_BRIEF = "software", "refusal", "brief"
+TAKES_BOOT = "boot"  # in a command: the run that is to obey it
 MAX_REFUSED = 32
 Upto = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
@@ -52,7 +53,7 @@ class Refusal(Frozen, frozen=True, kw_only=True):
 class Status(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     """Retained presence and link health: signed, never chained, since it is about the link.
 
-    `takes` names what the locator may send beyond what 0.1.0 knew.
+    `takes` names what locator and operator may send beyond what 0.1.0 knew.
     """
 
     source: str

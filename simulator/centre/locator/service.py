@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
+import msgspec
+
 import agent
 from agent.core.records import Body
 from agent.core.records.messages import TAKES_BRIEF, TAKES_SOFTWARE
@@ -32,6 +34,7 @@ from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
+from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
@@ -64,7 +67,8 @@ class LocatorService:
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits: it has no receipt, and comes again.
+    node sends beyond `quota` waits: it has no receipt, and comes again. A `watch` raises alarms
+    about nodes.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -79,10 +83,12 @@ class LocatorService:
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
         quota: Quota | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
         self._presences = Presences()
+        self._watch = watch
         self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
         self._lateness = Mishaps(Counter(), "messages over quota, to be receipted later")
         self._reception = Reception(
@@ -157,6 +163,7 @@ class LocatorService:
             self._post.say(Letter(topic, refusal))
         for body in admitted:
             self._feed(body, now_ns)
+        self._look_after(admitted, now_ns, at)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
         effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
         by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
@@ -169,6 +176,16 @@ class LocatorService:
         self._mishaps.tell(now_ns)
         self._lateness.tell(now_ns)
         self._post.send(now_ns)
+
+    def _look_after(self, admitted: Iterable[Body], now_ns: int, at: str) -> None:
+        """How the nodes are, told retained, cell by cell."""
+        if self._watch is None:
+            return
+        for body in admitted:
+            self._watch.hear(body, now_ns, at)
+        for report in self._watch.step(now_ns, at):
+            topic = f"earshot/v1/{report.site}/{report.cell}/nodes"
+            self._post.say(Letter(topic, msgspec.json.encode(report), retain=True))
 
     def flush(self) -> None:
         """Locate at once what still waits for late arrivals; the next `step` tells of it."""

@@ -1,20 +1,26 @@
 """Brings one command to the broker and waits for the node's signed reply, as a step function.
 
+The command is addressed to the run of the node that is there, as its signed status tells it: no
+other run can be made to obey it.
 No thread and no clock is here. A node that is just connecting again gets the command once more,
 which is harmless: it obeys an id once. A reply by an unknown key waits for the record that makes
 the key known.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from agent.core.records.kinds import REPLY_TYPE, STATUS_TYPE, Status, parse
+from agent.core.records.messages import TAKES_BOOT
 from agent.core.trust import Command, Reply
-from agent.core.units import NS_PER_MS
+from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.errors import LinkError, RecordError
 from agent.ports import Connected, LinkEvent, Lost, Message, Publisher, Refused, Sent
 from simulator.centre.operator.node_keys import Voice
 
 AGAIN_NS = 500 * NS_PER_MS
+STATUS_NS = 3 * NS_PER_S  # a status that the broker retains comes at once
 MAX_REFUSALS = 2  # by a broker where nobody listens, of a node that is offline by its own word
 MAX_HELD = 16
 _NOBODY = "No matching subscribers"
@@ -41,12 +47,21 @@ def subscriptions(command: Command) -> tuple[str, ...]:
 class Courier:
     """Carries `envelope`, which holds `command`, over a link that subscribes `subscriptions`.
 
+    `address` makes the envelope for one run of the node; without it `envelope` goes as it is.
     `voice` is the node's; `changes` are the records by which it was followed on the way. `lost`
     tells why the connection ended after the broker had taken the command.
     """
 
-    def __init__(self, link: Publisher, command: Command, envelope: bytes, voice: Voice) -> None:
+    def __init__(
+        self,
+        link: Publisher,
+        command: Command,
+        envelope: bytes,
+        voice: Voice,
+        address: Callable[[str], bytes] | None = None,
+    ) -> None:
         self._link, self._command, self._envelope = link, command, envelope
+        self._address = address
         self._voice, self._topic = voice, topic_of(command)
         self._reply_topic, self._key_topic, self._status_topic = subscriptions(command)
         self.is_up = self._is_taken = False
@@ -70,6 +85,9 @@ class Courier:
             self._take(event, now_ns)
         if self._send_at_ns is not None and now_ns >= self._send_at_ns:
             self._send_at_ns = None
+            status = self._told() if self._address else None
+            if self._address and status and TAKES_BOOT in status.takes:
+                self._envelope = self._address(status.boot)
             topic = f"{self._topic}/command/{self._command.verb}"
             self._token = self._link.publish(topic, self._envelope)
 
@@ -93,7 +111,7 @@ class Courier:
     def _take(self, event: LinkEvent, now_ns: int) -> None:
         match event:
             case Connected():
-                self.is_up, self._send_at_ns = True, now_ns
+                self.is_up, self._send_at_ns = True, now_ns + (STATUS_NS if self._address else 0)
             case Lost(reason) if self._is_taken:
                 self.lost = reason
             case Lost(reason):
@@ -106,6 +124,8 @@ class Courier:
                 self._send_at_ns, self._refusals = now_ns + AGAIN_NS, self._refusals + 1
             case Message(topic, payload) if topic == self._status_topic:
                 self._status = payload
+                if self._send_at_ns is not None and self._told():
+                    self._send_at_ns = min(self._send_at_ns, now_ns)
             case Message(topic, payload) if topic == self._key_topic:
                 self._follow(payload)
             case Message(topic, payload) if topic == self._reply_topic:
@@ -144,9 +164,13 @@ class Courier:
 
     def _is_online(self) -> bool | None:
         """What its last status says; None if there is none, signed by the key we know."""
+        status = self._told()
+        return status.online if status else None
+
+    def _told(self) -> Status | None:
+        """Its last status, if that is signed by the key we know."""
         try:
             opened = self._voice.open(self._status or b"")
-            is_status = opened.payload_type == STATUS_TYPE
-            return parse(opened.payload, Status).online if is_status else None
+            return parse(opened.payload, Status) if opened.payload_type == STATUS_TYPE else None
         except RecordError:
             return None

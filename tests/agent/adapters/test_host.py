@@ -7,12 +7,10 @@ from agent.adapters.host import (
     SleepWatch,
     SystemClock,
     SystemTimeReference,
-    SystemVitals,
     kernel_discipline,
 )
 from agent.core.clock.time_signs import RealtimeStep, Refusal, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
-from agent.ports import Vitals
 
 
 class LaggingClock:
@@ -64,11 +62,6 @@ def test_the_system_clock_never_goes_back() -> None:
     clock = SystemClock()
     assert clock.monotonic_ns() <= clock.monotonic_ns()
     assert clock.realtime_ns() > 1_577_836_800 * NS_PER_S
-
-
-def test_unmeasured_vitals_are_none() -> None:
-    """A host without sensors says nothing rather than a default."""
-    assert SystemVitals().read() == Vitals(air_temperature_c=None)
 
 
 def steered(max_error_ns: int = 6_000_000, is_synchronised: bool = True) -> Discipline:

@@ -12,13 +12,14 @@ from agent.core.units import NS_PER_MS, NS_PER_S
 from tests.support.card import RATE_HZ, Converter, Stopwatch
 
 BLOCK = 1024
-RING = 12_000
+RING = 12_000 + BLOCK // 2  # 250 ms, and the piece that becomes whole meanwhile
 REAL_FLAGS = (1,)
 ODD_FLAGS = [REAL_FLAGS, (0,), (1, 2), (0, 1, 2, 3), (9,), ()]
 
 
 def plugged_in(card: Converter) -> PortAudioMicrophone:
-    return PortAudioMicrophone(card, AudioFormat(RATE_HZ), BLOCK, card.watch, "int32")
+    fmt = AudioFormat(RATE_HZ)
+    return PortAudioMicrophone(card, fmt, BLOCK, card.watch, "int32", sleep_s=card.sleep_s)
 
 
 def heard(mic: PortAudioMicrophone, card: Converter, seconds: float) -> list[AudioBlock | AudioGap]:

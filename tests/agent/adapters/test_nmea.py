@@ -7,7 +7,7 @@ import pytest
 
 from agent.adapters.nmea import NmeaParser
 from agent.adapters.receiver import ByteReader
-from agent.adapters.ubx import UbxParser
+from agent.adapters.ubx import UbxFrames
 from agent.core.clock.lock import ClockSettings, Lock
 from agent.core.clock.time_signs import Fix, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S
@@ -200,7 +200,7 @@ def test_a_burst_that_comes_at_once_is_not_dated_back() -> None:
 
 def test_noise_that_looks_like_a_frame_costs_no_second() -> None:
     """A false length swallows neither the burst it precedes nor those after it."""
-    reader, named = ByteReader(9600, NmeaParser().parse, UbxParser().parse), []
+    reader, named = ByteReader(9600, NmeaParser().parse, UbxFrames().parse), []
     for second in range(4):
         noise = b"\xb5b\x01\x03\x00\x03" if second == 0 else b""
         burst = noise + (rmc(time=f"2115{10 + second}.00") + "\r\n").encode()

@@ -18,7 +18,7 @@ from agent.adapters.nmea import NmeaParser
 from agent.adapters.pps import DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.statefile import StateFile, read_state
-from agent.adapters.ubx import UbxParser
+from agent.adapters.ubx import UbxFrames
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.time_signs import Refusal, TimeSign
 from agent.errors import KeyFileError, SettingsError, StoreError, TimeError
@@ -116,7 +116,7 @@ def test_anothers_line_is_a_refusal() -> None:
     """As an unplugged one: the node runs on without it."""
     ours, theirs = os.openpty()
     os.fchmod(theirs, 0o600 if HAS_POWER else 0)
-    reader = ByteReader(9600, NmeaParser().parse, UbxParser().parse)
+    reader = ByteReader(9600, NmeaParser().parse, UbxFrames().parse)
     signs: list[TimeSign] = []
     with as_nobody():
         receiver = SerialReceiver(os.ttyname(theirs), 9600, CLOCK, reader)

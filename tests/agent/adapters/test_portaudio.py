@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from agent.adapters.microphone import PortAudioMicrophone, PpsChannel, open_portaudio
+from agent.adapters.microphone.device import MUTE_S
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
-from agent.errors import AudioError
+from agent.core.units import NS_PER_S
+from agent.errors import MicrophoneError
 from tests.support.card import RATE_HZ, Converter, Stopwatch, ramp, two_channels
 
 
 def plug_in(watch: Stopwatch, ring_samples: int = 9600) -> tuple[PortAudioMicrophone, Converter]:
     card = Converter(watch, ring_samples)
-    return PortAudioMicrophone(card, AudioFormat(RATE_HZ), 480, watch, "int32"), card
+    fmt = AudioFormat(RATE_HZ)
+    return PortAudioMicrophone(card, fmt, 480, watch, "int32", sleep_s=card.sleep_s), card
 
 
 def test_a_device_in_time_loses_nothing() -> None:
@@ -50,22 +53,51 @@ def test_an_overflow_becomes_a_gap_of_the_right_length() -> None:
 
 
 def test_a_device_pulled_out_is_one_line() -> None:
-    """Losing the device is an AudioError with a remedy; closing then still works."""
-    mic, card = plug_in(Stopwatch())
-    card.unplugged = True
-    with pytest.raises(AudioError, match=r"microphone lost: .*check its cable"):
+    """Losing the device is an error with a remedy, told at once; closing then still works."""
+    watch = Stopwatch()
+    mic, card = plug_in(watch)
+    mic.read()
+    card.unplugged, since_ns = True, watch.now_ns
+    with pytest.raises(
+        MicrophoneError, match=r": went away \(.*No such device.*check its plug"
+    ) as e:
         mic.read()
+    assert e.value.condition == "unplugged"
+    assert watch.now_ns - since_ns < 0.1 * NS_PER_S
     mic.close()
     mic.close()
     assert card.closed
     assert mic.read() is None
 
 
+def test_a_device_that_falls_silent_without_an_error_is_noticed() -> None:
+    """It takes no more samples: within MUTE_S and a bit that is an error, and no read hangs."""
+    watch = Stopwatch()
+    mic, card = plug_in(watch)
+    mic.read()
+    card.mute()
+    since_ns = watch.now_ns
+    with pytest.raises(MicrophoneError, match="no sound and no error") as caught:
+        mic.read()
+    assert caught.value.condition == "stuck"
+    assert MUTE_S <= (watch.now_ns - since_ns) / NS_PER_S <= MUTE_S + 0.5
+
+
+def test_a_process_that_was_stopped_has_not_waited_in_vain() -> None:
+    """A minute of SIGSTOP is lost sound, and no fault of the device."""
+    watch = Stopwatch()
+    mic, card = plug_in(watch)
+    mic.read()
+    card.stops_s = [60.0]
+    assert isinstance(mic.read(), AudioGap)
+
+
 def test_lost_samples_are_counted_once_for_both_channels() -> None:
     """A gap has the same length with pulses as without, and both channels go on in step."""
     watch = Stopwatch()
     card = Converter(watch, 9600, channels=2)
-    mic = PortAudioMicrophone(card, AudioFormat(RATE_HZ), 480, watch, "int32", pps_channel=2)
+    fmt = AudioFormat(RATE_HZ)
+    mic = PortAudioMicrophone(card, fmt, 480, watch, "int32", pps_channel=2, sleep_s=card.sleep_s)
     mic.read()
     watch.sleep_s(0.7)
     gap, block = mic.read(), mic.read()
@@ -142,7 +174,10 @@ def test_the_real_portaudio_path_splits_two_channels(
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:
-    """A wrong device name is told by name, and so is a missing PortAudio."""
-    with pytest.raises(AudioError, match="portaudio:no such microphone: ") as caught:
+    """A wrong device name is told by name; where PortAudio is missing, that is told instead."""
+    with pytest.raises(MicrophoneError) as caught:
         open_portaudio("no such microphone", RATE_HZ, 480, Stopwatch())
+    if caught.value.condition != "broken":
+        assert str(caught.value).startswith("portaudio:no such microphone: no such device")
+        assert caught.value.condition == "absent"
     assert "\n" not in str(caught.value)

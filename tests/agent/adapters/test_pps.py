@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.pps import DevicePps, SysfsPps
+from agent.adapters.pps import NO_EDGE, DevicePps, Edges, SysfsPps
 from agent.core.clock.lock import ClockSettings, Lock
 from agent.core.clock.time_signs import Fix, Pulse, Refusal
 from agent.core.units import NS_PER_MS, NS_PER_S
@@ -175,19 +175,44 @@ def open_files() -> set[str]:
     return names
 
 
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_of_two_edges_the_one_that_begins_the_pulse_is_told(
+    tmp_path: Path, *, is_inverted: bool
+) -> None:
+    """100 ms pulses, wired either way: the second is where the short part begins, and its width."""
+    kernel, told, began = Kernel(tmp_path), [], []
+    source = SysfsPps(kernel.directory, kernel, SIGMA_NS)
+    names = ("clear", "assert") if is_inverted else ("assert", "clear")
+    for second in range(6):
+        kernel.host_ns = (500 + second) * NS_PER_S
+        began.append(kernel.host_ns)
+        for name, at_ns in zip(names, (0, 100 * NS_PER_MS), strict=True):
+            kernel.host_ns = (500 + second) * NS_PER_S + at_ns
+            seconds, rest_ns = divmod(kernel.host_ns + kernel.ahead_ns, NS_PER_S)
+            kernel.number += 1
+            stamp = f"{seconds}.{rest_ns:09d}#{kernel.number}\n"
+            (kernel.directory / name).write_text(stamp)
+            kernel.host_ns += 5 * NS_PER_MS
+            told += [sign for sign in source.poll() if isinstance(sign, Pulse)]
+    assert len(told) >= 4
+    for pulse in told[2:]:
+        assert min(abs(pulse.host_ns - one) for one in began) < 1000
+        assert abs((pulse.width_ns or 0) - 100 * NS_PER_MS) < 1000
+
+
 def test_the_device_is_waited_for_on_a_thread(tmp_path: Path) -> None:
     """Each edge of the blocking call is one pulse; errors are told once; close returns."""
     kernel = Kernel(tmp_path)
     edges: queue.Queue[object] = queue.Queue()
 
-    def fetch(descriptor: int) -> tuple[int, int] | None:
+    def fetch(descriptor: int) -> Edges | None:
         try:
             edge = edges.get(timeout=0.05)
         except queue.Empty:
             return None
         if isinstance(edge, OSError):
             raise edge
-        return edge
+        return edge, NO_EDGE
 
     source = DevicePps(tmp_path, kernel, SIGMA_NS, fetch)
     signs: list[object] = []

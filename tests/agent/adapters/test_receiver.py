@@ -1,21 +1,48 @@
 """The serial line with a receiver behind it, on a real pseudo-terminal and the real pyserial."""
 
+import fcntl
 import os
+import select
+import termios
 import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import serial
 
 from agent.adapters.host import SystemClock
 from agent.adapters.nmea import NmeaParser
-from agent.adapters.receiver import ByteReader, SerialReceiver
-from agent.adapters.ubx import UbxParser, frame, switch_on
+from agent.adapters.receiver import ByteReader, SerialReceiver, holders, hunt
+from agent.adapters.ubx import UbxFrames, frame, speak_sentences, switch_on
 from agent.core.clock.time_signs import Fix, ReceiverReport, Refusal, TimeSign
 from tests.agent.adapters.test_nmea import UTC_S, gga, rmc
 
 CLOCK = SystemClock()
+TIOCGEXCL = 0x80045440  # Linux' asm-generic/ioctls.h
+SWITCH_RMC_ON = frame((0x06, 0x01), bytes((0xF0, 0x04, 1)))
+
+
+class Modem:
+    """A receiver on a pseudo-terminal that has a speed: at another one its words are garbage.
+
+    It tells GGA and RMC of now ten times a second, or `binary` until it is asked for sentences.
+    """
+
+    def __init__(self, terminal: "Terminal", baud: int, binary: bytes = b"") -> None:
+        self.terminal, self.baud, self.binary, self.told = terminal, baud, binary, b""
+
+    def speak(self) -> None:
+        ready, _, _ = select.select([self.terminal.ours], [], [], 0.0)
+        is_right = termios.tcgetattr(self.terminal.theirs)[4] == getattr(termios, f"B{self.baud}")
+        if ready:
+            heard = os.read(self.terminal.ours, 4096)
+            self.told += heard if is_right else b""
+        if self.binary and SWITCH_RMC_ON in self.told:
+            self.binary = b""
+        words = self.binary or rmc().encode() + b"\r\n"
+        self.terminal.write(words if is_right else bytes(byte ^ 0xA5 | 0x80 for byte in words))
 
 
 class Terminal:
@@ -58,7 +85,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def receiver_on(terminal: Terminal, hello: list[bytes] | None = None) -> SerialReceiver:
-    reader = ByteReader(9600, NmeaParser().parse, UbxParser().parse)
+    reader = ByteReader(9600, NmeaParser().parse, UbxFrames().parse)
     return SerialReceiver(str(terminal.name), 9600, CLOCK, reader, hello or [])
 
 
@@ -91,6 +118,81 @@ def test_a_u_blox_is_asked_for_its_warnings(terminal: Terminal) -> None:
         assert asked == b"".join(switch_on())
     finally:
         receiver.close()
+
+
+def spoken(modem: Modem, receiver: SerialReceiver, seconds: float) -> list[TimeSign]:
+    """What is told until the first fix, while the modem speaks ten times a second."""
+    signs: list[TimeSign] = []
+    for _ in range(round(10 * seconds)):
+        modem.speak()
+        signs += wait_for(receiver, Fix, 0.1)
+        if any(isinstance(sign, Fix) for sign in signs):
+            break
+    return signs
+
+
+@pytest.mark.parametrize("baud", [38_400, 115_200])
+def test_a_line_at_another_speed_is_found(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, baud: int
+) -> None:
+    """Seen: other daemons leave a receiver at 38 400 or 115 200 baud, and it never locked."""
+    monkeypatch.setattr(hunt, "_PATIENCE_NS", 3 * 10**8)
+    receiver = receiver_on(terminal)
+    try:
+        signs = spoken(Modem(terminal, baud), receiver, 20.0)
+        assert any(isinstance(sign, Fix) for sign in signs)
+        assert "line speed is hunted for" in [s.reason for s in signs if isinstance(s, Refusal)]
+    finally:
+        receiver.close()
+
+
+def test_a_u_blox_that_speaks_frames_only_is_asked_for_sentences(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gpsd leaves behind: after a while of frames without a sentence the words go out."""
+    monkeypatch.setattr(hunt, "_PATIENCE_NS", 3 * 10**8)
+    reader = ByteReader(9600, NmeaParser().parse, UbxFrames().parse)
+    receiver = SerialReceiver(str(terminal.name), 9600, CLOCK, reader, [], speak_sentences)
+    modem = Modem(terminal, 9600, frame((0x01, 0x61), bytes(18)))
+    try:
+        assert any(isinstance(sign, Fix) for sign in spoken(modem, receiver, 20.0))
+    finally:
+        receiver.close()
+
+
+def test_the_line_is_ours_alone(terminal: Terminal) -> None:
+    """No gpsd or console may take a part of the bytes: a second opening is refused (TIOCEXCL)."""
+    receiver = receiver_on(terminal)
+    try:
+        terminal.write(rmc().encode() + b"\r\n")
+        wait_for(receiver, Fix)
+        with pytest.raises(serial.SerialException):
+            serial.Serial(str(terminal.name), 9600, exclusive=True)
+        told = fcntl.ioctl(terminal.theirs, TIOCGEXCL, bytes(4))
+        assert told == (1).to_bytes(4, "little")
+    finally:
+        receiver.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("gpsd", "serial line is held by gpsd"),
+        ("agetty", "serial line is held by a console"),
+        ("minicom", "serial line is held by another program"),
+    ],
+)
+def test_who_holds_the_line_is_named(tmp_path: Path, program: str, told: str) -> None:
+    """By the open files of other processes, as /proc shows them."""
+    device = tmp_path / "ttyAMA0"
+    device.touch()
+    process = tmp_path / "proc" / "1"
+    (process / "fd").mkdir(parents=True)
+    (process / "fd" / "5").symlink_to(device)
+    (process / "comm").write_text(program + "\n")
+    assert holders.held_by(str(device), tmp_path / "proc") == told
+    (process / "fd" / "5").unlink()
+    assert holders.held_by(str(device), tmp_path / "proc") == ""
 
 
 def test_a_line_that_is_not_there_is_told_and_tried_again(tmp_path: Path) -> None:

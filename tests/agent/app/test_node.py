@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.adapters.host import SystemVitals
+from agent.adapters.vitals import SystemVitals
 from agent.app.node import Node, NodeSettings, Tick
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap
 from agent.core.clock.time_signs import Fix, Place

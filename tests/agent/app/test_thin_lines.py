@@ -54,6 +54,7 @@ class Pole:
     service: LocatorService
     ears: VirtualPublisher
     now_ns: int = 10 * NS_PER_S
+    step_ns: int = STEP_NS
     said: dict[bytes, int] = field(default_factory=dict)  # alerts that nobody heard yet: since when
     waits_s: list[float] = field(default_factory=list)
 
@@ -65,10 +66,10 @@ class Pole:
             since_ns = self.said.pop(getattr(event, "payload", b""), None)
             if since_ns is not None:
                 self.waits_s.append((self.now_ns - since_ns) / NS_PER_S)
-        self.now_ns += STEP_NS
+        self.now_ns += self.step_ns
 
     def run(self, seconds: float) -> None:
-        for _ in range(round(seconds * NS_PER_S / STEP_NS)):
+        for _ in range(round(seconds * NS_PER_S / self.step_ns)):
             self.step()
 
     def fire(self, times: int, rng: random.Random, every_s: float) -> list[float]:
@@ -109,9 +110,14 @@ def pole_at(directory: Path, bit_s: float, round_trip_s: float, max_kbit_s: floa
     return Pole(outbox, uplink, line, service, ears)
 
 
-@pytest.mark.parametrize("backlog", ["impulses", "heartbeats", "mixture"])
 @pytest.mark.parametrize(
-    ("bit_s", "round_trip_s", "bar_s"), [(64_000, 0.6, 2.0), (16_000, 1.6, 8.0)]
+    ("backlog", "bit_s", "round_trip_s", "bar_s"),
+    [
+        ("impulses", 64_000, 0.6, 2.0),
+        ("heartbeats", 64_000, 0.6, 2.0),
+        ("mixture", 64_000, 0.6, 2.0),
+        ("mixture", 16_000, 1.6, 8.0),
+    ],
 )
 def test_a_new_alert_overtakes_what_waits(
     tmp_path: Path, backlog: str, bit_s: float, round_trip_s: float, bar_s: float
@@ -132,3 +138,35 @@ def test_a_new_alert_overtakes_what_waits(
     assert waits_s[-1] <= bar_s
     assert used >= 0.8
     assert line.down.octets <= line.up.octets / 4
+
+
+def test_a_quiet_hour_costs_little_and_the_way_down_less(tmp_path: Path) -> None:
+    """A heartbeat a minute and its receipt: a quarter of what goes up comes down, at most."""
+    pole = pole_at(tmp_path, 64_000, 0.6)
+    pole.step_ns = 250 * NS_PER_MS
+    pole.run(30)
+    up, down = pole.line.up.octets, pole.line.down.octets
+    for _ in range(60):
+        pole.outbox.append(draft(heartbeat(), host_ns=pole.now_ns))
+        pole.run(60)
+    up, down = pole.line.up.octets - up, pole.line.down.octets - down
+    print(f"quiet hour: {up} octets up, {down} down")
+    assert pole.uplink.idle
+    assert pole.uplink.counters.published <= 61  # a scout at most is said twice
+    assert down <= up / 4
+
+
+def test_the_cap_holds_for_all_but_young_alerts(tmp_path: Path) -> None:
+    """On a line that could do more the backlog takes what it may, and a new alert is not slower."""
+    max_kbit_s = 8.0
+    pole = pole_at(tmp_path, 256_000, 0.2, max_kbit_s)
+    for _ in range(600):
+        pole.outbox.append(draft(heartbeat()))
+    pole.run(20)
+    begun_ns, before = pole.now_ns, pole.line.up.octets
+    waits_s = pole.fire(1, random.Random(1), every_s=1.0)
+    for _ in range(3):
+        waits_s = pole.fire(1, random.Random(1), every_s=1.0)
+    used = (pole.line.up.octets - before) * 8 / (pole.now_ns - begun_ns) * NS_PER_S
+    assert 0.85 * max_kbit_s * 1_000 <= used <= 1.1 * max_kbit_s * 1_000 + 500
+    assert waits_s[-1] <= 1.0

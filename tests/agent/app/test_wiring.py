@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from agent.adapters.trialsettings import TrialSettings
-from agent.app import clockwork, daemon, wiring
+from agent.app import clockwork, daemon, soundsource, wiring
 from agent.errors import EarshotError
 from tests.support.pole import Pole
 
@@ -61,7 +61,8 @@ class Watched:
         self._evidence_key = wiring.evidence_key
         patch.setattr(wiring, "evidence_key", self._evidence)
         for name in [*PARTS[1:], "Node"]:
-            home = wiring if hasattr(wiring, name) else clockwork
+            rooms = (wiring, clockwork, soundsource)
+            home = next(room for room in rooms if hasattr(room, name))
             patch.setattr(home, name, self._watched(name, getattr(home, name)))
 
     def _watched(self, name: str, real: type) -> type:

@@ -75,7 +75,7 @@ BEDS = {
 def test_a_good_path_is_healthy_beside_any_street(rate_hz: int) -> None:
     """Whatever the microphone makes of the street: this is about the path behind it."""
     for name, bed in BEDS.items():
-        outcome = self_test(AudioFormat(rate_hz), made.pcm(bed(rate_hz)))
+        outcome = self_test(AudioFormat(rate_hz), bed(rate_hz))
         assert about_hearing(outcome).status == "healthy", (name, outcome)
     assert about_hearing(self_test(AudioFormat(rate_hz), quiet_bed(rate_hz))).status == "healthy"
 
