@@ -29,7 +29,7 @@ HANGS_NS = 10 * NS_PER_S  # what no card takes that is well
 FRESH = 256  # records that delivery can have without the disk
 RECEIPTS = 8  # a later one tells all that an earlier one did
 SLOW_NS, SLOW_TURNS, LATELY_NS = NS_PER_S // 20, 256, 60 * NS_PER_S
-RECEIPT_TURN = 8  # one turn in so many is a receipt's, though drafts wait
+RECEIPT_NS = 300 * NS_PER_S  # no receipt waits longer, though what was said goes first
 
 log = logging.getLogger("earshot")
 
@@ -49,6 +49,9 @@ class Store(Protocol):
         """Forget a part of what `receipt` covers; True if there is more. ForgedRecord."""
 
     def set_aside(self, key: RecordKey, reason: str) -> bool: ...
+
+    def tidy(self) -> None:
+        """Do what costs a few syncs and can wait, if any of it is due."""
 
     def backlog(self) -> int:
         """How many records wait for a receipt; never waits."""
@@ -97,7 +100,7 @@ class Keeping:
         self._asides: deque[tuple[RecordKey, str]] = deque()
         self._fresh: dict[RecordKey, Sealed] = {}
         self._acts: deque[tuple[int, Callable[[], None]]] = deque()
-        self._turns = self._retry_at_ns = 0
+        self._retry_at_ns = self._cleared_ns = self._took_ns = 0
         self._begun_ns: int | None = None
         self._advanced_ns = 0
         self._slow: deque[tuple[int, int]] = deque(maxlen=SLOW_TURNS)
@@ -129,7 +132,7 @@ class Keeping:
             return False
         self._begun_ns = began_ns = self._now_ns()
         try:
-            self._turn()
+            self._turn(host_ns)
         except StoreError as error:
             self._retry_at_ns = host_ns + RETRY_NS
             if not self._trouble:
@@ -138,9 +141,10 @@ class Keeping:
             return False
         finally:
             self._begun_ns = None
-            if (took_ns := self._now_ns() - began_ns) > SLOW_NS:
+            self._took_ns = self._now_ns() - began_ns
+            if self._took_ns > SLOW_NS:
                 with self._lock:
-                    self._slow.append((began_ns + took_ns, took_ns))
+                    self._slow.append((began_ns + self._took_ns, self._took_ns))
         self._advanced_ns = host_ns
         if self._trouble and not self._waiting:
             self._trouble = ""
@@ -215,18 +219,19 @@ class Keeping:
         """How many records are durable and wait for a receipt."""
         return self._store.backlog()
 
-    def _turn(self) -> None:
-        """What is due: what was said, before what is only cleared away."""
-        self._turns += 1
-        is_clearing_due = self._turns % RECEIPT_TURN == 0
-        if not self._waiting.is_settled and not (self._receipts and is_clearing_due):
+    def _turn(self, host_ns: int) -> None:
+        """What is due: what was said, before what is only cleared away, before what can wait."""
+        is_receipt_due = self._receipts and host_ns - self._cleared_ns > RECEIPT_NS
+        if not self._waiting.is_settled and not is_receipt_due:
             try:
                 self._keep()
             except FullStore:
                 if not (self._clear() or self._refused()):
                     raise
         else:
-            self._clear()
+            self._cleared_ns = host_ns
+            if not self._clear() and self._took_ns <= SLOW_NS:
+                self._store.tidy()
 
     def _keep(self) -> None:
         with self._lock:

@@ -158,7 +158,7 @@ def listening(directory: Path, memory: Path) -> Iterator[Trial]:
 
 
 def assert_all_kept(pole: Pole, directory: Path, reader: Reader) -> None:
-    """Of the killed daemon's store: nothing was delivered that is not in it, and no number twice."""
+    """Of the killed daemon's store: what was delivered is in it, and no number was used twice."""
     outbox = outbox_at(pole, directory / "store" / "outbox.sqlite")
     head = outbox.head()
     outbox.close()
