@@ -12,9 +12,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from agent.adapters.host import SystemClock, kernel_discipline
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.units import rfc3339
+from agent.core.units import NS_PER_MS, rfc3339
 from agent.errors import LinkError
 from agent.ports import Connected, Lost
 from simulator.centre.locator import registry
@@ -22,6 +23,7 @@ from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.timebounds import StatedClock
 from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import TlsFiles, tls_files
@@ -49,8 +51,11 @@ def command(arguments: argparse.Namespace) -> int:
             **tls,
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
-            service = LocatorService(store, link, known, announce=announce, watch=_watch(known))
-            _serve(service, wake, arguments.for_s, stop)
+            clock = _stated_clock(arguments.clock_node, known)
+            service = LocatorService(
+                store, link, known, announce=announce, watch=_watch(known), clock=clock
+            )
+            _serve(service, wake, arguments.for_s, stop, clock)
     rejected = sum(service.counters.rejected.values())
     _tell(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
     for reason, times in service.counters.rejected.most_common():
@@ -138,17 +143,39 @@ def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
     _tell(signer.public_pem().strip())
 
 
+def _stated_clock(node: str | None, known: Registry) -> StatedClock:
+    """What the centre knows of the present, told once. Raises RegistryError for no node of it."""
+    source = "" if node is None else ":".join(["urn:earshot", *node.split("/")])
+    if source and source not in known.stations:
+        raise registry.RegistryError(f"--clock-node {node}: is not in the registry")
+    clock = StatedClock(SystemClock(), kernel_discipline, source)
+    present = clock.now()
+    if present is not None:
+        bound_ms = present.bound_ns / NS_PER_MS
+        _tell(f"the present is known within {bound_ms:.1f} ms by {present.whose}")
+    elif source:
+        _tell(
+            f"nobody vouches for this host's clock: the present is that of {node}, once it speaks"
+        )
+    else:
+        _tell(
+            "nobody vouches for this host's clock (see `chronyc tracking`, or --clock-node): the "
+            "times of records are not held against the present"
+        )
+    return clock
+
+
 def _serve(
-    service: LocatorService, wake: threading.Event, for_s: float | None, stop: _Stop
+    service: LocatorService,
+    wake: threading.Event,
+    for_s: float | None,
+    stop: _Stop,
+    clock: StatedClock,
 ) -> None:
     end_s = None if for_s is None else time.monotonic() + for_s
     while not stop and (end_s is None or time.monotonic() < end_s):
-        service.step(time.monotonic_ns(), _utc_text)
+        service.step(time.monotonic_ns(), lambda: rfc3339(clock.best_utc_ns()))
         if not service.is_busy:
             wake.wait(_STEP_S)
         wake.clear()
     service.flush()
-
-
-def _utc_text() -> str:
-    return rfc3339(time.time_ns())

@@ -134,6 +134,11 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for", type=positive, dest="for_s", metavar="SECONDS", help="(default: until stopped)"
     )
+    parser.add_argument(
+        "--clock-node",
+        metavar="SITE/CELL/NODE",
+        help="whose records tell the present where nobody vouches for this host's clock",
+    )
     parser.set_defaults(module="locate")
 
 
