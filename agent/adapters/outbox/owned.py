@@ -66,11 +66,15 @@ class OwnedFile:
 
     @contextmanager
     def transaction_if_idle(self) -> Iterator[sqlite3.Connection | None]:
-        """The same, or None where another thread is at it: the disk may be slow."""
+        """The same, or None where another thread is at it, for the disk may be slow, and where the
+        file is not open."""
         if not self._lock.acquire(blocking=False):
             yield None
             return
         try:
+            if self._db is None:
+                yield None
+                return
             with self._owned() as db, self._all_or_nothing(db):
                 yield db
         finally:
