@@ -94,6 +94,11 @@ class Hearing:
         peak = self._gate.opens_at
         return None if peak is None else round(dbfs(peak), 2)
 
+    @property
+    def settled(self) -> int:
+        """The sample, since the stream opened, before which no more onset will come out."""
+        return self._first + max(0, self._heard - self._wait)
+
     def passed_over(self) -> int:
         """How many onsets were not described since this was last asked."""
         count, self._passed_over = self._passed_over, 0

@@ -93,6 +93,7 @@ SAMPLES: dict[str, kinds.Data] = {
             store_records.Unsaid(kind="impulse", count=3, first_host_ns="5", last_host_ns="77"),
         ),
     ),
+    "damaged": store_records.Damaged(reason="malformed", set_aside="o.damaged-1", said_again=3),
     "rollback": store_records.Rollback(
         reason="a receipt covers more", chain="d" * 32, seq=4, digest="e" * 64, said_again=2
     ),
@@ -251,13 +252,12 @@ def test_what_is_not_in_the_chain_validates() -> None:
     reply = commands.Reply(
         id=order.id, source=receipt.source, outcome="done", reason="", keyid="2" * 16
     )
-    messages = {"receipt": receipt, "status": status, "order": order, "reply": reply}
-    for name, struct in messages.items():
+    told = {"receipt": receipt, "status": status, "order": order, "reply": reply}
+    for name, struct in told.items():
         fields = json.loads(msgspec.json.encode(struct))
         assert valid(name, fields)
         assert not any(valid(name, wrong) for wrong in altered(fields))
-        is_obeyed = name == "order"  # and must be understood whole
-        assert valid(name, {**fields, "of_tomorrow": 1}) is not is_obeyed
+        assert valid(name, {**fields, "of_tomorrow": 1}) is not (name == "order")  # obeyed whole
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
