@@ -96,8 +96,7 @@ class Node:
         self._thinning = Thinning(fmt.rate_hz)
         origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
         self._pulse = Pulse(fmt, vitals, origin)
-        self._health = Health(fmt, vitals, history, reporters, ears)
-        self._vitals = vitals
+        self._health, self._vitals = Health(fmt, vitals, history, reporters, ears), vitals
         self._survey, self._runs = Survey(SurveySettings()), Runs()
         self._on_mark, self._desk, self._is_started = on_mark, desk, False
         self._heard_samples, self._heard_ns = 0, 0
@@ -218,9 +217,8 @@ class Node:
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            self._say_all(
-                (*self._thinning.due(self._hearing.settled), self._beat(host_ns)), host_ns
-            )
+            told = (*self._thinning.due(self._hearing.settled), self._beat(host_ns))
+            self._say_all(told, host_ns)
         self.visit.pass_time(host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
