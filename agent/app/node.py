@@ -217,7 +217,7 @@ class Node:
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            told = (*self._thinning.due(self._hearing.settled), self._beat(host_ns))
+            told: list[Data] = [*self._thinning.due(self._hearing.settled), self._beat(host_ns)]
             self._say_all(told, host_ns)
         self.visit.pass_time(host_ns)
         if self._desk:
