@@ -23,11 +23,11 @@ from simulator.training.judging import (
     MIXTURES,
     Judged,
     Panel,
+    best,
     judged,
     operating_line,
     panel,
     tested,
-    worst,
 )
 from simulator.training.table import table
 from simulator.trials.corpus import manifest
@@ -81,10 +81,11 @@ def learn(arguments: argparse.Namespace) -> int:
 
 
 def chosen(draws: Sequence[Judged], panels: Mapping[str, Panel]) -> Choice:
-    """The mixture whose worst test is best, and its operating point; all that was looked at."""
+    """The mixture by its worst test, and its operating point; all that was looked at."""
     told = {mixture: tested(draws, panels, mixture) for mixture in MIXTURES}
-    best = max(MIXTURES, key=lambda one: worst(told[one]))
-    return Choice(best, told, operating_line(draws[0], best), len(draws[0].rows.is_shot))
+    mixture = best(told)
+    line = operating_line(draws[0], mixture)
+    return Choice(mixture, told, line, len(draws[0].rows.is_shot))
 
 
 def write(draw: Judged, mixture: Mixture, line: Calibration, folders: Folders) -> None:

@@ -31,7 +31,7 @@ class Choice:
             shown = " | ".join(_shown(tests[name]) for name in names)
             yield (
                 f"| {mixture.regression:g}, {mixture.trees:g}{mark} | {shown} "
-                f"| {worst(tests):.3f} |"
+                f"| {worst(tests)[0]:.3f} |"
             )
         draws = len(next(iter(self.told[self.mixture].values())))
         yield ""

@@ -6,12 +6,12 @@ left out, because it is the opinions that are compared.
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from agent.core.records.kinds import Features
 from simulator.training.cache import MADE_BY, Shelf, code_digest
-from simulator.trials.corpus.listening import Heard, Judge, Trigger, listen
+from simulator.trials.corpus.listening import Heard, listen
 from simulator.trials.corpus.manifest import Clip
 from simulator.trials.corpus.rapidfire import rapid_fire
 
@@ -63,21 +63,3 @@ def _sounding(spacing_ms: int, heard: Heard) -> Sounding:
         at_s=tuple(one.at_s for one in heard.triggers),
         features=tuple(one.features for one in heard.triggers),
     )
-
-
-def judged_anew(
-    clip: Clip, made: Sequence[Sounding], judge: Judge
-) -> tuple[tuple[Heard, ...], list[tuple[int, Heard]]]:
-    """What a node with this opinion would have made of the clip, and of the bursts made of it."""
-    streets, bursts = list[Heard](), list[tuple[int, Heard]]()
-    for one in made:
-        triggers = tuple(
-            Trigger(at_s, features, judge(features))
-            for at_s, features in zip(one.at_s, one.features, strict=True)
-        )
-        heard = Heard(replace(clip, onsets_s=one.shots_s), one.clip_s, one.snr_db, triggers)
-        if one.spacing_ms:
-            bursts.append((one.spacing_ms, heard))
-        else:
-            streets.append(heard)
-    return tuple(streets), bursts

@@ -8,9 +8,10 @@ from agent.core.records.kinds import Features
 from tests.support.noisystreet import RATE_HZ
 
 
-def hear(sound: np.ndarray, block: int) -> list[Onset]:
-    """All onsets, by the street's sample rate."""
+def hear(sound: np.ndarray, block: int, *, passes_over: bool = False) -> list[Onset]:
+    """All onsets, by the street's sample rate; with `passes_over` those that a node describes."""
     hearing, found = Hearing(AudioFormat(RATE_HZ)), []
+    hearing.passes_over = passes_over
     for start in range(0, len(sound), block):
         found += hearing.on_block(AudioBlock(start, sound[start : start + block], 0))
     return found + hearing.finish()
