@@ -16,6 +16,7 @@ from agent.app.commanddesk import CommandDesk
 from agent.app.health import Health, Reporter
 from agent.app.heartbeat import Origin, Pulse
 from agent.app.impulse import impulse_of
+from agent.app.runs import Runs
 from agent.app.visit import Receipted, Visit, WhenKept
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Timebase
@@ -96,7 +97,7 @@ class Node:
         self._pulse = Pulse(fmt, vitals, origin)
         self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
-        self._survey = Survey(SurveySettings())
+        self._survey, self._runs = Survey(SurveySettings()), Runs()
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
         self._heard_samples, self._heard_ns = 0, 0
@@ -133,6 +134,7 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
+        self._say_all(self._runs.rest(), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
     def state(
@@ -160,7 +162,7 @@ class Node:
             health=verdict(findings),
             findings=findings,
             noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
-            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs),
+            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs, findings),
             software=self._settings.software,
             file_sha256=self._settings.file_sha256,
             level=self.visit.level(),
@@ -213,6 +215,7 @@ class Node:
                 host_ns,
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
+        self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
         self.visit.pass_time(host_ns)
@@ -228,12 +231,13 @@ class Node:
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
+        findings = self._findings(host_ns, self._timebase.report(host_ns))
         return self._pulse.beat(
             host_ns,
             self._hearing.noise_dbfs,
-            self._findings(host_ns, self._timebase.report(host_ns)),
+            findings,
             self._health.liveness.percentiles_dbfs(),
-            self._health.range_m(self._hearing.opens_at_dbfs),
+            self._health.range_m(self._hearing.opens_at_dbfs, findings),
         )
 
     def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
@@ -253,7 +257,7 @@ class Node:
         self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
-        self._say(record, gap.host_ns)
+        self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
         """Of a read that hangs a heartbeat tells at once, for the process will not last."""
@@ -264,7 +268,7 @@ class Node:
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:
             record = TimebaseChange(before=change.before, after=change.after, reason=change.reason)
-            self._say(record, host_ns)
+            self._say_all(self._runs.change(record, host_ns), host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets)
