@@ -55,8 +55,8 @@ class TrialSettings:
     """The settings of one run: the file `base`, and over it what operators changed.
 
     `trouble` tells that the file is not in effect and why, `fault` only why; with `distrusted` it
-    is that reason, found by the run before. Raises SettingsError for a fault of `base` where nothing has worked before, or
-    where the state directory cannot be written.
+    is that reason, found by the run before. Raises SettingsError for a fault of `base` where
+    nothing has worked before, or where the state directory cannot be written.
     """
 
     def __init__(self, base: Path, distrusted: str = "") -> None:
