@@ -1,8 +1,9 @@
 """Which candidates of a busy street are told one by one, and which only counted.
 
-A street may make hundreds of candidates an hour that sound like what the verdict has just refused.
-Once a minute a rule is drawn up from the past alone; what falls under it is told in one summary,
-which holds the rule. So anyone who has the records can see that nothing else was thinned.
+A street may make hundreds of candidates an hour that sound like all that it makes: like what the
+verdict has just refused, or told by the dozen. Once a minute a rule is drawn up from the past
+alone; what falls under it is told in one summary, which holds the rule. So anyone who has the
+records can see that nothing else was thinned.
 """
 
 import math
@@ -17,10 +18,10 @@ from agent.core.records.thinned import Thinned, ThinningRule
 
 BUSY_PER_HOUR = 300
 _HOUR_S, _LEVEL_S, RULE_S = 3600, 600, 60
-_REFUSED_KEPT = 200
-_LEAST_REFUSED = 20
-_MOST_LIKENESSES = 4
-_LEVEL_SHARE = 0.75
+_HEARD_KEPT = 200
+_LEAST_HEARD = 20
+_MOST_LIKENESSES = 8
+_LEVEL_SHARE = 0.99
 _LEVELS_KEPT = 4000
 WITHIN_DB = 4.0
 
@@ -43,14 +44,14 @@ class _Tally:
 class Thinning:
     """Asked of every trigger, in order; samples are counted since the stream opened.
 
-    Memory is bounded: the last hour's rejects are remembered by the latest _REFUSED_KEPT of them.
+    Memory is bounded: the last hour's sounds are remembered by the latest _HEARD_KEPT of them.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._candidates: deque[float] = deque(maxlen=BUSY_PER_HOUR + 1)
         self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS_KEPT)
-        self._refused: deque[tuple[float, Print]] = deque(maxlen=_REFUSED_KEPT)
+        self._heard: deque[tuple[float, Print]] = deque(maxlen=_HEARD_KEPT)
         self._rule: ThinningRule | None = None
         self._first = self._next = 0
         self._tally = _Tally()
@@ -82,8 +83,8 @@ class Thinning:
         """Whether this trigger is a candidate that is only counted."""
         at_s = sample / self._rate_hz
         self._levels.append((at_s, features.peak_dbfs))
+        self._heard.append((at_s, fingerprint(features)))
         if not verdict.accepted:
-            self._refused.append((at_s, fingerprint(features)))
             return False
         self._candidates.append(at_s)
         if not (self._rule and falls_under(self._rule, features)):
@@ -95,9 +96,9 @@ class Thinning:
     def _drawn_up(self, at_s: float) -> ThinningRule | None:
         if len(self._candidates) <= BUSY_PER_HOUR or at_s - self._candidates[0] > _HOUR_S:
             return None
-        prints = [one for when_s, one in self._refused if at_s - when_s <= _HOUR_S]
+        prints = [one for when_s, one in self._heard if at_s - when_s <= _HOUR_S]
         levels = sorted(level for when_s, level in self._levels if at_s - when_s <= _LEVEL_S)
-        if len(prints) < _LEAST_REFUSED or not levels:
+        if len(prints) < _LEAST_HEARD or not levels:
             return None
         return ThinningRule(
             candidates_last_hour=len(self._candidates),
@@ -132,7 +133,7 @@ def typical(prints: list[Print]) -> list[Print]:
     while len(found) < _MOST_LIKENESSES:
         count = (near & open_ones).sum(axis=1)
         best = int(np.argmax(count))
-        if count[best] < _LEAST_REFUSED // 2:
+        if count[best] < _LEAST_HEARD // 2:
             break
         found.append(all_of_them[best])
         open_ones &= ~near[best]

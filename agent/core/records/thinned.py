@@ -16,7 +16,7 @@ Likeness = tuple[int, ...]
 
 
 class ThinningRule(Frozen, frozen=True, kw_only=True):
-    """Levels in dB re full scale; `like` are sounds that were refused, the most common first.
+    """Levels in dB re full scale; `like` are sounds typical of the last hour, commonest first.
 
     `candidates_last_hour` is the number that made the street a busy one, counted no further than
     is needed for that.

@@ -78,7 +78,7 @@ def test_only_free_clips_are_learned_from(tmp_path: Path, licence: str, free: bo
     one = clip(tmp_path, licence)
     assert one.is_free == free
     names = [work.name for work in examples.lessons({"folder": [one]}, ()) if work.folder]
-    assert names == [one.name] * free
+    assert names == [one.name, f"{examples.BURSTS} {one.name}"] * free
 
 
 def test_a_disguise_keeps_the_shot_where_it_says(tmp_path: Path) -> None:

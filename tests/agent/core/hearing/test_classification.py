@@ -79,7 +79,7 @@ def test_an_effect_is_what_the_score_loses_without_it() -> None:
     usual = float(model.log_odds(model.usual[None])[0])
     here = float(model.log_odds(described(features)[None])[0])
     assert everything == pytest.approx(here - usual)
-    assert nothing == 0.0
+    assert nothing == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_record_suffices_to_repeat_the_verdict() -> None:

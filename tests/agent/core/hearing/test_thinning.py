@@ -85,7 +85,7 @@ def test_nothing_louder_than_of_late_is_thinned() -> None:
     assert not thinning.is_thinned(3600 * RATE_HZ, knock(-20.0), verdict(0.6))
 
 
-def test_what_sounds_like_no_reject_is_told() -> None:
+def test_what_sounds_like_nothing_of_late_is_told() -> None:
     """A shot amid an hour of knocks, as faint as they are."""
     thinning = Thinning(RATE_HZ)
     busy_hour(thinning)
@@ -101,7 +101,7 @@ def test_an_hour_later_the_street_is_quiet_again() -> None:
     assert not thinning.is_thinned(later, knock(-35.0), verdict(0.6))
 
 
-def test_likenesses_stand_for_most_of_what_was_refused() -> None:
+def test_likenesses_stand_for_most_of_what_was_heard() -> None:
     """Two kinds of knock give two likenesses; a single odd one out gives none."""
     one, other = fingerprint(knock(-30.0)), fingerprint(knock(-30.0)) + 20.0
     odd = fingerprint(knock(-30.0)) - 40.0
