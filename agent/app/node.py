@@ -212,6 +212,8 @@ class Node:
                 host_ns,
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
+        if correction := self._timebase.take_correction(host_ns):
+            self._say(correction, host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
         self.visit.pass_time(host_ns)
