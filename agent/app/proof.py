@@ -58,5 +58,5 @@ def stamped(utc_ns: int | None, clock: ClockReport, latency_us: float | None) ->
 
 
 def receipted(delivered: int, trouble: str) -> str:
-    """Why a run is not receipted: so many of its records a locator has answered for."""
+    """Why a run is not receipted: so many records that it sent were receipted."""
     return "" if delivered else f"not receipted: {trouble or 'no receipt came'}"

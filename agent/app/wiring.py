@@ -160,6 +160,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
         reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
+        when_kept=lambda act: keeping.when_kept(lambda: act(outbox.head().seq)),
     )
 
     def show(host_ns: int) -> None:

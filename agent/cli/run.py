@@ -5,6 +5,8 @@ import faulthandler
 import logging
 import signal
 import sys
+from contextlib import suppress
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.app.showing import POWER_OFF
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
+    with suppress(UnsupportedOperation):  # a stderr that is no file
+        faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
     stop, distrusted = _Stop(), ""
     while True:
         trial = TrialSettings(arguments.config, distrusted)

@@ -14,7 +14,7 @@ from agent.errors import EarshotError
 from simulator.cli.arguments import (
     add_broker,
     add_outputs,
-    add_tls,
+    add_way,
     count,
     day,
     names,
@@ -124,7 +124,7 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
     )
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument("--registry", required=True, type=Path, metavar="FILE")
     for name, default in (("store", "earshot-locator.sqlite"), ("key", "earshot-locator.pem")):
         parser.add_argument(
@@ -146,7 +146,7 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
     )
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument("--json", action="store_true", help="print all that is known as JSON")
     parser.add_argument(
         "--wait", type=positive, default=3.0, metavar="SECONDS", dest="wait_s",
@@ -174,7 +174,7 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
         "--registry", required=True, type=Path, metavar="FILE", help="nodes.json of the registrar"
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="operator.pem, which signs")
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument(
         "--handovers", type=Path, default=Path("earshot-handovers.jsonl"), metavar="FILE",
         help="records by which nodes changed their keys; what is heard of them is added, and an "

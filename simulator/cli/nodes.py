@@ -33,6 +33,7 @@ def command(arguments: argparse.Namespace) -> int:
         url=arguments.broker,
         client_id=f"earshot-nodes-{time.time_ns() % 10**9}",
         subscriptions=(REPORTS,),
+        protocol=arguments.protocol,
         **tls_files(arguments),
     )
     reports = _reports(options, arguments.wait_s)

@@ -46,8 +46,12 @@ class Report:
         return verdict_of(self.rows)
 
 
-def look(config: Path) -> Report:
-    """Look at the node whose settings file is `config`. Never raises EarshotError."""
+def look(config: Path, *, probes: bool = True) -> Report:
+    """Look at the node whose settings file is `config`. Never raises EarshotError.
+
+    Without a daemon its sound, host and broker are probed, which takes some seconds, unless
+    `probes` is false.
+    """
     host = this_host(config)
     settings, rows = setup_rows(config, host)
     state: NodeState | None = None
@@ -57,6 +61,8 @@ def look(config: Path) -> Report:
         rows.append(fault_row("agent-hangs", str(error), host.restart))
     except StateError as error:
         rows += _without_daemon(settings, config, host, rows, str(error))
+        if probes:
+            rows += _probed(settings, rows)
     else:
         told = list(_beside(state, settings, config, host))
         answered = {one.check for one in told}
@@ -116,6 +122,14 @@ def _without_daemon(
         command = ""  # first what is missing: else the start fails for that
     yield fault_row("agent-stopped", why.partition(": ")[2] or why, command)
     yield good_row("version", agent.__version__)
+
+
+def _probed(settings: Settings, found: list[Row]) -> list[Row]:
+    from agent.app.checks.probe import probed  # numpy and PortAudio, where they are needed
+
+    known = {one.check for one in found}
+    told = [row_of(finding) for finding in probed(settings)]
+    return [one for one in told if one.fault or one.check not in known]
 
 
 def _unasked(check: Check, settings: Settings, *, is_running: bool) -> Row:

@@ -186,8 +186,8 @@ class LocatorService:
         if self._watch is None:
             return
         for body in admitted:
-            self._watch.hear(body, now_ns, at)
-        for report in self._watch.step(now_ns, at):
+            self._watch.hear(body, at)
+        for report in self._watch.step(now_ns, at, is_listening=self.is_listening):
             topic = f"earshot/v1/{report.site}/{report.cell}/nodes"
             self._post.say(Letter(topic, msgspec.json.encode(report), retain=True))
 

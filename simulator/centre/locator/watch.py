@@ -67,8 +67,8 @@ class CellReport(msgspec.Struct, frozen=True, kw_only=True):
 class _Watched:
     """What is known of one node."""
 
-    def __init__(self, began_ns: int) -> None:
-        self.fresh_ns = began_ns  # silence counts from the locator's start
+    def __init__(self) -> None:
+        self.quiet_ns = 0  # since the last fresh record, while the locator could hear
         self.heard_at: str | None = None
         self.beat: Heartbeat | None = None
         self.beat_utc_ns = -1
@@ -83,11 +83,11 @@ class Watch:
 
     def __init__(self, sources: Iterable[str]) -> None:
         self._sources = sorted(sources)
-        self._nodes: dict[str, _Watched] = {}
+        self._nodes = {source: _Watched() for source in self._sources}
         self._cells: dict[tuple[str, str], tuple[int, bool]] = {}
         self._looked_ns: int | None = None
 
-    def hear(self, body: Body, now_ns: int, at: str) -> None:
+    def hear(self, body: Body, at: str) -> None:
         """A record that verified, and is new."""
         node = self._nodes.get(body.source)
         if node is None:
@@ -95,23 +95,28 @@ class Watch:
         said_ns = None if body.time is UNSET else parse_rfc3339_ns(body.time)
         if said_ns is not None and abs(parse_rfc3339_ns(at) - said_ns) > FRESH_NS:
             return
-        node.fresh_ns, node.heard_at = now_ns, at
+        node.quiet_ns, node.heard_at = 0, at
         if not isinstance(body.data, Heartbeat) or (said_ns or 0) < node.beat_utc_ns:
             return
         node.beat, node.beat_utc_ns, node.clock = body.data, said_ns or 0, body.clock.state
         is_locked = body.clock.state in LOCKED
         node.unlocked_beats = 0 if is_locked else node.unlocked_beats + 1
 
-    def step(self, now_ns: int, at: str) -> list[CellReport]:
-        """Raise and end alarms; the cells of which there is something to say, once a second."""
-        if self._looked_ns is not None and now_ns - self._looked_ns < NS_PER_S:
+    def step(self, now_ns: int, at: str, *, is_listening: bool) -> list[CellReport]:
+        """Raise and end alarms; the cells of which there is something to say, once a second.
+
+        While the locator has no broker (`is_listening`) it is not the nodes that are silent.
+        """
+        since_ns = now_ns if self._looked_ns is None else self._looked_ns
+        if now_ns - since_ns < NS_PER_S and self._looked_ns is not None:
             return []
         self._looked_ns = now_ns
         for source in self._sources:
-            node = self._nodes.setdefault(source, _Watched(now_ns))
+            node = self._nodes[source]
+            node.quiet_ns += now_ns - since_ns if is_listening else 0
             cell = _cell_of(source)
             told_ns, is_changed = self._cells.get(cell, (now_ns - REFRESH_NS, True))
-            if self._judge(source, node, now_ns, at):
+            if self._judge(source, node, at):
                 is_changed = True
             self._cells[cell] = told_ns, is_changed
         return [self._report(cell, now_ns, at) for cell in self._due(now_ns)]
@@ -123,9 +128,9 @@ class Watch:
             if is_changed or now_ns - told_ns >= REFRESH_NS
         ]
 
-    def _judge(self, source: str, node: _Watched, now_ns: int, at: str) -> bool:
+    def _judge(self, source: str, node: _Watched, at: str) -> bool:
         """True if an alarm began or ended."""
-        wrong = _wrong(node, now_ns)
+        wrong = _wrong(node)
         begun = [kind for kind in wrong if kind not in node.alarms]
         ended = [kind for kind in node.alarms if kind not in wrong]
         if "silent" in wrong:  # of a node that says nothing the rest is not known to be over
@@ -151,13 +156,12 @@ class Watch:
         return CellReport(site=site, cell=name, at=at, nodes=nodes)
 
 
-def _wrong(node: _Watched, now_ns: int) -> dict[AlarmKind, str]:
+def _wrong(node: _Watched) -> dict[AlarmKind, str]:
     """What is wrong now, and why."""
     wrong: dict[AlarmKind, str] = {}
-    silent_ns = now_ns - node.fresh_ns
-    if silent_ns > SILENT_NS:
+    if node.quiet_ns > SILENT_NS:
         last = f"last heard at {node.heard_at}" if node.heard_at else "never heard"
-        wrong["silent"] = f"no record for {silent_ns // NS_PER_S} s, {last}"
+        wrong["silent"] = f"no record for {node.quiet_ns // NS_PER_S} s, {last}"
     beat = node.beat
     if beat is None:
         return wrong

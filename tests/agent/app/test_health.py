@@ -62,7 +62,8 @@ class Post:
     def __init__(self, **how) -> None:
         self.kept, self.box = Kept(), Box()
         fmt = AudioFormat(RATE_HZ, how.pop("full_scale_db_spl", 120.0))
-        self.node = Node(SETTINGS, fmt, self.kept, self.box, **how)
+        settings = how.pop("settings", SETTINGS)
+        self.node = Node(settings, fmt, self.kept, self.box, **how)
         self.sample, self.host_ns, self.has_time = 0, 5 * NS_PER_S, True
 
     def hear(self, wave: np.ndarray) -> "Post":

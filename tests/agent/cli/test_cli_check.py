@@ -73,7 +73,7 @@ def post(pole: Pole, findings: tuple[Finding, ...] = WELL, **changed: object) ->
 
 
 def check(pole: Pole, *words: str) -> int:
-    return main(["check", "--config", str(pole.config), *words])
+    return main(["check", "--quick", "--config", str(pole.config), *words])
 
 
 def instead(finding: Finding) -> tuple[Finding, ...]:

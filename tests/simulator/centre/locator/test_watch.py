@@ -179,6 +179,19 @@ def test_a_node_that_never_spoke_is_silent(tmp_path: Path) -> None:
     city.store.close()
 
 
+def test_a_locator_without_its_broker_does_not_call_the_nodes_silent(city: City) -> None:
+    """Nor is a node heard again because the broker was away."""
+    city.says["n2"] = None
+    city.minutes(5)
+    city.broker.kill()
+    city.minutes(30)
+    city.broker.restart()
+    for link in (city.reader, city.street):
+        link.connect()
+    city.minutes(2)
+    assert city.alarms() == {"n1": [], "n2": ["silent"]}
+
+
 def test_time_in_holdover_or_lost_for_a_minute_is_no_alarm(city: City) -> None:
     """A receiver behind a truck is not worth a call."""
     city.states["n1"] = "holdover"
