@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from agent.core.units import NS_PER_S
-
 Kind = np.dtype[np.int16] | np.dtype[np.int32]
 Samples = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -108,11 +106,3 @@ def to_float(samples: Samples) -> Floats:
     wave = samples.astype(np.float32)
     wave *= np.float32(1.0 / full_scale(samples))
     return wave
-
-
-def nominal_ns(sample: float, rate_hz: int) -> int:
-    """Nominal time of a sample since the stream opened; exact over years of samples."""
-    whole = int(sample // 1)
-    seconds, rest = divmod(whole, rate_hz)
-    within_ns = (rest + (sample - whole)) * NS_PER_S / rate_hz
-    return seconds * NS_PER_S + round(within_ns)

@@ -10,7 +10,7 @@ from math import hypot
 
 from msgspec import UNSET
 
-from agent.core.audio import AudioBlock, AudioGap, nominal_ns
+from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock.clock_settings import ClockSettings
 from agent.core.clock.corrector import Corrector, correction_of
 from agent.core.clock.discipline import Discipline
@@ -24,7 +24,7 @@ from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, TimeSign
 from agent.core.records.correction import Correction
 from agent.core.records.fields import TimePair, time_pairs
 from agent.core.records.kinds import TimeQuality, TimeState
-from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.core.units import NS_PER_MS, NS_PER_S, nominal_ns
 
 PAIRS_KEPT = 16
 _FALLBACK_TRIES = 3

@@ -19,10 +19,10 @@ from agent.core.records import (
     succession,
     visit_records,
 )
-from agent.core.records.correction import Correction, Knot
 from agent.core.records.position import Position
 from agent.core.trust import commands
 from simulator.centre import contract
+from tests.support.corrected import CORRECTION
 from tests.support.drafts import signer_of
 
 SCHEMAS = contract.schemas()
@@ -80,19 +80,7 @@ SAMPLES: dict[str, kinds.Data] = {
         span_s=14_400,
         off_m=None,
     ),
-    "correction": Correction(
-        first_utc_ns="1800000000000000000",
-        last_utc_ns="1800000600000000000",
-        knots=(
-            Knot(after_ns=0, add_ns=0, sigma_ns=900),
-            Knot(after_ns=600_000_000_000, add_ns=100_000, sigma_ns=900),
-        ),
-        told_utc_ns="1800000600000000000",
-        mark_utc_ns="1800000600000100000",
-        mark_sample=28_800_000,
-        rate_hz=48_000,
-        time_pairs=(),
-    ),
+    "correction": CORRECTION,
     "start": kinds.Start(
         software="0.1.0", settings_sha256="a" * 64, rate_hz=48_000, reason="new-store"
     ),

@@ -8,29 +8,15 @@ import pytest
 
 from agent.core.records.audit import Auditor
 from agent.core.records.chain import Head
-from agent.core.records.correction import Correction, Knot
 from agent.core.records.envelope import load_public_key
 from agent.core.units import NS_PER_MS, NS_PER_S
 from simulator.centre.locator.windows import CellBelief
 from tests.support.cells import SHOT
+from tests.support.corrected import CORRECTION, OFF_NS
 from tests.support.drafts import draft, identity_of, sealer_of, signer_of
-from tests.support.located import NODES_ENU_M, START_NS, arrivals, fired, stations
+from tests.support.located import NODES_ENU_M, arrivals, fired, stations
 
 N3 = "urn:earshot:lab:a:n3"
-OFF_NS = 25 * NS_PER_MS
-SAID = Correction(
-    first_utc_ns=str(START_NS - 300 * NS_PER_S),
-    last_utc_ns=str(START_NS + 300 * NS_PER_S),
-    knots=(
-        Knot(after_ns=0, add_ns=0, sigma_ns=20_000),
-        Knot(after_ns=600 * NS_PER_S, add_ns=-2 * OFF_NS, sigma_ns=20_000),
-    ),
-    told_utc_ns=str(START_NS + 300 * NS_PER_S),
-    mark_utc_ns=str(START_NS + 300 * NS_PER_S - 2 * OFF_NS),
-    mark_sample=None,
-    rate_hz=48_000,
-    time_pairs=(),
-)
 
 
 def held_over() -> CellBelief:
@@ -55,7 +41,7 @@ def test_an_incident_moves_closer_to_the_truth_and_says_so() -> None:
     """Located with n3 25 ms off; after its correction within a metre, and it is noted."""
     belief = held_over()
     (before,) = belief.incidents
-    assert belief.correct(N3, SAID, 10 * NS_PER_S) == ""
+    assert belief.correct(N3, CORRECTION, 10 * NS_PER_S) == ""
     revision = belief.settle(16 * NS_PER_S)
     (after,) = revision.changed
     assert after.id == before.id
@@ -71,11 +57,11 @@ def test_an_incident_moves_closer_to_the_truth_and_says_so() -> None:
 def test_a_correction_that_comes_first_or_twice_changes_nothing_more() -> None:
     """Records overtake each other: the belief is the same."""
     late, early = held_over(), CellBelief(stations(), 5 * NS_PER_S)
-    late.correct(N3, SAID, 10 * NS_PER_S)
+    late.correct(N3, CORRECTION, 10 * NS_PER_S)
     late.settle(16 * NS_PER_S)
-    assert late.correct(N3, SAID, 20 * NS_PER_S) == ""
+    assert late.correct(N3, CORRECTION, 20 * NS_PER_S) == ""
     assert late.settle(26 * NS_PER_S).changed == []
-    early.correct(N3, SAID, 0)
+    early.correct(N3, CORRECTION, 0)
     for one in held_over().arrivals:
         early.hear(one, 0)
     early.settle(6 * NS_PER_S)
@@ -85,16 +71,16 @@ def test_a_correction_that_comes_first_or_twice_changes_nothing_more() -> None:
 def test_one_that_contradicts_its_mark_is_not_used() -> None:
     """It adds what its own mark does not say: refused with the reason, and nothing moves."""
     belief = held_over()
-    bad = msgspec.structs.replace(SAID, mark_utc_ns=SAID.told_utc_ns)
+    bad = msgspec.structs.replace(CORRECTION, mark_utc_ns=CORRECTION.told_utc_ns)
     assert "where its mark says 0 ns" in belief.correct(N3, bad, 10 * NS_PER_S)
     assert belief.settle(16 * NS_PER_S).changed == []
 
 
-@pytest.mark.parametrize(("said", "faults"), [(SAID, 0), ("bad", 1)])
+@pytest.mark.parametrize(("said", "faults"), [(CORRECTION, 0), ("bad", 1)])
 def test_verify_holds_a_correction_against_its_marks(said: object, faults: int) -> None:
     """`earshot verify`: a sealed one that is sound passes, one that is not is told."""
-    bad = msgspec.structs.replace(SAID, mark_utc_ns=SAID.told_utc_ns)
-    told = SAID if said is SAID else bad
+    bad = msgspec.structs.replace(CORRECTION, mark_utc_ns=CORRECTION.told_utc_ns)
+    told = CORRECTION if said is CORRECTION else bad
     sealer = sealer_of("n1")
     record = sealer.seal(draft(told), Head("c" * 32))
     key = load_public_key(signer_of("n1").public_key())
