@@ -16,6 +16,7 @@ from agent.app.commanddesk import CommandDesk
 from agent.app.health import Health, Reporter
 from agent.app.heartbeat import Origin, Pulse
 from agent.app.impulse import impulse_of
+from agent.app.runs import Runs
 from agent.app.visit import Receipted, Visit, WhenKept
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Timebase
@@ -96,7 +97,7 @@ class Node:
         self._pulse = Pulse(fmt, vitals, origin)
         self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
-        self._survey = Survey(SurveySettings())
+        self._survey, self._runs = Survey(SurveySettings()), Runs()
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
         self._heard_samples, self._heard_ns = 0, 0
@@ -133,6 +134,7 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
+        self._say_all(self._runs.rest(), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
     def state(
@@ -215,6 +217,7 @@ class Node:
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
         if correction := self._timebase.take_correction(host_ns):
             self._say(correction, host_ns)
+        self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
         self.visit.pass_time(host_ns)
@@ -255,7 +258,7 @@ class Node:
         self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
-        self._say(record, gap.host_ns)
+        self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
         """Of a read that hangs a heartbeat tells at once, for the process will not last."""
@@ -266,7 +269,7 @@ class Node:
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:
             record = TimebaseChange(before=change.before, after=change.after, reason=change.reason)
-            self._say(record, host_ns)
+            self._say_all(self._runs.change(record, host_ns), host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets)

@@ -5,6 +5,7 @@ missing is named all at once, with the commands that mend it.
 """
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -48,6 +49,7 @@ def _check(arguments: argparse.Namespace) -> int:
         from agent.cli.clap import clap
 
         return clap(arguments.config)
+    logging.getLogger("earshot").addHandler(logging.NullHandler())  # the rows tell all of it
     if arguments.self_test:
         from agent.cli.clap import self_test
 

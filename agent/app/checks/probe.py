@@ -137,4 +137,4 @@ def _about_time(settings: Settings) -> Iterator[Finding]:
     if known.is_synchronised:
         yield healthy("clock", f"the host's, within {known.max_error_ns / NS_PER_MS:.0f} ms")
     else:
-        yield found("no-time", "the host's clock is not synchronised")
+        yield found("host-time")

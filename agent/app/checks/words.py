@@ -65,10 +65,14 @@ def headline(report: Report) -> str:
 
 
 def lines(report: Report, *, has_colours: bool = False) -> Iterator[str]:
-    """The whole report: a line for each check, and under each fault what to touch and to do."""
-    yield headline(report)
-    for row in report.rows:
+    """The whole report: a line for each check, and under each fault what to touch and to do.
+
+    What is wrong comes last, where it stays in sight, in the order in which it is to be mended.
+    """
+    well = [one for one in report.rows if not one.fault]
+    for row in [*reversed(well), *(one for one in report.rows if one.fault)]:
         yield from row_lines(row, has_colours=has_colours)
+    yield headline(report)
 
 
 def row_lines(row: Row, *, has_colours: bool = False) -> Iterator[str]:

@@ -67,8 +67,8 @@ SAMPLES: dict[str, kinds.Data] = {
         triggers=2,
         published=1,
         air_temperature_c=8.0,
-    ),
-    "gap": kinds.Gap(first_sample=10, lost_samples=480, reason="input overflow"),
+    ),  # fmt: skip
+    "gap": kinds.Gap(first_sample=10, lost_samples=480, reason="overflow"),
     "timebase": kinds.TimebaseChange(before="acquiring", after="locked", reason="10 marks"),
     "position": Position(
         event="surveyed",
@@ -95,6 +95,7 @@ SAMPLES: dict[str, kinds.Data] = {
             store_records.Unsaid(kind="impulse", count=3, first_host_ns="5", last_host_ns="77"),
         ),
     ),
+    "damaged": store_records.Damaged(reason="malformed", set_aside="o.damaged-1", said_again=3),
     "rollback": store_records.Rollback(
         reason="a receipt covers more", chain="d" * 32, seq=4, digest="e" * 64, said_again=2
     ),
