@@ -162,7 +162,7 @@ class Node:
             health=verdict(findings),
             findings=findings,
             noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
-            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs),
+            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs, findings),
             software=self._settings.software,
             file_sha256=self._settings.file_sha256,
             level=self.visit.level(),
@@ -233,12 +233,13 @@ class Node:
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
+        findings = self._findings(host_ns, self._timebase.report(host_ns))
         return self._pulse.beat(
             host_ns,
             self._hearing.noise_dbfs,
-            self._findings(host_ns, self._timebase.report(host_ns)),
+            findings,
             self._health.liveness.percentiles_dbfs(),
-            self._health.range_m(self._hearing.opens_at_dbfs),
+            self._health.range_m(self._hearing.opens_at_dbfs, findings),
         )
 
     def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
