@@ -23,7 +23,7 @@ from agent.core.records.position import Position
 from agent.core.trust import commands
 from simulator.centre import contract
 from tests.support.corrected import CORRECTION
-from tests.support.drafts import signer_of
+from tests.support.drafts import heartbeat, signer_of
 
 SCHEMAS = contract.schemas()
 CLOCK = kinds.TimeQuality(
@@ -58,16 +58,7 @@ IMPULSE = kinds.Impulse(
 )
 SAMPLES: dict[str, kinds.Data] = {
     "impulse": IMPULSE,
-    "heartbeat": kinds.Heartbeat(
-        uptime_s=60,
-        heard_samples=2_880_000,
-        lost_samples=0,
-        noise_dbfs=-61.5,
-        noise_db_spl=None,
-        triggers=2,
-        published=1,
-        air_temperature_c=8.0,
-    ),  # fmt: skip
+    "heartbeat": heartbeat(),
     "gap": kinds.Gap(first_sample=10, lost_samples=480, reason="overflow"),
     "timebase": kinds.TimebaseChange(before="acquiring", after="locked", reason="10 marks"),
     "position": Position(
