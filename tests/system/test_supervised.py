@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 PLACE = Path("/opt/earshot/bench")
-TRACE = "/run/earshot/trace"
+TRACE = "/var/lib/earshot/trace"
 SETTINGS = """
 node = { site = "s", cell = "c", id = "n1" }
 audio = { source = "portaudio:simmic", rate_hz = 48000 }
@@ -87,6 +87,11 @@ class Pole:
 
     def put(self, name: str, text: str) -> None:
         self.machine.path(f"{PLACE}/{name}").write_text(text)
+
+    def traced(self) -> bytes:
+        """What the disk has been told so far."""
+        trace = self.machine.path(TRACE)
+        return trace.read_bytes() if trace.exists() else b""
 
     def take(self, name: str) -> None:
         self.machine.path(f"{PLACE}/{name}").unlink(missing_ok=True)
@@ -193,7 +198,7 @@ def test_what_hangs_is_killed_and_ready_again(pole: Pole, part: str, file: str, 
     else:
         pole.machine.run("systemctl", "kill", "--signal=STOP", "earshot")
     if part == "store":
-        pole.until(lambda: b"\nh outbox" in pole.machine.path(TRACE).read_bytes(), 70)
+        pole.until(lambda: b"\nh " in pole.traced(), 70)
     killed_s = pole.dead_in(pid, WATCHDOG_S + 1 + READY_S)
     if file:
         pole.take(file)
