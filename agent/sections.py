@@ -101,8 +101,8 @@ class HearingSection(Section, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0,
-            le=0.99,
-            description="least score that is published, 0 to 0.99; 0 leaves it to the model",
+            le=1,
+            description="least score that is published, 0 to 1; 0 leaves it to the model",
         ),
     ] = 0.0
 

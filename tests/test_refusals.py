@@ -4,7 +4,7 @@ import base64
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from tests.support.drafts import (
 from tests.support.located import stations
 
 TOPIC = identity_of("n1").topic
+Change = Callable[[bytes], bytes]
 
 
 class Town:
@@ -79,28 +80,41 @@ def town(tmp_path: Path) -> Iterator[Town]:
     made.close()
 
 
-def spoil(path: Path, seq: int, raw: bytes) -> None:
-    """As a card does: other bytes stand where a record was."""
+def spoil(path: Path, seq: int, change: Change) -> bytes:
+    """As a card does: other bytes stand where a record was; they are returned."""
+    at = "WHERE id % 281474976710656 = ?"
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE record SET envelope = ? WHERE id % 281474976710656 = ?", (raw, seq))
+        (raw,) = db.execute(f"SELECT envelope FROM record {at}", (seq,)).fetchone()
+        db.execute(f"UPDATE record SET envelope = ? {at}", (change(raw), seq))
         db.commit()
+    return change(raw)
 
 
-def reopened(town: Town, seq: int, raw: bytes) -> None:
-    """The same node after a restart that found record `seq` spoilt."""
+def reopened(town: Town, seq: int, change: Change) -> bytes:
+    """The same node after a restart that found record `seq` spoilt, to these bytes."""
     town.outbox.close()
-    spoil(town.path, seq, raw)
+    raw = spoil(town.path, seq, change)
     town.outbox = outbox_of("n1", town.path)
+    return raw
 
 
-@pytest.mark.parametrize("raw", [b"\xff\xfe", b"{}", b"x" * 20_000], ids=["bytes", "json", "large"])
+def unsigned(raw: bytes) -> bytes:
+    """What the record says is untouched, and so is its digest: only who says it is gone."""
+    return json.dumps(json.loads(raw) | {"signatures": []}).encode()
+
+
+def padded(raw: bytes) -> bytes:
+    return raw + b" " * 20_000
+
+
+@pytest.mark.parametrize("change", [unsigned, padded])
 def test_a_malformed_record_is_set_aside_and_the_chain_is_bridged(
-    town: Town, raw: bytes, capsys: pytest.CaptureFixture[str]
+    town: Town, change: Change, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its digest stands in a signed `shed`; its bytes stay with the node, and can be listed."""
     for number in range(5):
         town.outbox.append(draft(heartbeat(), number))
-    reopened(town, 3, raw)
+    raw = reopened(town, 3, change)
     town.start()
     town.run(30)
     assert town.outbox.backlog() == 0
@@ -118,10 +132,34 @@ def test_a_malformed_record_is_set_aside_and_the_chain_is_bridged(
     town.outbox = outbox_of("n1", town.path)
 
 
+SPOILT: list[Change] = [
+    lambda raw: b"\xff\xfe",
+    lambda raw: b"{}",
+    lambda raw: b"x" * 20_000,
+    lambda raw: raw[:60] + bytes([raw[60] ^ 1]) + raw[61:],
+]
+
+
+@pytest.mark.parametrize("change", SPOILT, ids=["bytes", "json", "large", "bit"])
+def test_what_does_not_match_its_digest_is_never_offered(town: Town, change: Change) -> None:
+    """Nobody needs to refuse it: the node sets it aside, and its chain is bridged."""
+    for number in range(5):
+        town.outbox.append(draft(heartbeat(), number))
+    reopened(town, 3, change)
+    town.start(takes=False)
+    town.run(30)
+    assert (town.outbox.backlog(), town.service.counters.rejected) == (0, {})
+    town.outbox.append(draft(heartbeat(), 9))
+    town.run(30)
+    assert town.uplink.idle
+    assert town.store.chain_faults() == []
+    assert [body.seq for body in town.store.bodies()] == [1, 2, 4, 5, 6, 7]
+
+
 def test_a_node_of_0_1_0_is_told_nothing(town: Town) -> None:
     """It would take the word for a bad receipt."""
     town.outbox.append(draft(heartbeat()))
-    reopened(town, 1, b"{}")
+    reopened(town, 1, unsigned)
     town.start(takes=False)
     town.run(30)
     assert town.outbox.backlog() == 1
@@ -163,7 +201,7 @@ def test_a_stranger_names_nothing(town: Town) -> None:
 def test_what_cannot_be_said_again_is_set_aside(town: Town) -> None:
     """A store that was rolled back says all again; a spoilt record does not end the node."""
     heads = [town.outbox.append(draft(heartbeat(), number)).head for number in range(4)]
-    reopened(town, 2, b"\xff\xfe")
+    reopened(town, 2, lambda raw: b"\xff\xfe")
     beyond: Receipt = receipt("n1", heads[3], [(9, 9)])
     with pytest.raises(Exception, match="rolled back"):
         town.outbox.release(beyond)

@@ -4,8 +4,10 @@ Two numbers in a file, renewed each hour. Losing it costs days of learning and n
 """
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
+from agent import durable
 from agent.core.units import NS_PER_S
 
 _RENEW_NS = 3_600 * NS_PER_S
@@ -27,13 +29,9 @@ class CrystalFile:
         if self._renewed_ns is not None and host_ns - self._renewed_ns < _RENEW_NS:
             return
         self._renewed_ns = host_ns
-        fresh = self._path.with_suffix(".new")
-        try:
-            slope = (-ppm_per_c * _NS_PER_S_PER_PPM, sigma * _NS_PER_S_PER_PPM)
-            fresh.write_text(f"{slope[0]:.3f} {slope[1]:.3f}\n", "ascii")
-            fresh.replace(self._path)
-        except OSError:
-            pass
+        slope = (-ppm_per_c * _NS_PER_S_PER_PPM, sigma * _NS_PER_S_PER_PPM)
+        with suppress(OSError):
+            durable.replace(self._path, f"{slope[0]:.3f} {slope[1]:.3f}\n".encode("ascii"), 0o644)
 
 
 def _read(path: Path) -> tuple[float, float] | None:

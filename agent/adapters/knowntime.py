@@ -4,8 +4,10 @@ One number in a file, renewed each minute while the clock is locked. It is only 
 bound on the present, to tell a receiver's week rollover and a dead clock from the truth.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
+from agent import durable
 from agent.core.units import NS_PER_S
 
 _RENEW_NS = 60 * NS_PER_S
@@ -23,13 +25,12 @@ class KnownTime:
             self.utc_ns = None
 
     def keep(self, utc_ns: int) -> None:
-        """UTC is known to be `utc_ns`; a file that cannot be written costs only this bound."""
+        """UTC is known to be `utc_ns`; a file that cannot be written costs only this bound.
+
+        Waits for the disk once a minute.
+        """
         if abs(utc_ns - self._kept_ns) < _RENEW_NS:
             return
         self._kept_ns = utc_ns
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.write_text(f"{utc_ns}\n", "ascii")
-            fresh.replace(self._path)
-        except OSError:
-            pass
+        with suppress(OSError):
+            durable.replace(self._path, f"{utc_ns}\n".encode("ascii"), 0o644)

@@ -4,10 +4,12 @@ Some kilobytes of JSON, renewed each hour. Losing it costs days of learning and 
 was heard with another sound device or gain setting is not believed.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from agent import durable
 from agent.core.hearing.level_history import Levels
 from agent.core.units import NS_PER_S
 
@@ -32,13 +34,9 @@ class LevelFile:
         self.write()
 
     def write(self) -> None:
-        """Write `levels` now."""
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.write_bytes(msgspec.json.encode(self.levels))
-            fresh.replace(self._path)
-        except OSError:
-            pass
+        """Write `levels` now. Waits for the disk."""
+        with suppress(OSError):
+            durable.replace(self._path, msgspec.json.encode(self.levels), 0o644)
 
 
 def _read(path: Path, device: str) -> Levels:

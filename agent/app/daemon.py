@@ -25,7 +25,7 @@ from agent.errors import EarshotError, MicrophoneError, StoreError
 from agent.ports import AudioSource, HostClock, Supervisor, TimeReference
 
 QUEUED_ORDERS = 16
-QUEUED_ITEMS = 512  # 10 s of sound, for a host that stalls
+QUEUED_ITEMS = 3072  # a minute of sound, for a host that stalls
 TICK_AFTER_SILENCE_S = 1.0
 UPLINK_POLL_S = 0.05
 CAPTURE_END_S = 3.0

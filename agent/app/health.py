@@ -37,6 +37,8 @@ TRIES = 3
 LOST_SHARE, MUCH_LOST_SHARE = 1e-3, 0.1
 WRONG_RATE = "sample rate is not what the device claims"
 
+_EARS: tuple[Check, ...] = ("microphone", "hearing")
+
 Reporter = Callable[[int], Iterable[Finding]]
 """Called on the node's thread with the host's time: what somebody else found out. Never waits."""
 
@@ -89,10 +91,16 @@ class Health:
         self._tries_left = TRIES
         self._begin_bed()
 
-    def range_m(self, opens_at_dbfs: float | None) -> int | None:
-        """How far a reference shot is heard; None where the level is not calibrated."""
+    def range_m(self, opens_at_dbfs: float | None, findings: Iterable[Finding]) -> int | None:
+        """How far a reference shot is heard; None where level or microphone are not known.
+
+        A node that is deaf by its own `findings` hears nothing, however quiet it thinks it is.
+        """
         full_scale_db_spl = self._format.full_scale_db_spl
-        if opens_at_dbfs is None or full_scale_db_spl is None:
+        ears = [one.status for one in findings if one.check in _EARS]
+        if "critical" in ears:
+            return 0
+        if opens_at_dbfs is None or full_scale_db_spl is None or "unknown" in ears:
             return None
         return hearing_range_m(
             opens_at_dbfs + full_scale_db_spl, self._vitals.read().air_temperature_c

@@ -59,9 +59,11 @@ class Pulse:
         percentiles: Percentiles | None,
         range_m: int | None,
     ) -> Heartbeat:
-        """What to say now; counting starts afresh."""
+        """What to say now; counting starts afresh. A broken input shows no street's level."""
         full_scale, origin = self._format.full_scale_db_spl, self._origin
+        critical = {one.check for one in findings if one.status == "critical"}
         is_calibrated = noise_dbfs is not None and full_scale is not None
+        is_calibrated = is_calibrated and "microphone" not in critical
         vitals = self._vitals.read()
         faults, unknowns = named(findings)
         heartbeat = Heartbeat(

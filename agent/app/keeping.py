@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
+from agent.app.fresh import RECEIPTS, Fresh
 from agent.app.waiting import Waiting
 from agent.core.records import Draft
 from agent.core.records.chain import RecordKey, Sealed
@@ -26,10 +26,10 @@ from agent.errors import ForgedRecord, FullStore, StoreError
 
 RETRY_NS = NS_PER_S
 HANGS_NS = 10 * NS_PER_S  # what no card takes that is well
-FRESH = 256  # records that delivery can have without the disk
-RECEIPTS = 8  # a later one tells all that an earlier one did
+STUCK_NS = 300 * NS_PER_S  # from then on a restart may be worth a try
+ERRAND_NS = 300 * NS_PER_S  # small files wait no longer for a quick disk
 SLOW_NS, SLOW_TURNS, LATELY_NS = NS_PER_S // 20, 256, 60 * NS_PER_S
-RECEIPT_TURN = 8  # one turn in so many is a receipt's, though drafts wait
+RECEIPT_NS = 300 * NS_PER_S  # no receipt waits longer, though what was said goes first
 
 log = logging.getLogger("earshot")
 
@@ -49,6 +49,9 @@ class Store(Protocol):
         """Forget a part of what `receipt` covers; True if there is more. ForgedRecord."""
 
     def set_aside(self, key: RecordKey, reason: str) -> bool: ...
+
+    def tidy(self) -> None:
+        """Do what costs a few syncs and can wait, if any of it is due."""
 
     def backlog(self) -> int:
         """How many records wait for a receipt; never waits."""
@@ -93,11 +96,10 @@ class Keeping:
         self._store, self._now_ns = store, now_ns
         self._lock = threading.Lock()  # held for moments, never while the disk is at work
         self._waiting = Waiting()
-        self._receipts: deque[Receipt] = deque(maxlen=RECEIPTS)
-        self._asides: deque[tuple[RecordKey, str]] = deque()
-        self._fresh: dict[RecordKey, Sealed] = {}
+        self._fresh = Fresh()
+        self._errands: dict[str, Callable[[], None]] = {}
         self._acts: deque[tuple[int, Callable[[], None]]] = deque()
-        self._turns = self._retry_at_ns = 0
+        self._retry_at_ns = self._cleared_ns = self._took_ns = self._errand_ns = 0
         self._begun_ns: int | None = None
         self._advanced_ns = 0
         self._slow: deque[tuple[int, int]] = deque(maxlen=SLOW_TURNS)
@@ -111,7 +113,8 @@ class Keeping:
     @property
     def has_work(self) -> bool:
         """True where a step may get something done."""
-        return not self._waiting.is_settled or any((self._receipts, self._asides, self._acts))
+        words = self._fresh.receipts, self._fresh.asides, self._acts
+        return not self._waiting.is_settled or any(words)
 
     def append(self, draft: Draft) -> None:
         """Take `draft`; it is durable after a step. Where too many wait, one is counted instead."""
@@ -123,13 +126,19 @@ class Keeping:
         with self._lock:
             self._acts.append((self._waiting.said, act))
 
+    def errand(self, name: str, act: Callable[[], None]) -> None:
+        """Call `act`, which may wait for the disk, when there is nothing else to keep; one that is
+        still to be done under the same name is forgotten. It must not raise."""
+        with self._lock:
+            self._errands[name] = act
+
     def step(self, host_ns: int) -> bool:
         """One turn: some of what waits is durable on return. True if there may be more to do."""
         if self._trouble and host_ns < self._retry_at_ns:
             return False
         self._begun_ns = began_ns = self._now_ns()
         try:
-            self._turn()
+            self._turn(host_ns)
         except StoreError as error:
             self._retry_at_ns = host_ns + RETRY_NS
             if not self._trouble:
@@ -138,9 +147,10 @@ class Keeping:
             return False
         finally:
             self._begun_ns = None
-            if (took_ns := self._now_ns() - began_ns) > SLOW_NS:
+            self._took_ns = self._now_ns() - began_ns
+            if self._took_ns > SLOW_NS:
                 with self._lock:
-                    self._slow.append((began_ns + took_ns, took_ns))
+                    self._slow.append((began_ns + self._took_ns, self._took_ns))
         self._advanced_ns = host_ns
         if self._trouble and not self._waiting:
             self._trouble = ""
@@ -171,8 +181,11 @@ class Keeping:
             trouble=self._trouble,
         )
 
-    def watch(self, now_ns: int) -> None:
-        """Log where the disk hangs, and when it no longer does: one line each. Never waits."""
+    def watch(self, now_ns: int) -> bool:
+        """Log where the disk hangs, and when it no longer does: one line each. Never waits.
+
+        False where it has hung for so long that the process may as well be started afresh.
+        """
         begun_ns = self._begun_ns
         hangs = begun_ns is not None and now_ns - begun_ns >= HANGS_NS
         if hangs and not self._is_hang_told:
@@ -181,6 +194,7 @@ class Keeping:
         elif self._is_hang_told and not hangs:
             log.info("the disk answers again, %d records wait", len(self._waiting))
         self._is_hang_told = hangs
+        return begun_ns is None or now_ns - begun_ns < STUCK_NS
 
     def pending(
         self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
@@ -188,45 +202,42 @@ class Keeping:
         """What there is to deliver; what was kept last while the disk is at work or fails."""
         found: list[Sealed] | None = None
         with suppress(StoreError):
-            spare = RECEIPTS * limit if self._receipts else 0  # some of what is found is receipted
+            spare = RECEIPTS * limit if self._fresh.receipts else 0  # receipted ones are found too
             found = self._store.try_pending(limit + spare, skip, young_above)
         with self._lock:
             if found is None:
-                fresh = [one for key, one in self._fresh.items() if key not in skip]
-                found = sorted(fresh, key=partial(_urgency, young_above))
-            leaving = {key for key, _ in self._asides}
-            going = [one for one in found if one.head.key not in leaving]
-            return [one for one in going if not self._is_covered(one.head.key)][:limit]
+                found = self._fresh.first(skip, young_above)
+            return self._fresh.still_wanted(found)[:limit]
 
     def release(self, receipt: Receipt) -> int:
         """Take a receipt, which frees records at a later step; 0, for none is free yet."""
         with self._lock:
-            self._receipts.append(receipt)
+            self._fresh.receipts.append(receipt)
         return 0
 
     def set_aside(self, key: RecordKey, reason: str) -> bool:
         """The record is never offered again, and is a dead letter after a later step."""
         with self._lock:
-            self._asides.append((key, reason))
-            self._fresh.pop(key, None)
+            self._fresh.asides.append((key, reason))
         return True
 
     def backlog(self) -> int:
         """How many records are durable and wait for a receipt."""
         return self._store.backlog()
 
-    def _turn(self) -> None:
-        """What is due: what was said, before what is only cleared away."""
-        self._turns += 1
-        is_clearing_due = self._turns % RECEIPT_TURN == 0
-        if not self._waiting.is_settled and not (self._receipts and is_clearing_due):
+    def _turn(self, host_ns: int) -> None:
+        """What is due: what was said, before what is only cleared away, before what can wait."""
+        is_receipt_due = self._fresh.receipts and host_ns - self._cleared_ns > RECEIPT_NS
+        if not self._waiting.is_settled and not is_receipt_due:
             try:
                 self._keep()
             except FullStore:
                 if not (self._clear() or self._refused()):
                     raise
         else:
-            self._clear()
+            self._cleared_ns = host_ns
+            if not self._clear():
+                self._idle(host_ns)
 
     def _keep(self) -> None:
         with self._lock:
@@ -234,7 +245,7 @@ class Keeping:
         kept = self._store.append_all(batch)
         with self._lock:
             self._waiting.kept(len(kept))
-            self._remember(kept)
+            self._fresh.remember(kept)
 
     def _refused(self) -> bool:
         """There is no room for the next one, which goes if an alert is behind it."""
@@ -243,51 +254,35 @@ class Keeping:
 
     def _clear(self) -> bool:
         """Forget a part of what is receipted, or set a record aside; False if there was nothing."""
-        if self._asides:
-            self._store.set_aside(*self._asides[0])
+        if self._fresh.asides:
+            self._store.set_aside(*self._fresh.asides[0])
             with self._lock:
-                self._asides.popleft()
+                self._fresh.asides.popleft()
             return True
-        if not self._receipts:
+        if not self._fresh.receipts:
             return False
-        receipt, is_more = self._receipts[0], False
+        receipt, is_more = self._fresh.receipts[0], False
         try:
             is_more = self._store.release_some(receipt)
         except ForgedRecord as error:
             log.warning("receipt ignored: %s", error)
-        with self._lock:
-            if not is_more and self._receipts and self._receipts[0] is receipt:
-                self._receipts.popleft()
-            self._fresh = {
-                key: one for key, one in self._fresh.items() if not _covers(receipt, key)
-            }
+        if not is_more:
+            with self._lock:
+                self._fresh.obeyed(receipt)
         return True
 
-    def _remember(self, kept: Sequence[Sealed]) -> None:
-        """For delivery while the disk is at work: the last ones, of the chain that goes on."""
-        chain = kept[-1].head.chain
-        fresh = [one for one in self._fresh.values() if one.head.chain == chain]
-        self._fresh = {one.head.key: one for one in [*fresh, *kept][-FRESH:]}
-
-    def _is_covered(self, key: RecordKey) -> bool:
-        return any(_covers(receipt, key) for receipt in self._receipts)
+    def _idle(self, host_ns: int) -> None:
+        """Small files first, one a turn; a slow disk is spared them for a while."""
+        is_quick = self._took_ns <= SLOW_NS
+        if self._errands and (is_quick or host_ns - self._errand_ns > ERRAND_NS):
+            with self._lock:
+                act = self._errands.pop(next(iter(self._errands)))
+            self._errand_ns = host_ns
+            act()
+        if is_quick:
+            self._store.tidy()
 
     def _act(self) -> None:
         """What was to be done when that was durable which now is."""
         while self._acts and self._acts[0][0] <= self._waiting.settled:
             self._acts.popleft()[1]()
-
-
-def _urgency(young_above: int | None, one: Sealed) -> tuple[int, int]:
-    """To sort by, as the port `Outbox` has it: what the new key signed comes after its change."""
-    seq = one.head.seq
-    if one.kind == "key":
-        return -2, seq
-    is_young = young_above is not None and one.priority == 0 and seq > young_above
-    return (-1, -seq) if is_young else (one.priority, seq)
-
-
-def _covers(receipt: Receipt, key: RecordKey) -> bool:
-    chain, seq = key
-    ranges = ((1, receipt.upto_seq), *receipt.extra)
-    return chain == receipt.chain and any(first <= seq <= last for first, last in ranges)

@@ -78,7 +78,7 @@ class LinkHealth:
         waiting = f"{backlog} records wait" if backlog != 1 else "1 record waits"
         yield found("backlog", waiting) if backlog >= MANY_WAIT else healthy("outbox", waiting)
         if self._paper is not None:
-            yield self._about_certificate(self._paper)
+            yield about_certificate(self._paper, self._now())
         if counters.is_locator_older:
             yield found("older-locator")
 
@@ -107,20 +107,21 @@ class LinkHealth:
             )
         return found("no-receipts", f"none for {age_s} s")
 
-    def _about_certificate(self, paper: Paper) -> Finding:
-        if paper.span is None:
-            return unknown("certificate", paper.fault)
-        now = self._now()
-        judged = judge(paper.span, now)
-        left_days = (paper.span.until_ns - now.earliest_ns) // _NS_PER_DAY
-        if judged.verdict == "ended":
-            return found("certificate-ended", f"{-left_days} days ago")
-        told = f"{left_days} days left"
-        if now.latest_ns is None:
-            return healthy("certificate", f"at most {told}")
-        if paper.span.until_ns - now.earliest_ns < SOON_NS:
-            return found("certificate-ends", told)
-        return healthy("certificate", told)
+
+def about_certificate(paper: Paper, now: TrustedTime) -> Finding:
+    """How long a certificate lasts, by what time it is for sure."""
+    if paper.span is None:
+        return unknown("certificate", paper.fault)
+    judged = judge(paper.span, now)
+    left_days = (paper.span.until_ns - now.earliest_ns) // _NS_PER_DAY
+    if judged.verdict == "ended":
+        return found("certificate-ended", f"{-left_days} days ago")
+    told = f"{left_days} days left"
+    if now.latest_ns is None:
+        return healthy("certificate", f"at most {told}")
+    if paper.span.until_ns - now.earliest_ns < SOON_NS:
+        return found("certificate-ends", told)
+    return healthy("certificate", told)
 
 
 def paper_in(path: Path) -> Paper:

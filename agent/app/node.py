@@ -16,7 +16,8 @@ from agent.app.commanddesk import CommandDesk
 from agent.app.health import Health, Reporter
 from agent.app.heartbeat import Origin, Pulse
 from agent.app.impulse import impulse_of
-from agent.app.visit import Receipted, Visit
+from agent.app.runs import Runs
+from agent.app.visit import Receipted, Visit, WhenKept
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock import Timebase
 from agent.core.clock.node_state import NodeState
@@ -28,7 +29,6 @@ from agent.core.hearing import Hearing, Onset
 from agent.core.hearing.classification import model_sha256
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Draft
-from agent.core.records.chain import Sealed
 from agent.core.records.findings import Finding, verdict
 from agent.core.records.kinds import Data, Gap, Heartbeat, Start, Stop, TimebaseChange
 from agent.core.records.visit import HeardKind
@@ -71,7 +71,8 @@ class Node:
 
     Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
     was believed; `reporters` tell what other parts know of their health, `history` how loud the
-    street was on earlier days, `backlog` how many records have no receipt. Raises StoreError when
+    street was on earlier days, `backlog` how many records have no receipt, `when_kept` which number
+    a record got. Raises StoreError when
     the outbox does; the node must then not be stepped again.
     """
 
@@ -86,6 +87,7 @@ class Node:
         reporters: Iterable[Reporter] = (),
         history: LevelHistory | None = None,
         backlog: Callable[[], int] | None = None,
+        when_kept: WhenKept = lambda act: None,
     ) -> None:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
@@ -95,11 +97,11 @@ class Node:
         self._pulse = Pulse(fmt, vitals, origin)
         self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
-        self._survey = Survey(SurveySettings())
+        self._survey, self._runs = Survey(SurveySettings()), Runs()
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
         self._heard_samples, self._heard_ns = 0, 0
-        self.visit = Visit(fmt)
+        self.visit = Visit(fmt, when_kept)
 
     def step(self, item: Item) -> None:
         """Take one item; whatever there is to say is recorded on return."""
@@ -132,6 +134,7 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
+        self._say_all(self._runs.rest(), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
     def state(
@@ -159,7 +162,7 @@ class Node:
             health=verdict(findings),
             findings=findings,
             noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
-            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs),
+            hearing_range_m=self._health.range_m(self._hearing.opens_at_dbfs, findings),
             software=self._settings.software,
             file_sha256=self._settings.file_sha256,
             level=self.visit.level(),
@@ -212,6 +215,7 @@ class Node:
                 host_ns,
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
+        self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
         self.visit.pass_time(host_ns)
@@ -227,12 +231,13 @@ class Node:
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
+        findings = self._findings(host_ns, self._timebase.report(host_ns))
         return self._pulse.beat(
             host_ns,
             self._hearing.noise_dbfs,
-            self._findings(host_ns, self._timebase.report(host_ns)),
+            findings,
             self._health.liveness.percentiles_dbfs(),
-            self._health.range_m(self._hearing.opens_at_dbfs),
+            self._health.range_m(self._hearing.opens_at_dbfs, findings),
         )
 
     def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
@@ -252,7 +257,7 @@ class Node:
         self._tell_change(self._timebase.on_gap(gap), gap.host_ns)
         self._pulse.lost_samples += gap.lost
         record = Gap(first_sample=gap.first_sample, lost_samples=gap.lost, reason=gap.reason)
-        self._say(record, gap.host_ns)
+        self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
         """Of a read that hangs a heartbeat tells at once, for the process will not last."""
@@ -263,29 +268,30 @@ class Node:
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
         if change:
             record = TimebaseChange(before=change.before, after=change.after, reason=change.reason)
-            self._say(record, host_ns)
+            self._say_all(self._runs.change(record, host_ns), host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets)
         for onset in onsets:
             stamp = self._timebase.stamp_sample(onset.sample)
             kind: HeardKind = ""
-            sealed = None
             for clap in self.visit.on_onset(onset, stamp):
-                kind, sealed = "clap", self._say(clap, host_ns, stamp.utc_ns)
+                kind = "clap"
+                self._say(clap, host_ns, stamp.utc_ns)
             if onset.verdict.accepted:
                 self._pulse.published += 1
                 impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
-                kind, sealed = kind or "impulse", self._say(impulse, host_ns, stamp.utc_ns)
-            self.visit.note(onset, stamp, host_ns, kind, sealed.head.seq if sealed else None)
+                kind = kind or "impulse"
+                self._say(impulse, host_ns, stamp.utc_ns)
+            self.visit.note(onset, stamp, host_ns, kind)
 
     def _say_all(self, told: Iterable[Data], host_ns: int) -> None:
         for data in told:
             self._say(data, host_ns)
 
-    def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> Sealed | None:
+    def _say(self, data: Data, host_ns: int, utc_ns: int | None = None) -> None:
         """Record `data`, said at `host_ns` about `utc_ns` (about now if not given)."""
         if utc_ns is None:
             utc_ns = self._timebase.utc_at_host(host_ns).utc_ns
         quality = self._timebase.quality(host_ns)
-        return self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))
+        self._outbox.append(Draft(data=data, clock=quality, host_ns=host_ns, utc_ns=utc_ns))

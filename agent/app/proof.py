@@ -7,7 +7,7 @@ nothing reaches all last. Whether to keep is `adapters.trialsettings`' matter, w
 from dataclasses import dataclass
 
 from agent.core.clock.report import ClockReport
-from agent.core.records.findings import Finding
+from agent.core.records.findings import ESSENTIAL, Finding
 
 HEARD_S = 5
 _OF_HEARING = ("microphone", "hearing", "rate")
@@ -35,11 +35,13 @@ def heard(heard_s: float, silent_s: float, findings: tuple[Finding, ...]) -> str
     """Why a run has not heard: so much sound came in all, the last of it so long ago."""
     if heard_s < HEARD_S or silent_s > HEARD_S:
         return f"not heard: {heard_s:.0f} s of sound came, the last {silent_s:.0f} s ago"
-    for one in findings:
-        if one.check in _OF_HEARING and one.status == "critical":
+    of_hearing = [one for one in findings if one.check in _OF_HEARING]
+    for one in of_hearing:
+        if one.status == "critical":
             meaning = one.about.meaning if one.about else one.fault
             return f"not heard: {meaning} {one.value}".rstrip()
-    return ""
+    unproved = [one for one in of_hearing if one.status == "unknown" and one.check in ESSENTIAL]
+    return f"not heard: {unproved[0].check} {unproved[0].value}" if unproved else ""
 
 
 def stamped(utc_ns: int | None, clock: ClockReport, latency_us: float | None) -> str:
@@ -58,5 +60,5 @@ def stamped(utc_ns: int | None, clock: ClockReport, latency_us: float | None) ->
 
 
 def receipted(delivered: int, trouble: str) -> str:
-    """Why a run is not receipted: so many of its records a locator has answered for."""
+    """Why a run is not receipted: so many records that it sent were receipted."""
     return "" if delivered else f"not receipted: {trouble or 'no receipt came'}"

@@ -21,15 +21,28 @@ WISH_NS = 30 * NS_PER_S
 MOST_HEARD = 8
 
 Receipted = Callable[[int], bool]
+Numbered = Callable[[int], None]
+WhenKept = Callable[[Numbered], None]
+"""Calls what it is given, from any thread, once all that was said so far is durable, with the
+number of the last record then."""
+
+
+class _Number:
+    """That of a record, once it has one."""
+
+    seq: int | None = None
+
+    def put(self, seq: int) -> None:
+        self.seq = seq
 
 
 class Visit:
     """Feed it all that the node hears; what it yields is to be recorded, then noted."""
 
-    def __init__(self, fmt: AudioFormat) -> None:
-        self._format = fmt
+    def __init__(self, fmt: AudioFormat, when_kept: WhenKept = lambda act: None) -> None:
+        self._format, self._when_kept = fmt, when_kept
         self._meter = LevelMeter(fmt.rate_hz)
-        self._heard: deque[Heard] = deque(maxlen=MOST_HEARD)
+        self._heard: deque[tuple[Heard, _Number]] = deque(maxlen=MOST_HEARD)
         self._wish: Wish | None = None
         self._until_ns = 0
         self._tone: ToneMeter | None = None
@@ -40,6 +53,9 @@ class Visit:
         self._wish, self._until_ns = wish, host_ns + WISH_NS
         self._tone = ToneMeter(self._format.rate_hz) if wish.verb == "calibrate" else None
         self._tell("waiting", "")
+        if wish.verb == "self-test":  # is the health's, which shows what came of it
+            self._tell("done", "")
+            self._wish = None
 
     def on_gap(self) -> None:
         """Sound is missing: a tone that was being measured is measured anew."""
@@ -73,28 +89,22 @@ class Visit:
                 reason=onset.verdict.reason,
             )
 
-    def note(
-        self,
-        onset: Onset,
-        stamp: Stamp,
-        host_ns: int,
-        kind: HeardKind,
-        seq: int | None,
-    ) -> None:
-        """Remember an onset for those who look; `seq` is that of the record about it."""
-        self._heard.append(
-            Heard(
-                kind=kind,
-                host_ns=host_ns,
-                utc_ns=stamp.utc_ns,
-                sigma_ns=stamp.sigma_ns,
-                peak_dbfs=onset.features.peak_dbfs,
-                snr_db=onset.features.snr_db,
-                score=onset.verdict.score,
-                reason=onset.verdict.reason,
-                seq=seq,
-            )
+    def note(self, onset: Onset, stamp: Stamp, host_ns: int, kind: HeardKind) -> None:
+        """Remember an onset for those who look; where it has a kind, its record was just said."""
+        number = _Number()
+        if kind:
+            self._when_kept(number.put)
+        one = Heard(
+            kind=kind,
+            host_ns=host_ns,
+            utc_ns=stamp.utc_ns,
+            sigma_ns=stamp.sigma_ns,
+            peak_dbfs=onset.features.peak_dbfs,
+            snr_db=onset.features.snr_db,
+            score=onset.verdict.score,
+            reason=onset.verdict.reason,
         )
+        self._heard.append((one, number))
 
     def pass_time(self, host_ns: int) -> None:
         """A wish that nothing came of ends."""
@@ -109,7 +119,7 @@ class Visit:
 
     def heard(self, is_receipted: Receipted) -> tuple[Heard, ...]:
         """The last onsets, oldest first, with what is known of their receipts now."""
-        return tuple(one.seen(is_receipted) for one in self._heard)
+        return tuple(one.seen(number.seq, is_receipted) for one, number in self._heard)
 
     def _calibrated(self, tone: Tone) -> Calibration:
         assert self._wish  # noqa: S101 - a tone is measured only where it was wished

@@ -44,6 +44,7 @@ from agent.app.progress import Progress
 from agent.app.proof import receipted
 from agent.app.showing import Showing
 from agent.app.soundsource import sound_source
+from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.app.witness import Witness
@@ -158,19 +159,23 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         desk,
         history=LevelHistory(levels.levels),
         backlog=outbox.backlog,
-        reporters=showing.reporters,
+        reporters=[lambda host_ns: about_store(keeping.state(host_ns)), *showing.reporters],
+        when_kept=lambda act: keeping.when_kept(lambda: act(outbox.head().seq)),
     )
 
     def show(host_ns: int) -> None:
         state = showing.step(node, identity.source, host_ns)
-        levels.keep(host_ns)
-        keeping.watch(host_ns)
+        keeping.errand("levels", lambda: levels.keep(host_ns))
+        if keeping.watch(host_ns):
+            progress.advance("store")  # the keeper is there, though the disk may hang for a while
         trusted.learn(state)
-        if state.clock.state == "locked" and state.utc_ns is not None:
-            known.keep(state.utc_ns)
-            if state.clock.confirmed:
-                confirmed.keep(state.utc_ns)
-            crystal.keep(host_ns, state.clock.ppm_per_c, state.clock.ppm_per_c_sigma)
+        clock_now, utc_ns = state.clock, state.utc_ns
+        if clock_now.state == "locked" and utc_ns is not None:
+            slope = clock_now.ppm_per_c, clock_now.ppm_per_c_sigma
+            keeping.errand("known", lambda: known.keep(utc_ns))
+            if clock_now.confirmed:
+                keeping.errand("confirmed", lambda: confirmed.keep(utc_ns))
+            keeping.errand("crystal", lambda: crystal.keep(host_ns, *slope))
 
     progress = Progress()
     manager = _kept(opened, ServiceManager())

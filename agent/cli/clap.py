@@ -12,6 +12,7 @@ from agent.core.units import moment_of
 from agent.settings import Settings, load
 
 CLAP_S, RECEIPT_S = 30.0, 30.0
+SELF_TEST_S = 4.0  # of sound, and some to hear it in
 _POLL_S = 0.2
 
 
@@ -45,6 +46,16 @@ def clap(config: Path) -> int:
     else:
         print("NO RECEIPT: the locator has not answered. `earshot check` says what is in the way.")
     return 0 if receipted and is_timed else 1
+
+
+def self_test(config: Path) -> None:
+    """Ask for a test of the hearing path, and wait until it is over. Raises StateError."""
+    settings = load(config)
+    _state(settings)
+    asked = Wish(id=secrets.token_hex(16), verb="self-test")
+    wish(Path(settings.runtime.directory), asked)
+    _wait(settings, lambda state: state.answer is not None and state.answer.id == asked.id)
+    time.sleep(SELF_TEST_S)
 
 
 def _state(settings: Settings) -> NodeState:

@@ -7,10 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.adapters.statefile import read_state, wish
 from agent.cli.put import put_line
 from agent.cli.run import DEFAULT_FILE
-from agent.core.records.visit import Wish
 from agent.errors import StateError
 from agent.settings import Settings, load
 
@@ -55,10 +53,12 @@ def _spl(text: str) -> float:
 
 
 def _level(arguments: argparse.Namespace) -> int:
+    from agent.adapters.statefile import read_state
+    from agent.app.checks.screen import meter_lines
+
     settings = load(arguments.config)
     if arguments.verb == "calibrate":
         return _calibrate(settings, arguments.config, arguments.spl, write=arguments.write)
-    from agent.app.checks.screen import meter_lines
 
     while True:
         state = read_state(Path(settings.runtime.directory), time.monotonic_ns())
@@ -71,6 +71,9 @@ def _level(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(settings: Settings, path: Path, db_spl: float, *, write: bool) -> int:
+    from agent.adapters.statefile import read_state, wish
+    from agent.core.records.visit import Wish
+
     shown = Path(settings.runtime.directory)
     read_state(shown, time.monotonic_ns())
     asked = Wish(id=secrets.token_hex(16), verb="calibrate", level_db_spl=db_spl)

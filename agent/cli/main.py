@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import agent
-from agent.cli import check, enrol, keys, level, run, store, time, verify
+from agent.cli import check, devices, enrol, keys, level, run, store, time, verify
 from agent.errors import EarshotError
 
 INTERRUPTED = 130
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"earshot {agent.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     check.add_commands(commands)
+    devices.add_commands(commands)
     run.add_commands(commands)
     level.add_commands(commands)
     keys.add_commands(commands)

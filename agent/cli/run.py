@@ -5,6 +5,8 @@ import faulthandler
 import logging
 import signal
 import sys
+from contextlib import suppress
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.app.showing import POWER_OFF
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
+    with suppress(UnsupportedOperation):  # a stderr that is no file
+        faulthandler.enable()  # the watchdog's SIGABRT then tells where each thread hangs
     stop, distrusted = _Stop(), ""
     while True:
         trial = TrialSettings(arguments.config, distrusted)
@@ -49,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
             reason = _one_run(trial, stop)
         except EarshotError as error:
             if not trial.give_up(str(error)):
-                raise
+                raise _with_the_rest(error, arguments.config) from None
             log.error("settings are taken back: %s", error)
         else:
             log.info("stopped: %s", reason)
@@ -58,6 +61,20 @@ def _run(arguments: argparse.Namespace) -> int:
             if reason not in (RESTART, RESTART_BEFORE):
                 return 128 + signal.SIGINT if reason == "SIGINT" else 0
         distrusted = trial.distrusted
+
+
+def _with_the_rest(error: EarshotError, config: Path) -> EarshotError:
+    """`error`, and that more is missing for a start, where it is."""
+    from agent.app.checks.setup import setup_rows, this_host
+
+    _, rows = setup_rows(config, this_host(config))
+    count = sum(one.status == "critical" for one in rows)
+    if count < 2:
+        return error
+    return EarshotError(
+        f"{error}; {count} things are missing in all: `earshot check --config {config}` names "
+        "them, with the commands"
+    )
 
 
 class _Stop:

@@ -12,7 +12,7 @@ from agent.errors import LinkError
 
 
 class TlsFiles(TypedDict):
-    """The files of `add_tls`, by the names that MqttOptions has for them."""
+    """The files of `add_way`, by the names that MqttOptions has for them."""
 
     ca: Path | None
     cert: Path | None
@@ -97,8 +97,12 @@ def place(text: str) -> tuple[float, float]:
     return latitude, longitude
 
 
-def add_tls(parser: argparse.ArgumentParser) -> None:
-    """What a broker with mutual TLS asks for."""
+def add_way(parser: argparse.ArgumentParser) -> None:
+    """How to speak to a broker: the version of MQTT, and what one with mutual TLS asks for."""
+    parser.add_argument(
+        "--protocol", choices=("auto", "3.1.1", "5"), default="auto",
+        help="version of MQTT (default: auto, the newest that the broker takes)",
+    )  # fmt: skip
     for name, told in (
         ("ca", "the broker's authority"),
         ("certificate", "ours, for a broker that asks for one"),
@@ -108,7 +112,7 @@ def add_tls(parser: argparse.ArgumentParser) -> None:
 
 
 def tls_files(arguments: argparse.Namespace) -> TlsFiles:
-    """What `add_tls` was given. Raises LinkError for half a pair."""
+    """What `add_way` was given. Raises LinkError for half a pair."""
     if bool(arguments.certificate) != bool(arguments.certificate_key):
         raise LinkError("--certificate and --certificate-key belong together: give both")
     return TlsFiles(ca=arguments.ca, cert=arguments.certificate, key=arguments.certificate_key)

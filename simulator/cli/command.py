@@ -122,6 +122,7 @@ def _options(arguments: argparse.Namespace, order: Command) -> MqttOptions:
         url=arguments.broker,
         client_id=f"earshot-operator-{order.id}",
         subscriptions=subscriptions(order),
+        protocol=arguments.protocol,
         **tls_files(arguments),
     )
 

@@ -1,7 +1,8 @@
 """`earshot-sim locate`: the reference locator on its own, against any broker.
 
 It keeps its store and its key, so it may be stopped and started at will: nodes hold what it has
-not receipted, and it never counts a record twice. It needs the node's own packages alone.
+not receipted, and it never counts a record twice. A broker that is not there yet is waited for.
+It needs the node's own packages alone.
 """
 
 import argparse
@@ -12,22 +13,23 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from agent.adapters.host import SystemClock, kernel_discipline
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.core.units import rfc3339
+from agent.core.units import NS_PER_MS, rfc3339
 from agent.errors import LinkError
-from agent.ports import Connected, Lost
 from simulator.centre.locator import registry
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.timebounds import StatedClock
+from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import Revision
-from simulator.cli.arguments import TlsFiles, tls_files
+from simulator.cli.arguments import tls_files
 from simulator.report.wording import clock_time, count, place
 
 _STEP_S = 0.2
-_FIRST_ANSWER_S = 15.0
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -35,7 +37,6 @@ def command(arguments: argparse.Namespace) -> int:
     known = registry.load(arguments.registry)
     signer = _signer(arguments.key)
     tls = tls_files(arguments)
-    _check_broker(arguments.broker, tls)
     stop = _Stop()
     with closing(_store(arguments.store, known, signer)) as store:
         _introduce(signer, known, arguments.broker)
@@ -45,11 +46,17 @@ def command(arguments: argparse.Namespace) -> int:
             client_id=f"earshot-locator-{signer.keyid}",
             subscriptions=SUBSCRIPTIONS,
             session_expiry_s=SESSION_EXPIRY_S,
+            protocol=arguments.protocol,
             **tls,
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
-            service = LocatorService(store, link, known, announce=announce)
-            _serve(service, wake, arguments.for_s, stop)
+            clock = _stated_clock(arguments.clock_node, known)
+            service = LocatorService(
+                store, link, known, announce=announce, watch=_watch(known), clock=clock
+            )
+            if not _serve(service, wake, arguments.for_s, stop, clock) and not stop:
+                why = service.trouble or "no answer: is it an MQTT broker?"
+                raise LinkError(f"{arguments.broker}: {why}")
     rejected = sum(service.counters.rejected.values())
     _tell(f"{count(service.counters.admitted, 'record')} admitted, {rejected} rejected")
     for reason, times in service.counters.rejected.most_common():
@@ -108,23 +115,8 @@ def _signer(path: Path) -> Ed25519FileSigner:
     return Ed25519FileSigner.load(path) if path.exists() else Ed25519FileSigner.create(path)
 
 
-def _check_broker(url: str, tls: TlsFiles) -> None:
-    """Connect once and leave. Raises LinkError if there is no broker to speak to."""
-    answered = threading.Event()
-    client_id = f"earshot-probe-{time.time_ns() % 10**9}"
-    options = MqttOptions(url=url, client_id=client_id, **tls)
-    with closing(MqttLink(options, wakeup=answered.set)) as link:
-        link.connect()
-        deadline_s = time.monotonic() + _FIRST_ANSWER_S
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            answered.wait(left_s)
-            answered.clear()
-            for event in link.poll():
-                if isinstance(event, Connected):
-                    return
-                if isinstance(event, Lost):
-                    raise LinkError(f"{url}: {event.reason}")
-    raise LinkError(f"{url}: no answer within {_FIRST_ANSWER_S:.0f} s: is it an MQTT broker?")
+def _watch(known: Registry) -> Watch:
+    return Watch(source for source, one in known.stations.items() if not one.is_revoked)
 
 
 def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
@@ -133,17 +125,45 @@ def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
     _tell(signer.public_pem().strip())
 
 
+def _stated_clock(node: str | None, known: Registry) -> StatedClock:
+    """What the centre knows of the present, told once. Raises RegistryError for no node of it."""
+    source = "" if node is None else ":".join(["urn:earshot", *node.split("/")])
+    if source and source not in known.stations:
+        raise registry.RegistryError(f"--clock-node {node}: is not in the registry")
+    clock = StatedClock(SystemClock(), kernel_discipline, source)
+    present = clock.now()
+    if present is not None:
+        bound_ms = present.bound_ns / NS_PER_MS
+        _tell(f"the present is known within {bound_ms:.1f} ms by {present.whose}")
+    elif source:
+        _tell(
+            f"nobody vouches for this host's clock: the present is that of {node}, once it speaks"
+        )
+    else:
+        _tell(
+            "nobody vouches for this host's clock (see `chronyc tracking`, or --clock-node): the "
+            "times of records are not held against the present"
+        )
+    return clock
+
+
 def _serve(
-    service: LocatorService, wake: threading.Event, for_s: float | None, stop: _Stop
-) -> None:
+    service: LocatorService,
+    wake: threading.Event,
+    for_s: float | None,
+    stop: _Stop,
+    clock: StatedClock,
+) -> bool:
+    """Step until it is time or it is asked to stop; whether there ever was a broker."""
     end_s = None if for_s is None else time.monotonic() + for_s
+    has_listened = False
     while not stop and (end_s is None or time.monotonic() < end_s):
-        service.step(time.monotonic_ns(), _utc_text)
+        service.step(time.monotonic_ns(), lambda: rfc3339(clock.best_utc_ns()))
+        if service.is_listening and not has_listened and service.trouble:
+            _tell("the broker is there now")
+        has_listened = has_listened or service.is_listening
         if not service.is_busy:
             wake.wait(_STEP_S)
         wake.clear()
     service.flush()
-
-
-def _utc_text() -> str:
-    return rfc3339(time.time_ns())
+    return has_listened

@@ -14,7 +14,7 @@ from agent.errors import EarshotError
 from simulator.cli.arguments import (
     add_broker,
     add_outputs,
-    add_tls,
+    add_way,
     count,
     day,
     names,
@@ -51,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run a scenario; exit 1 if a limit of it is missed"))
     _add_livefire(commands.add_parser("livefire", help="replay the public live-fire dataset"))
     _add_locate(commands.add_parser("locate", help="run the reference locator on its own"))
+    _add_nodes(
+        commands.add_parser(
+            "nodes",
+            help="show how the nodes are; exit 1 if one is silent, deaf, without time or hot",
+            epilog="exit codes: 0 no alarm, 1 an alarm, 2 no broker, 3 nothing or nothing recent "
+            "is known",
+        )
+    )
     _add_replay(commands.add_parser("replay", help="feed one recording through one node"))
     _add_corpus(commands.add_parser("corpus", help="try the node's hearing on labelled clips"))
     _add_inspect(commands.add_parser("inspect", help="show what a node makes of one recording"))
@@ -116,7 +124,7 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
     )
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument("--registry", required=True, type=Path, metavar="FILE")
     for name, default in (("store", "earshot-locator.sqlite"), ("key", "earshot-locator.pem")):
         parser.add_argument(
@@ -126,7 +134,25 @@ def _add_locate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for", type=positive, dest="for_s", metavar="SECONDS", help="(default: until stopped)"
     )
+    parser.add_argument(
+        "--clock-node",
+        metavar="SITE/CELL/NODE",
+        help="whose records tell the present where nobody vouches for this host's clock",
+    )
     parser.set_defaults(module="locate")
+
+
+def _add_nodes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT] or mqtts://..."
+    )
+    add_way(parser)
+    parser.add_argument("--json", action="store_true", help="print all that is known as JSON")
+    parser.add_argument(
+        "--wait", type=positive, default=3.0, metavar="SECONDS", dest="wait_s",
+        help="for reports, at most (default: 3)",
+    )  # fmt: skip
+    parser.set_defaults(module="nodes")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +174,7 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
         "--registry", required=True, type=Path, metavar="FILE", help="nodes.json of the registrar"
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="operator.pem, which signs")
-    add_tls(parser)
+    add_way(parser)
     parser.add_argument(
         "--handovers", type=Path, default=Path("earshot-handovers.jsonl"), metavar="FILE",
         help="records by which nodes changed their keys; what is heard of them is added, and an "

@@ -99,7 +99,7 @@ def test_every_fault_is_told_at_once() -> None:
         "audio.full_scale_db_spl = 195",
         "audio.latency_us = 1_000_000",
         "audio.latency_bound_us = 20_001",
-        "hearing.least_score = 1",
+        "hearing.least_score = 1.1",
         "panel.button = 28",
         'audio.source = "file:"',
         'audio.source = "alsa:hw0"',

@@ -173,6 +173,14 @@ def test_a_computer_without_header_has_simulated_pins(tmp_path: Path) -> None:
     made.close()
 
 
+def test_a_pi_whose_pins_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    """No lgpio, no chip or no right to it: what to install, and which group, is told."""
+    (tmp_path / "model").write_text("Raspberry Pi 4 Model B Rev 1.4\0")
+    with pytest.raises(PanelError, match="install lgpio, and let the agent's user") as error:
+        GpioPanel(PINS, device_tree=tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_nothing_of_gpiozero_is_imported_where_no_panel_is_configured() -> None:
     """The whole daemon, assembled without a pin, has not heard of it."""
     code = "import agent.app.wiring, sys; print(*[n for n in sys.modules if 'gpio' in n])"

@@ -1,6 +1,8 @@
 // Preloaded into a process, it stands between it and the disk, for files below $DISK_WATCH:
-// each change, and each sync that begins to hang, is written to $DISK_TRACE, and while the file $DISK_FAULT exists, its first letter
-// says what fails: 's' syncs and 'w' writes with EIO, 'f' writes with ENOSPC; 'h' syncs hang.
+// each change, and each sync that begins to hang, is written to $DISK_TRACE, and while the file
+// $DISK_FAULT exists, its first letter says what fails: 's' syncs and 'w' writes with EIO, 'f' writes
+// with ENOSPC; with 'h' syncs hang. While the file $DISK_SLOW exists, each sync takes as many
+// milliseconds more as it says, or until it is gone.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -78,6 +81,23 @@ ssize_t write(int fd, const void *data, size_t size) {
     return written(fd, data, size, offset, REAL(write)(fd, data, size));
 }
 
+static int milliseconds_more(void) {
+    const char *slow = getenv("DISK_SLOW");
+    char text[32] = "";
+    int fd = slow ? (int)syscall(SYS_openat, AT_FDCWD, slow, O_RDONLY) : -1;
+    if (fd < 0) return 0;
+    syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
+    return atoi(text);
+}
+
+static void take_time(int fd) {
+    char path[PATH_MAX];
+    struct timespec moment = {0, 10 * 1000 * 1000};
+    if (!is_watched_file(fd, path)) return;
+    for (int waited = 0; waited < milliseconds_more(); waited += 10) nanosleep(&moment, NULL);
+}
+
 static int synced(int fd, int result) {
     char path[PATH_MAX];
     if (result == 0 && is_watched_file(fd, path)) trace('s', path, 0, 0, NULL);
@@ -93,12 +113,14 @@ static void hang(int fd) {
 int fsync(int fd) {
     hang(fd);
     REFUSE("s", -1);
+    take_time(fd);
     return synced(fd, REAL(fsync)(fd));
 }
 
 int fdatasync(int fd) {
     hang(fd);
     REFUSE("s", -1);
+    take_time(fd);
     return synced(fd, REAL(fdatasync)(fd));
 }
 

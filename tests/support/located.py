@@ -96,7 +96,12 @@ def unlocated(at_s: float, status: str, reason: str, cell: str = "a") -> Inciden
     )
 
 
-def arrivals(truth: TruthRound, nodes: Iterable[str], late_s: float = 0.0) -> list[Arrival]:
+def arrivals(
+    truth: TruthRound,
+    nodes: Iterable[str],
+    late_s: float = 0.0,
+    places: Mapping[str, Point] = NODES_ENU_M,
+) -> list[Arrival]:
     """What these nodes heard of a round of known time in still air."""
     assert truth.utc_ns is not None
     speed_mps = sound_speed_mps(AIR_C)
@@ -111,7 +116,7 @@ def arrivals(truth: TruthRound, nodes: Iterable[str], late_s: float = 0.0) -> li
             peak_dbfs=-12.0,
             score=0.9,
         )
-        for station in stations(truth.cell).values()
+        for station in stations(truth.cell, nodes=places).values()
         if station.node in set(nodes)
     ]
 

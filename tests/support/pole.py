@@ -85,8 +85,13 @@ class Pole:
             env=env,
         )
         assert daemon.stderr is not None
-        assert "node n1 listens to file:" in daemon.stderr.readline()
-        return daemon
+        told = []
+        for line in daemon.stderr:
+            told.append(line)
+            if "node n1 listens to " in line:
+                return daemon
+        daemon.wait()
+        raise AssertionError("".join(told))
 
 
 class Listener:

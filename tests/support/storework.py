@@ -14,17 +14,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.adapters.outbox import open_database, room, store
+from agent.adapters.outbox import open_database, owned, room, store
 from agent.adapters.outbox.schema import STEPS
-from agent.core.records.chain import Head, draft_of
+from agent.app.keeping import Keeping
+from agent.core.records import Draft
+from agent.core.records.chain import Head, Sealed, draft_of
 from agent.core.records.kinds import GENESIS_PREV
 from agent.core.records.store_records import Shed
-from agent.errors import FullStore
 from tests.support.drafts import draft, heartbeat, identity_of, receipt, sealer_of, start
 
 MAX_BYTES = 3328 * 1024  # the WAL, and two steps of growth
 OLD_RECORDS = 40
 CHAIN = "c" * 32
+THINGS = (None, None, start(), heartbeat(), heartbeat())
 
 
 def open_outbox(path: Path) -> store.SqliteOutbox:
@@ -73,18 +75,34 @@ class Life:
         return self._outbox.pending(100_000, frozenset())
 
     def append(self, count: int) -> None:
-        """Say so many things, or as many as there is room for."""
-        for _ in range(count):
-            said = self._rng.choice([None, None, start(), heartbeat(), heartbeat()])
-            try:
-                head = self._outbox.append(draft(said)).head
-            except FullStore:
+        """Say so many things, now one and now many in a moment, or as many as there is room for."""
+        keeping = Keeping(self)
+        while count > 0:
+            burst = min(count, self._rng.choice([1, 1, 1, 5, 30]))
+            for _ in range(burst):
+                keeping.append(draft(self._rng.choice(THINGS)))
+            count -= burst
+            while keeping.step(0):
+                pass
+            if keeping.waiting:
                 self._tell_shed()
                 return
-            if head.seq - 1 not in self._digests:
-                self._tell_shed()
-            self._digests[head.seq] = head
-            self._acks.say(kept=[head.seq, head.digest])
+
+    def append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
+        """As the keeper has it: what is acknowledged is told once it is durable."""
+        kept = self._outbox.append_all(drafts)
+        if kept[0].head.seq - 1 not in self._digests:
+            self._tell_shed()
+        for one in kept:
+            self._digests[one.head.seq] = one.head
+            self._acks.say(kept=[one.head.seq, one.head.digest])
+        return kept
+
+    def tidy(self) -> None:
+        self._outbox.tidy()
+
+    def backlog(self) -> int:
+        return self._outbox.backlog()
 
     def _tell_shed(self) -> None:
         """What the outbox has put in of its own."""
@@ -142,8 +160,8 @@ def relax(synchronous: str) -> None:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         return db
 
-    strict = store.open_database
-    store.open_database = open_relaxed
+    strict = owned.open_database
+    owned.open_database = open_relaxed
 
 
 if __name__ == "__main__":

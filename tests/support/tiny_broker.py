@@ -33,6 +33,7 @@ class TinyBroker:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.heard: list[int] = []
+        self._first_bytes: list[int] = []
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -66,11 +67,16 @@ class TinyBroker:
                         break
                 packet = packets.read(length)
                 self.heard.append(kind)
+                self._first_bytes.append(first[0])
                 if answer := self._answers.get(kind):
                     reply = answer(packet)
                     if not reply:
                         return
                     wire.sendall(reply)
+
+    def flags_of(self, kind: int) -> list[int]:
+        """The first byte of each packet of that type that came."""
+        return [one for one in self._first_bytes if one >> 4 == kind]
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -18,8 +18,8 @@ from tests.support.pole import Pole
 from tests.support.storeproof import Known, digests_in, faults_of
 
 ROUNDS = "10"
-WRITES = 16_000  # at least, in such a life of a store
-SYNCS = 1_400
+WRITES = 13_000  # at least, in such a life of a store
+SYNCS = 500
 
 
 def live(directory: Path, *under: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,7 @@ def test_a_store_killed_at_a_write_is_whole(memory: Path, step: int) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    "step", [600, pytest.param(20, marks=pytest.mark.torture)], ids=["some", "many"]
+    "step", [200, pytest.param(10, marks=pytest.mark.torture)], ids=["some", "many"]
 )
 def test_a_store_killed_at_a_sync_is_whole(memory: Path, step: int) -> None:
     """The same at the n-th sync."""

@@ -16,8 +16,8 @@ _CLOSE_S = 3.0
 class MqttLink:
     """Publisher port over MQTT 5 or 3.1.1; `wakeup` is called after every event, on any thread.
 
-    Protocol "auto" offers MQTT 5 until the broker has said that it knows only 3.1.1. Raises
-    LinkError for a URL or TLS files that cannot work.
+    Protocol "auto" offers MQTT 5 until the broker has answered 3.1.1 alone. Raises LinkError for a
+    URL or TLS files that cannot work.
     """
 
     def __init__(self, options: MqttOptions, wakeup: Callable[[], None] = lambda: None) -> None:
@@ -42,8 +42,7 @@ class MqttLink:
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Hand over one QoS 1 message; its token returns in `Sent` or `Refused`, if ever."""
-        client = self._current.client if self._current else None
-        mid = client.publish(topic, payload, qos=1, retain=retain).mid if client else 0
+        mid = self._current.publish(topic, payload, retain=retain) if self._current else 0
         return token_of(self._generation, mid)
 
     def poll(self) -> list[LinkEvent]:

@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from paho.mqtt.enums import MQTTProtocolVersion
-
+from agent.adapters.mqtt.manner import V5, V311, Manners
 from agent.adapters.mqtt.validity import TrustedUtc, Untimely, Validity, host_time
 from agent.core.trust import link_advice
 from agent.errors import LinkError
 from agent.ports import Will
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_PROTOCOLS = {
-    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
-    "5": (MQTTProtocolVersion.MQTTv5,),
-    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
-}
+_PROTOCOLS = {"auto": (V5, V311), "5": (V5,), "3.1.1": (V311,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +44,14 @@ class MqttOptions:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect and how; `protocols` gets shorter when the broker refuses a version.
-
-    `validity` is there where `tls` is.
-    """
+    """Where to connect and how; `validity` is there where `tls` is."""
 
     options: MqttOptions
     host: str
     port: int
     tls: ssl.SSLContext | None
     validity: Validity | None
-    protocols: list[MQTTProtocolVersion]
+    manners: Manners
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -74,7 +66,7 @@ def route_of(options: MqttOptions) -> Route:
     """The route that `options` describe. Raises LinkError for a URL or files that cannot work."""
     host, port, secure = _parse_url(options.url)
     tls, validity = _tls_context(options) if secure else (None, None)
-    return Route(options, host, port, tls, validity, list(_PROTOCOLS[options.protocol]))
+    return Route(options, host, port, tls, validity, Manners(_PROTOCOLS[options.protocol]))
 
 
 def explain(error: Exception, route: Route) -> str:

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.adapters.outbox import rows
+from agent.adapters.outbox.damage import DamagedStore, is_damage, is_gone, salvaged, set_aside
 from agent.adapters.outbox.database import open_database
 from agent.adapters.outbox.room import Room, is_failing, is_full, prepare
 from agent.adapters.outbox.schema import STEPS
+from agent.core.records import Draft
 from agent.errors import FullStore, StoreError
+
+TIDY_AFTER = 16  # transactions
 
 
 @dataclass(slots=True)
@@ -31,7 +35,9 @@ class Tally:
 class OwnedFile:
     """The file at `path`, opened by the first transaction; all methods raise StoreError.
 
-    `check` is called whenever the file was opened, within a transaction.
+    `check` is called whenever the file was opened, within a transaction. A file that is damaged is
+    set aside; `salvaged` is then what could be read of it, and `check` finds an empty one, with a
+    row in `damage`.
     """
 
     def __init__(
@@ -48,6 +54,9 @@ class OwnedFile:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._is_closed = False
+        self._written = TIDY_AFTER
+        self._damage: tuple[str, str] | None = None
+        self.salvaged: list[Draft] = []
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -57,11 +66,15 @@ class OwnedFile:
 
     @contextmanager
     def transaction_if_idle(self) -> Iterator[sqlite3.Connection | None]:
-        """The same, or None where another thread is at it: the disk may be slow."""
+        """The same, or None where another thread is at it, for the disk may be slow, and where the
+        file is not open."""
         if not self._lock.acquire(blocking=False):
             yield None
             return
         try:
+            if self._db is None:
+                yield None
+                return
             with self._owned() as db, self._all_or_nothing(db):
                 yield db
         finally:
@@ -71,6 +84,17 @@ class OwnedFile:
         """Take more of the disk; False where there is no more to be had."""
         with self._lock, self._owned():
             return self.room is not None and self.room.grow()
+
+    def tidy(self) -> None:
+        """Put in order what waits for a quiet moment, if TIDY_AFTER were written since.
+
+        To be called when there is nothing else to do, and the disk is quick.
+        """
+        if self.room and self._written >= TIDY_AFTER:
+            with self._lock, self._owned():
+                if self.room:
+                    self.room.tidy()
+                self._written = 0
 
     def close(self, last_words: str, at_most_s: float) -> None:
         """Free the file after one more statement, if any; it is not opened again.
@@ -103,7 +127,12 @@ class OwnedFile:
         """The connection; a failing disk ends it."""
         try:
             yield self._db or self._open()
+        except DamagedStore as error:
+            self._set_aside(str(error))
+            raise StoreError(f"{self.path}: {error}: set aside") from error
         except sqlite3.Error as error:
+            if is_damage(error):
+                self._set_aside(str(error))
             if is_failing(error):
                 self.let_go()
             kind = FullStore if is_full(error) else StoreError
@@ -114,8 +143,10 @@ class OwnedFile:
         before = copy(self.tally)
         try:
             db.execute("BEGIN IMMEDIATE")
+            changes = db.total_changes
             yield
             db.execute("COMMIT")
+            self._written += db.total_changes > changes
         except BaseException:
             self.tally = before
             with suppress(sqlite3.Error):
@@ -126,6 +157,24 @@ class OwnedFile:
         """Own the file, for the first time or after a failure; what it holds is then on disk."""
         if self._is_closed:
             raise StoreError(f"{self.path}: a closed database cannot be used")
+        if is_gone(self.path):
+            self._set_aside("the database is gone")
+        try:
+            return self._open_once()
+        except (StoreError, sqlite3.Error) as error:
+            if not is_damage(error):
+                raise
+            self._set_aside(str(error.__cause__ or error))
+            return self._open_once()
+
+    def _set_aside(self, reason: str) -> None:
+        """What is in the file is no store: it becomes evidence, and a new one is begun."""
+        if self._db:
+            self.salvaged = salvaged(self._db)
+        self.let_go()
+        self._damage = reason, set_aside(self.path, reason)
+
+    def _open_once(self) -> sqlite3.Connection:
         if self._durable:
             prepare(self.path)
         self._db = db = open_database(self.path, STEPS, durable=self._durable)
@@ -135,8 +184,14 @@ class OwnedFile:
             if self._durable:
                 self.room = Room(self.path, db, self._max_bytes)
             self.tally = Tally(rows.waiting(db), bool(rows.unbridged(db, 1)), rows.key_changes(db))
+            db.execute("BEGIN IMMEDIATE")
+            if self._damage:
+                db.execute("INSERT INTO damage VALUES (?, ?)", self._damage)
             self._check(db)
-        except BaseException:
-            self.let_go()
+            db.execute("COMMIT")
+            self._damage = None
+        except BaseException as error:
+            if not is_damage(error):
+                self.let_go()  # else what can be read is read first
             raise
         return db

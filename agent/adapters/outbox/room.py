@@ -18,6 +18,8 @@ STEP_PAGES = 128
 RESERVE_PAGES = 32
 CHECKPOINT_PAGES = 256
 WAL_BYTES = 2 * 1024 * 1024  # CHECKPOINT_PAGES, and the largest transaction on top of them
+WIDE_BYTES = 16 * 1024 * 1024  # a store of this size has a WAL of twice that, for a slow spell
+AHEAD_PAGES = 64
 _USABLE_BYTES = PAGE_BYTES - 4  # of an overflow page
 
 
@@ -30,10 +32,12 @@ class Room:
     def __init__(self, path: Path, db: sqlite3.Connection, max_bytes: int) -> None:
         self._db = db
         self._wal, self._reserve = _names(path)
-        self._max_pages = (max_bytes - WAL_BYTES) // PAGE_BYTES
+        width = 2 if max_bytes >= WIDE_BYTES else 1
+        self._wal_bytes = width * WAL_BYTES
+        self._max_pages = (max_bytes - self._wal_bytes) // PAGE_BYTES
         self.free_share = 1.0  # of what it may take, as last seen
-        _allocate_file(self._wal, WAL_BYTES)
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        _allocate_file(self._wal, self._wal_bytes)
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {width * CHECKPOINT_PAGES}")
         self._db.execute("DELETE FROM room")
         self._forbid_growth()
         # Closing this would drop the locks of SQLite too: it stays open as long as `db` does.
@@ -67,11 +71,21 @@ class Room:
             self._forbid_growth()
         return True
 
+    def tidy(self) -> None:
+        """While there is time: what would else be due in the middle of a commit, sync by sync.
+
+        Room for what comes next; an empty WAL, with its head on the disk.
+        """
+        if self._pragma("freelist_count") < RESERVE_PAGES + AHEAD_PAGES:
+            self.grow()
+        self._db.execute("PRAGMA wal_checkpoint")
+        self._db.execute("UPDATE node SET running = 1")
+
     def close(self) -> None:
         """To be called after `db` was closed: keep the room of the WAL that is gone."""
         os.close(self._file)
         if not self._wal.exists():
-            _allocate_file(self._reserve, WAL_BYTES)
+            _allocate_file(self._reserve, self._wal_bytes)
 
     def _forbid_growth(self) -> None:
         self._db.execute(f"PRAGMA max_page_count = {self._pragma('page_count')}")

@@ -6,7 +6,17 @@ Locks, commits and room on the disk are `store`'s. All raise sqlite3.Error.
 import sqlite3
 from collections.abc import Callable
 
-from agent.adapters.outbox.schema import PRIORITIES, STATISTICS, place, priority_and_seq
+from agent.adapters.outbox import settled
+from agent.adapters.outbox.schema import (
+    ALERTS,
+    LASTING,
+    PASSING,
+    PRIORITIES,
+    STATE,
+    STATISTICS,
+    place,
+    priority_and_seq,
+)
 from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import GENESIS_PREV, Identity, Receipt
 from agent.core.records.store_records import Link
@@ -33,6 +43,12 @@ def take_over(
         )
     db.execute("UPDATE node SET running = 1")
     return owner
+
+
+def is_nobodys(db: sqlite3.Connection) -> bool:
+    """True where there are records, but not whose they are."""
+    query = "SELECT 1 FROM record WHERE NOT EXISTS (SELECT 1 FROM node) LIMIT 1"
+    return db.execute(query).fetchone() is not None
 
 
 def head(db: sqlite3.Connection) -> Head:
@@ -120,7 +136,10 @@ def contradiction(db: sqlite3.Connection, receipt: Receipt) -> str:
     last = max([receipt.upto_seq, *(last for _, last in receipt.extra)])
     if last > seq:
         return f"receipt covers seq {last}, but this store ends at {seq}"
-    if receipt.upto_seq >= receipted_seq and _digest_of(db, receipt.upto_seq) != receipt.head:
+    is_within = settled.whole_until(db, receipt.upto_seq) > receipt.upto_seq  # digest forgotten
+    if receipt.upto_seq < receipted_seq or is_within:
+        return ""
+    if _digest_of(db, receipt.upto_seq) != receipt.head:
         return f"receipt holds another digest for seq {receipt.upto_seq}"
     return ""
 
@@ -128,8 +147,7 @@ def contradiction(db: sqlite3.Connection, receipt: Receipt) -> str:
 def forget_some(db: sqlite3.Connection, receipt: Receipt, limit: int) -> tuple[int, bool]:
     """Forget up to `limit` records that `receipt` covers; how many, and whether to call again."""
     (since,) = db.execute("SELECT receipted_seq FROM node").fetchone()
-    if since < receipt.upto_seq:
-        last = min(since + limit, receipt.upto_seq)
+    if (last := _step(db, since, limit, receipt.upto_seq)) > since:
         return _forget_upto(db, since, last), last < receipt.upto_seq or bool(receipt.extra)
     for seqs in receipt.extra:
         if found := _covered(db, seqs, limit):
@@ -137,17 +155,30 @@ def forget_some(db: sqlite3.Connection, receipt: Receipt, limit: int) -> tuple[i
     return 0, False
 
 
-def statistics(db: sqlite3.Connection, limit: int) -> list[Row]:
-    """The `limit` oldest records of the lowest priority."""
-    query = "SELECT id, digest FROM record WHERE id >= ? ORDER BY id LIMIT ?"
-    return db.execute(query, (place(STATISTICS, 0), limit)).fetchall()
+def worth_less(db: sqlite3.Connection, priority: int, limit: int) -> list[Row]:
+    """Up to `limit` of the oldest records that go to make room for one of `priority`.
+
+    Statistics first; then what the next of its kind makes stale; and all other state only for an
+    alert. Neither alerts go, nor what the chain cannot do without.
+    """
+    query = "SELECT id, digest FROM record WHERE id >= ? AND id < ? AND {} ORDER BY id LIMIT ?"
+    state = place(STATE, 0), place(STATISTICS, 0)
+    found = db.execute(query.format("true"), (state[1], place(STATISTICS + 1, 0), limit))
+    if (rows := found.fetchall()) or priority == STATISTICS:
+        return rows
+    is_passing = f"kind IN ({', '.join('?' * len(PASSING))})"
+    found = db.execute(query.format(is_passing), (*state, *PASSING, limit))
+    if (rows := found.fetchall()) or priority > ALERTS:
+        return rows
+    is_less = f"kind NOT IN ({', '.join('?' * len(LASTING))})"
+    return db.execute(query.format(is_less), (*state, *LASTING, limit)).fetchall()
 
 
 def settle(db: sqlite3.Connection, rows: list[Row]) -> tuple[Link, ...]:
     """Keep no more than the digests of these records: first delete, for there may be no room."""
     links = [Link(seq=priority_and_seq(row_id)[1], digest=digest) for row_id, digest in rows]
     db.executemany("DELETE FROM record WHERE id = ?", [(row_id,) for row_id, _ in rows])
-    db.executemany("INSERT INTO settled VALUES (?, ?)", [(one.seq, one.digest) for one in links])
+    settled.settle(db, links)
     return tuple(links)
 
 
@@ -200,6 +231,12 @@ def why_rolled_back(db: sqlite3.Connection) -> str | None:
     return reason
 
 
+def damage(db: sqlite3.Connection) -> tuple[str, str] | None:
+    """What was wrong with the store before this one, and its name now; None once that is told."""
+    told: tuple[str, str] | None = db.execute("SELECT reason, set_aside FROM damage").fetchone()
+    return told
+
+
 def held(db: sqlite3.Connection) -> list[tuple[Row, bytes]]:
     """All records that wait, with their envelopes, by seq."""
     found = db.execute("SELECT id, digest, envelope FROM record").fetchall()
@@ -226,12 +263,16 @@ def _digest_of(db: sqlite3.Connection, seq: int) -> str | None:
     if seq == receipted[0]:
         return receipted[1]
     places = [place(priority, seq) for priority in PRIORITIES]
-    row: tuple[str] | None = db.execute(
-        "SELECT digest FROM record WHERE id IN (?, ?, ?) "
-        "UNION ALL SELECT digest FROM settled WHERE seq = ?",
-        (*places, seq),
-    ).fetchone()
-    return row[0] if row else None
+    query = "SELECT digest FROM record WHERE id IN (?, ?, ?)"
+    row: tuple[str] | None = db.execute(query, places).fetchone()
+    return row[0] if row else settled.digest_at(db, seq)
+
+
+def _step(db: sqlite3.Connection, since: int, limit: int, upto: int) -> int:
+    """How far to go from `since` towards `upto` at once: to a number whose digest is known."""
+    last = min(since + limit, upto)
+    end = settled.whole_until(db, last)
+    return end if end <= upto else settled.begins_at(db, last) - 1
 
 
 def _forget_upto(db: sqlite3.Connection, since: int, last: int) -> int:
@@ -244,7 +285,7 @@ def _forget_upto(db: sqlite3.Connection, since: int, last: int) -> int:
         ).rowcount
         for priority in PRIORITIES
     )
-    db.execute("DELETE FROM settled WHERE seq <= ?", (last,))
+    settled.forget_upto(db, last)
     db.execute("UPDATE node SET receipted_seq = ?, receipted_digest = ?", (last, digest))
     return freed
 

@@ -2,14 +2,18 @@
 
 A row of `record` is one that waits for its receipt. Its id is `place(priority, seq)`, so that
 the order of the file is the order of the queue, and giving up statistics frees whole pages. A row
-of `settled` is a record whose bytes went before those of an earlier one: its digest is kept until
-a receipt covers all before it, so that the `head` of every receipt can be checked. `room` is
+of `settled` is an unbroken range of records whose bytes went before those of an earlier one: the
+digest of its last is kept until a receipt covers all before it, so that the `head` of a receipt
+that ends there can be checked. There are never more ranges than records that wait. `room` is
 empty: what once filled it makes the file's free pages. A row of `dead` is a record that no locator
 can ever verify: it is kept, but no longer sent; `is_told` once a `Shed` record bridges it.
+A row of `damage` is a store before this one, until the chain tells of it.
 """
 
 PRIORITIES = (0, 1, 2)
-STATISTICS = 2
+ALERTS, STATE, STATISTICS = PRIORITIES
+PASSING = ("gap", "timebase")  # kinds of which the next one says how things are by then
+LASTING = ("shed", "rollback", "damaged", "config", "key")  # the chain is not understood without
 _ZONE = 1 << 48  # in the text of version 2 too
 
 _VERSION_1 = """
@@ -42,10 +46,25 @@ CREATE TABLE IF NOT EXISTS dead (
     seq INTEGER NOT NULL, chain TEXT NOT NULL, place INTEGER NOT NULL, digest TEXT NOT NULL,
     kind TEXT NOT NULL, envelope BLOB NOT NULL, reason TEXT NOT NULL, is_told INTEGER NOT NULL,
     PRIMARY KEY (chain, seq)
-) STRICT
+) STRICT;
+ALTER TABLE settled RENAME TO settled_one;
+CREATE TABLE settled (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, digest TEXT NOT NULL
+) STRICT;
+INSERT INTO settled SELECT run.first, run.last, settled_one.digest FROM (
+    SELECT min(seq) AS first, max(seq) AS last FROM (
+        SELECT seq, seq - row_number() OVER (ORDER BY seq) AS island FROM settled_one
+    ) GROUP BY island
+) AS run JOIN settled_one ON settled_one.seq = run.last;
+DROP TABLE settled_one;
+CREATE TABLE IF NOT EXISTS damage (reason TEXT NOT NULL, set_aside TEXT NOT NULL) STRICT
 """
 # What nothing bridges yet is sent again by older software: its place in the chain must not be lost.
 _DOWN_FROM_3 = """
+ALTER TABLE settled RENAME TO settled_range;
+CREATE TABLE settled (seq INTEGER PRIMARY KEY, digest TEXT NOT NULL) STRICT;
+INSERT INTO settled SELECT last, digest FROM settled_range;
+DROP TABLE settled_range;
 DELETE FROM settled WHERE seq IN (
     SELECT seq FROM dead WHERE is_told = 0 AND chain = (SELECT chain FROM node));
 INSERT INTO record SELECT place, digest, kind, envelope FROM dead

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.adapters.outbox import rows
+from agent.adapters.outbox.damage import DamagedStore, is_whole
 from agent.adapters.outbox.owned import OwnedFile
 from agent.adapters.outbox.writing import BATCH, PreviousRun, Writer
 from agent.core.records import Draft, Sealer
@@ -43,22 +44,22 @@ class SqliteOutbox:
         durable: bool = True,
         max_bytes: int = DEFAULT_BYTES,
     ) -> None:
-        self._file = OwnedFile(path, max_bytes, self._verify, durable=durable)
+        self._file = OwnedFile(path, max_bytes, self._check, durable=durable)
         self._writer = Writer(self._file, sealer, new_chain)
         self._last_kept: Head | None = None
         self._in_doubt: tuple[Draft, list[Sealed]] | None = None
+        self._previous_run: PreviousRun | None = None
         try:
-            with self._file.transaction() as db:
-                self._previous_run = self._writer.take_over(db)
-                self._last_kept = self._tail(db)
+            with self._file.transaction():
+                pass  # opened, and found to be ours
         except BaseException:
             self._file.let_go()
             raise
 
     @property
     def previous_run(self) -> PreviousRun:
-        """How the run before this one ended, as seen when the store was opened."""
-        return self._previous_run
+        """How the run before this one ended, as seen when the store was opened first."""
+        return self._previous_run or "new-store"
 
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
@@ -81,16 +82,14 @@ class SqliteOutbox:
     ) -> list[Sealed]:
         """Up to `limit` unreceipted records not in `skip`: see the port."""
         with self._file.transaction() as db:
-            return rows.first(db, limit, skip, young_above, self._file.tally.key_changes)
+            return self._offer(db, limit, skip, young_above)
 
     def try_pending(
         self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
     ) -> list[Sealed] | None:
         """The same, or None where another thread waits for the disk."""
         with self._file.transaction_if_idle() as db:
-            if db is None:
-                return None
-            return rows.first(db, limit, skip, young_above, self._file.tally.key_changes)
+            return None if db is None else self._offer(db, limit, skip, young_above)
 
     def release(self, receipt: Receipt) -> int:
         """Forget what `receipt` covers; how many went. ForgedRecord if it contradicts us."""
@@ -117,12 +116,11 @@ class SqliteOutbox:
         The next record that is appended comes after a `Shed` record that bridges the chain.
         """
         with self._file.transaction() as db:
-            if found := rows.at(db, key):
-                rows.bury(db, found, reason)
-                rows.settle(db, found)
-                self._file.tally.backlog -= 1
-                self._file.tally.is_unbridged = True
-        return bool(found)
+            return self._put_aside(db, key, reason)
+
+    def tidy(self) -> None:
+        """To be called when nothing waits and the disk is quick: it costs syncs. StoreError."""
+        self._file.tidy()
 
     def head(self) -> Head:
         """The last link that was stored."""
@@ -142,6 +140,29 @@ class SqliteOutbox:
         """Free the file; `clean` says that this run ended in order. Closing twice is harmless."""
         self._file.close("UPDATE node SET running = 0" if clean else "", CLOSING_S)
 
+    def _offer(
+        self,
+        db: sqlite3.Connection,
+        limit: int,
+        skip: frozenset[RecordKey],
+        young_above: int | None,
+    ) -> list[Sealed]:
+        """What waits, but for what is not what was kept: nobody could verify it."""
+        found = rows.first(db, limit, skip, young_above, self._file.tally.key_changes)
+        whole = [one for one in found if is_whole(one.envelope, one.head.digest)]
+        for one in found:
+            if one not in whole:
+                self._put_aside(db, one.head.key, "its bytes do not match its digest")
+        return whole
+
+    def _put_aside(self, db: sqlite3.Connection, key: RecordKey, reason: str) -> bool:
+        if found := rows.at(db, key):
+            rows.bury(db, found, reason)
+            rows.settle(db, found)
+            self._file.tally.backlog -= 1
+            self._file.tally.is_unbridged = True
+        return bool(found)
+
     def _append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
         self._writer.turn_to_heir()
         with self._file.transaction() as db:
@@ -159,7 +180,9 @@ class SqliteOutbox:
 
     def _write(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> list[Sealed]:
         kept: list[Sealed] = []
-        if reason := rows.why_rolled_back(db):
+        if told := rows.damage(db):
+            self._writer.begin_after(db, drafts[0], *told)
+        elif reason := rows.why_rolled_back(db):
             self._writer.begin_again(db, drafts[0], reason)
         elif self._is_short():
             raise FullStore(f"{self._file.path}: the store is full")
@@ -185,19 +208,17 @@ class SqliteOutbox:
         with self._file.transaction() as db:
             return self._writer.shed(db, draft)
 
-    def _verify(self, db: sqlite3.Connection) -> None:
-        """What was acknowledged is there, or else its numbers must not be used again."""
-        if (last_kept := self._last_kept) is None:
-            return
-        tail = self._tail(db)
-        is_same_chain = tail.chain == last_kept.chain
-        if is_same_chain and tail.seq <= last_kept.seq and tail != last_kept:
+    def _check(self, db: sqlite3.Connection) -> None:
+        """The file is ours, its tail is there, and so is what was acknowledged; or else its numbers
+        must not be used again."""
+        if rows.is_nobodys(db):
+            raise DamagedStore("it does not say whose records it holds")
+        previous_run = self._writer.take_over(db)
+        self._previous_run = self._previous_run or previous_run
+        if not rows.is_tail_whole(db):
+            raise DamagedStore("the last record is missing")
+        tail, kept = rows.head(db), self._last_kept or rows.head(db)
+        if tail.chain == kept.chain and tail.seq <= kept.seq and tail != kept:
             told = f"the disk lost records after seq {tail.seq} that it had acknowledged"
             rows.mark_rolled_back(db, told)
-
-    def _tail(self, db: sqlite3.Connection) -> Head:
-        if not rows.is_tail_whole(db):
-            raise StoreError(
-                f"{self._file.path}: damaged, the last record is missing: move it away"
-            )
-        return rows.head(db)
+        self._last_kept = kept if tail.chain == kept.chain else tail

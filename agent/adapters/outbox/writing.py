@@ -11,12 +11,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from agent.adapters.outbox import rows
+from agent.adapters.outbox.damage import is_whole
 from agent.adapters.outbox.owned import OwnedFile
 from agent.core.records import Draft, Sealer
 from agent.core.records.chain import Sealed, draft_of
 from agent.core.records.remote_records import KeyChange
-from agent.core.records.store_records import Rollback, Shed
-from agent.errors import StoreError, TokenError
+from agent.core.records.store_records import Damaged, Rollback, Shed
+from agent.errors import MalformedRecord, StoreError, TokenError
 
 PreviousRun = Literal["new-store", "clean", "unclean"]
 BATCH = 64  # records; more in one transaction would outgrow the WAL's room
@@ -74,8 +75,8 @@ class Writer:
         self._heir = ""
 
     def shed(self, db: sqlite3.Connection, draft: Draft) -> bool:
-        """Give up some statistics, told with the clock of `draft`; False if there are none."""
-        links = rows.settle(db, rows.statistics(db, BATCH))
+        """Give up some of what is worth less than `draft`, told with its clock; False if none."""
+        links = rows.settle(db, rows.worth_less(db, draft.priority, BATCH))
         if links:
             self._file.tally.backlog -= len(links)
             told = Shed(reason="the store is full", links=links, unsaid=())
@@ -90,7 +91,7 @@ class Writer:
         old, waiting = rows.head(db), []
         for row, raw in rows.held(db):
             try:
-                waiting.append(draft_of(raw))
+                waiting.append(_believed(row, raw))
             except Exception as error:
                 why = f"cannot be said again: {type(error).__name__}: {error}"
                 rows.bury(db, [row], why, is_told=True)
@@ -102,6 +103,16 @@ class Writer:
         for again in (replace(draft, data=told), *waiting):
             self.add(db, again)
 
+    def begin_after(
+        self, db: sqlite3.Connection, draft: Draft, reason: str, set_aside: str
+    ) -> None:
+        """Tell, with the clock of `draft`, of a damaged store, and say again what it still held."""
+        db.execute("DELETE FROM damage")
+        again = self._file.salvaged
+        told = Damaged(reason=reason, set_aside=set_aside, said_again=len(again))
+        for one in (replace(draft, data=told), *again):
+            self.add(db, one)
+
     def bridge(self, db: sqlite3.Connection, draft: Draft) -> None:
         """Tell of what was set aside, with the clock of `draft`."""
         while links := rows.unbridged(db, BATCH):
@@ -109,3 +120,10 @@ class Writer:
             told = Shed(reason="no locator can verify them: kept aside", links=links, unsaid=())
             self.add(db, replace(draft, data=told))
         self._file.tally.is_unbridged = False
+
+
+def _believed(row: rows.Row, raw: bytes) -> Draft:
+    """What the record says. Raises MalformedRecord, or what `draft_of` does."""
+    if not is_whole(raw, row[1]):
+        raise MalformedRecord("its bytes do not match its digest")
+    return draft_of(raw)

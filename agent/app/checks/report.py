@@ -7,6 +7,7 @@ missing is looked for, and what only a running node knows is `unknown`.
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from agent.core.records.faults import Check
 from agent.core.records.fields import source_of
 from agent.core.records.findings import CHECKS, HealthStatus
 from agent.core.units import NS_PER_S, moment_of
-from agent.errors import StateError
-from agent.settings import Settings
+from agent.errors import SettingsError, StateError
+from agent.settings import Settings, read, salvage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,25 @@ class Report:
         return verdict_of(self.rows)
 
 
-def look(config: Path) -> Report:
-    """Look at the node whose settings file is `config`. Never raises EarshotError."""
-    host = this_host(config)
+def look(config: Path, *, probes: bool = True) -> Report:
+    """Look at the node whose settings file is `config`. Never raises EarshotError.
+
+    Without a daemon its sound, host and broker are probed, which takes some seconds, unless
+    `probes` is false.
+    """
+    state, trouble = _state_of(config)
+    host = this_host(config, state.pid if state else None)
     settings, rows = setup_rows(config, host)
-    state: NodeState | None = None
-    try:
-        state = read_state(Path(settings.runtime.directory), time.monotonic_ns())
-    except StaleState as error:
-        rows.append(fault_row("agent-hangs", str(error), host.restart))
-    except StateError as error:
-        rows += _without_daemon(settings, config, host, rows, str(error))
-    else:
+    if state:
         told = list(_beside(state, settings, config, host))
         answered = {one.check for one in told}
         rows = [one for one in rows if one.fault or one.check not in answered] + told
+    elif isinstance(trouble, StaleState):
+        rows.append(fault_row("agent-hangs", str(trouble), host.restart))
+    else:
+        rows += _without_daemon(config, host, rows, str(trouble))
+        if probes:
+            rows += _probed(settings, rows)
     node = settings.node
     source = state.source if state else source_of(node.site, node.cell, node.id)
     answered = {one.check for one in rows}
@@ -106,9 +111,19 @@ def _digest(config: Path) -> str:
         return ""
 
 
-def _without_daemon(
-    settings: Settings, config: Path, host: Host, found: list[Row], why: str
-) -> Iterator[Row]:
+def _state_of(config: Path) -> tuple[NodeState | None, StateError | None]:
+    """What the daemon of that settings file shows, or why there is nothing to see."""
+    text = ""
+    with suppress(SettingsError):
+        text = read(config)
+    directory = Path(salvage(text)[0].runtime.directory)
+    try:
+        return read_state(directory, time.monotonic_ns()), None
+    except StateError as error:
+        return None, error
+
+
+def _without_daemon(config: Path, host: Host, found: list[Row], why: str) -> Iterator[Row]:
     command = f"{host.as_user}{program()} run --config {config}"
     if host.is_service and has_unit():
         command = f"{host.as_root}systemctl enable --now earshot"
@@ -116,6 +131,14 @@ def _without_daemon(
         command = ""  # first what is missing: else the start fails for that
     yield fault_row("agent-stopped", why.partition(": ")[2] or why, command)
     yield good_row("version", agent.__version__)
+
+
+def _probed(settings: Settings, found: list[Row]) -> list[Row]:
+    from agent.app.checks.probe import probed  # numpy and PortAudio, where they are needed
+
+    known = {one.check for one in found}
+    told = [row_of(finding) for finding in probed(settings)]
+    return [one for one in told if one.fault or one.check not in known]
 
 
 def _unasked(check: Check, settings: Settings, *, is_running: bool) -> Row:

@@ -74,12 +74,17 @@ def skipped_row(check: Check, why: str) -> Row:
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
     """The worst first, then by check; of a check only the worst is told, and each fault once."""
-    told = sorted(set(rows), key=lambda one: (_RANK[one.status], CHECKS.index(one.check)))
+    told = sorted(rows, key=lambda one: (_RANK[one.status], _place(one)))
     best: dict[str, int] = {}
     for one in told:
         best.setdefault(one.check, _RANK[one.status])
     kept = [one for one in told if one.fault or _RANK[one.status] == best[one.check]]
     return list({(one.check, one.fault, one.value): one for one in kept}.values())
+
+
+def _place(row: Row) -> int:
+    """Where a row stands among its like: an agent is started once all else is mended."""
+    return len(CHECKS) if row.fault == "agent-stopped" else CHECKS.index(row.check)
 
 
 def verdict_of(rows: Iterable[Row]) -> HealthStatus:

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,16 @@ def has_unit() -> bool:
     return any(path.exists() for path in UNITS)
 
 
-def this_host(config: Path) -> Host:
-    """The service's user for the service's own settings file; for another one whoever asks."""
+def this_host(config: Path, pid: int | None = None) -> Host:
+    """The user of the daemon's process, where it runs; else the service's user for the service's
+    own settings file, and for another one whoever asks.
+    """
     us = os.geteuid()
+    if pid is not None:
+        with suppress(OSError):
+            uid = Path(f"/proc/{pid}").stat().st_uid
+            is_service = config == SERVICE_FILE
+            return Host(_name_of(uid), True, uid, is_ours=uid == us, is_service=is_service)
     if config != SERVICE_FILE:
         return Host(_name_of(us), exists=True, uid=us, is_ours=True, is_service=False)
     try:

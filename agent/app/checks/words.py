@@ -8,8 +8,39 @@ from typing import Any
 
 from agent.app.checks.report import Report
 from agent.app.checks.row import Row
+from agent.core.records.faults import Check
 
 WIDTH = 80
+# What each check asks; docs/technician.md has the same words.
+ABOUT: dict[Check, str] = {
+    "agent": "does the program run, and is it alive?",
+    "user": "is there the user that it runs as?",
+    "microphone": "does sound come from a living capsule?",
+    "hearing": "is a synthetic blast heard and scored in the node's own sound path?",
+    "level": "is the street as loud as it is at these hours?",
+    "wind": "does wind cover the street?",
+    "rate": "does the sound device convert at the rate that it claims?",
+    "lost sound": "did all samples arrive?",
+    "last impulse": "when was something impulsive heard, and how loud?",
+    "clock": "how well is UTC known?",
+    "receiver": "are the satellite receiver and its pulse there?",
+    "position": "is the node where it was surveyed?",
+    "broker": "does the link stand?",
+    "certificate": "how long does the node's certificate last?",
+    "receipts": "does the locator answer for what was sent?",
+    "outbox": "how many records wait, and are all kept?",
+    "disk": "is there room, and does the disk keep what it is given?",
+    "card": "how worn is the memory card?",
+    "memory": "has the computer memory left?",
+    "power": "is the supply voltage high enough?",
+    "temperature": "how hot is the processor?",
+    "air": "how warm is the air outside? Sound travels by it",
+    "tamper": "is the enclosure closed?",
+    "panel": "can lights and button be used?",
+    "settings": "is the settings file in effect?",
+    "keys": "are the node's key and the locator's there?",
+    "version": "do agent, command and locator fit together?",
+}
 _SHOWN = {
     "critical": "CRITICAL",
     "warning": "WARNING",
@@ -34,10 +65,14 @@ def headline(report: Report) -> str:
 
 
 def lines(report: Report, *, has_colours: bool = False) -> Iterator[str]:
-    """The whole report: a line for each check, and under each fault what to touch and to do."""
-    yield headline(report)
-    for row in report.rows:
+    """The whole report: a line for each check, and under each fault what to touch and to do.
+
+    What is wrong comes last, where it stays in sight, in the order in which it is to be mended.
+    """
+    well = [one for one in report.rows if not one.fault]
+    for row in [*reversed(well), *(one for one in report.rows if one.fault)]:
         yield from row_lines(row, has_colours=has_colours)
+    yield headline(report)
 
 
 def row_lines(row: Row, *, has_colours: bool = False) -> Iterator[str]:
@@ -67,6 +102,6 @@ def as_json(report: Report) -> str:
         "source": report.source,
         "health": report.health,
         "is_running": report.state is not None,
-        "rows": [asdict(one) for one in report.rows],
+        "rows": [{**asdict(one), "about": ABOUT[one.check]} for one in report.rows],
     }
     return json.dumps(content, indent=2)

@@ -113,6 +113,14 @@ def draft_of(raw: bytes) -> Draft:
     return Draft(data=body.data, clock=body.clock, host_ns=int(body.host_ns), utc_ns=utc_ns)
 
 
+def digest_of(raw: bytes) -> str:
+    """What an envelope of a record is linked by. Verifies nothing.
+
+    Raises ValueError and KeyError for bytes that are no envelope at all.
+    """
+    return envelope.digest(PAYLOAD_TYPE, base64.b64decode(msgspec.json.decode(raw)["payload"]))
+
+
 def shed_by(body: Body) -> dict[int, str]:
     """Digests by seq of the records before `body`, of the same chain, that it says were shed."""
     if not isinstance(body.data, Shed):

@@ -35,7 +35,7 @@ from agent.core.records.messages import Receipt as Receipt
 from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
-from agent.core.records.store_records import Rollback, Shed
+from agent.core.records.store_records import Damaged, Rollback, Shed
 from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
@@ -133,19 +133,26 @@ class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"
 
 
 class Gap(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
-    """Sound that was not heard."""
+    """Sound that was not heard: `lost_samples` from `first_sample` on.
+
+    A run of gaps is one record: so many `gaps` between `first_sample` and `until_sample`, and
+    `lost_samples` lost in all.
+    """
 
     first_sample: Count
     lost_samples: Count
     reason: str
+    gaps: Seq | UnsetType = UNSET
+    until_sample: Count | UnsetType = UNSET
 
 
 class TimebaseChange(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="timebase"):
-    """The clock moved from one state to another."""
+    """The clock moved from one state to another; in a run of so many `changes`, if not at once."""
 
     before: TimeState
     after: TimeState
     reason: str
+    changes: Seq | UnsetType = UNSET
 
 
 class Start(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="start"):
@@ -174,6 +181,7 @@ Data = (
     | Stop
     | Shed
     | Rollback
+    | Damaged
     | CommandOutcome
     | ConfigChange
     | KeyChange
@@ -191,6 +199,7 @@ PRIORITY: dict[type[Data], Priority] = {
     Stop: 1,
     Shed: 1,
     Rollback: 1,
+    Damaged: 1,
     CommandOutcome: 1,
     ConfigChange: 1,
     Clap: 1,

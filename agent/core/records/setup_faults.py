@@ -8,7 +8,8 @@ SETUP_FAULTS: dict[str, Fault] = {
         "critical",
         "The agent does not run: nobody listens.",
         "software",
-        "Start it; `journalctl -u earshot -n 20` tells why it stopped.",
+        "Mend all else that is named, then start it; `journalctl -u earshot -n 20` tells why it "
+        "stopped.",
     ),
     "agent-hangs": Fault(
         "agent",
@@ -43,7 +44,8 @@ SETUP_FAULTS: dict[str, Fault] = {
         "critical",
         "There is no settings file.",
         "settings file",
-        "Put one there, and write site, cell and id of this node into it.",
+        "Put one there (config/earshot.toml is a sample), and write site, cell and id of this node "
+        "into it.",
     ),
     "settings-faulty": Fault(
         "settings",
@@ -58,6 +60,13 @@ SETUP_FAULTS: dict[str, Fault] = {
         "The settings file was changed after the agent had read it.",
         "settings file",
         "Start the agent again.",
+    ),
+    "host-time": Fault(
+        "clock",
+        "critical",
+        "The host's clock is not synchronised.",
+        "network",
+        "Check chrony with `chronyc tracking`, and the network.",
     ),
     "time-simulated": Fault(
         "clock",

@@ -155,7 +155,8 @@ SOUND_FAULTS: dict[str, Fault] = {
         "critical",
         "The node does not hear a synthetic blast in its own sound path.",
         "software",
-        "Install the agent anew: its model or code is damaged. `earshot check` repeats the test.",
+        "Install the agent anew: its model or code is damaged. `earshot check --self-test` "
+        "repeats the test.",
     ),
     "model-scores-nothing": Fault(
         "hearing",

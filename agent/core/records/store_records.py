@@ -34,6 +34,18 @@ class Shed(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="shed"):
     unsaid: tuple[Unsaid, ...]
 
 
+class Damaged(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="damaged"):
+    """The store was damaged or gone, for that `reason`, so that this chain begins.
+
+    What was left lies beside the new store as `set_aside`. The `said_again` records after this one
+    repeat what waited there for a receipt, as far as it could be read.
+    """
+
+    reason: str
+    set_aside: str
+    said_again: Count
+
+
 class Rollback(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="rollback"):
     """This store forgot records that it had signed, so their chain is left for a new one.
 

@@ -41,7 +41,8 @@ class Level(Frozen, frozen=True, kw_only=True):
 class Heard(Frozen, frozen=True, kw_only=True):
     """One onset. `kind` is that of the record about it, empty where there is none.
 
-    `seq` is the record's number, once it is on disk; `is_receipted` whether a locator has it.
+    `seq` is the number of it or of one said soon after, once both are on disk; `is_receipted`
+    whether a locator has both.
     """
 
     kind: HeardKind
@@ -52,9 +53,9 @@ class Heard(Frozen, frozen=True, kw_only=True):
     snr_db: float
     score: float
     reason: str
-    seq: int | None
+    seq: int | None = None
     is_receipted: bool = False
 
-    def seen(self, is_receipted: Callable[[int], bool]) -> "Heard":
-        """The same, with what is known of its receipt now."""
-        return replace(self, is_receipted=self.seq is not None and is_receipted(self.seq))
+    def seen(self, seq: int | None, is_receipted: Callable[[int], bool]) -> "Heard":
+        """The same, with what is known of its record now."""
+        return replace(self, seq=seq, is_receipted=seq is not None and is_receipted(seq))

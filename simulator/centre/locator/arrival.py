@@ -14,7 +14,8 @@ _MAX_DB = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One onset at one node. `sigma_ns` is the node's own 1-sigma for its time of arrival."""
+    """One onset at one node. `sigma_ns` is the node's own 1-sigma for its time of arrival; where
+    that is not `confirmed` it holds within a second, and the time may be whole seconds off."""
 
     source: str
     record_id: str
@@ -23,6 +24,7 @@ class Arrival:
     snr_db: float
     peak_dbfs: float
     score: float
+    confirmed: bool = True
 
 
 def arrival_of(body: Body) -> Arrival | None:
@@ -38,6 +40,7 @@ def arrival_of(body: Body) -> Arrival | None:
         snr_db=data.features.snr_db,
         peak_dbfs=data.features.peak_dbfs,
         score=data.verdict.score,
+        confirmed=body.clock.confirmed is not False,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ class Incident:
     """Rounds from one place within seconds; only `located` ones have a position that counts.
 
     `detected`: heard by exactly three nodes. `ill-conditioned`: enough nodes, useless geometry.
+    `notes` say what was done to the times that it rests on, and what is not known of them.
     """
 
     id: str
@@ -49,6 +50,11 @@ class Incident:
     rounds: tuple[LocatedRound, ...]
     utc_ns: int
     heard_by: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def noted(self, note: str) -> "Incident":
+        """The same, with something said beside it."""
+        return replace(self, notes=(*self.notes, note))
 
     @property
     def enu_m(self) -> tuple[float, float, float] | None:
@@ -82,6 +88,7 @@ def to_geojson(incident: Incident, origin_wgs84: Wgs84 | None) -> dict[str, Any]
             "cell": incident.cell,
             "status": incident.status,
             "reason": incident.reason,
+            **({"notes": list(incident.notes)} if incident.notes else {}),
             "time": rfc3339(incident.utc_ns),
             "enu_m": None if place is None else [round(x, 2) for x in place],
             "heard_by": list(incident.heard_by),

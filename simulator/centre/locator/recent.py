@@ -55,6 +55,12 @@ class Recent:
         """Those in memory, oldest first."""
         return [self._arrivals[key] for key in self._keys]
 
+    def between(self, first_ns: int, last_ns: int) -> list[Arrival]:
+        """Those in memory of that time."""
+        begin = bisect_left(self._keys, (first_ns, "", ""))
+        end = bisect_left(self._keys, (last_ns, "", ""))
+        return [self._arrivals[key] for key in self._keys[begin:end]]
+
     def add(self, arrival: Arrival) -> bool:
         """Take one that has just come; False if it is there already."""
         key = (arrival.toa_utc_ns, arrival.source, arrival.record_id)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
+import msgspec
+
 import agent
 from agent.core.records import Body
 from agent.core.records.messages import TAKES_BRIEF, TAKES_SOFTWARE
@@ -32,6 +34,8 @@ from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import Admitted, Duplicate, EventStore
+from simulator.centre.locator.timebounds import StatedClock, TimeBounds
+from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
 EVENTS = "earshot/v1/+/+/+/event/#"
@@ -64,7 +68,7 @@ class LocatorService:
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits: it has no receipt, and comes again.
+    node sends beyond `quota` waits and comes again. `watch` raises alarms, `clock` bounds times.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -79,10 +83,14 @@ class LocatorService:
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
         quota: Quota | None = None,
+        clock: StatedClock | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.counters = ServiceCounters()
         self._store = store
+        self._bounds = TimeBounds(clock)
         self._presences = Presences()
+        self._watch = watch
         self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
         self._lateness = Mishaps(Counter(), "messages over quota, to be receipted later")
         self._reception = Reception(
@@ -156,7 +164,9 @@ class LocatorService:
         for topic, refusal in self._refusals.letters(at, self._store.seal):
             self._post.say(Letter(topic, refusal))
         for body in admitted:
+            self._bounds.hear(body)
             self._feed(body, now_ns)
+        self._look_after(admitted, now_ns, at)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
         effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
         by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
@@ -169,6 +179,16 @@ class LocatorService:
         self._mishaps.tell(now_ns)
         self._lateness.tell(now_ns)
         self._post.send(now_ns)
+
+    def _look_after(self, admitted: Iterable[Body], now_ns: int, at: str) -> None:
+        """How the nodes are, told retained, cell by cell."""
+        if self._watch is None:
+            return
+        for body in admitted:
+            self._watch.hear(body, at)
+        for report in self._watch.step(now_ns, at, is_listening=self.is_listening):
+            topic = f"earshot/v1/{report.site}/{report.cell}/nodes"
+            self._post.say(Letter(topic, msgspec.json.encode(report), retain=True))
 
     def flush(self) -> None:
         """Locate at once what still waits for late arrivals; the next `step` tells of it."""
@@ -245,11 +265,15 @@ class LocatorService:
         """Why a record that verifies cannot be used; empty if it can."""
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
+        self._bounds.follow(body)
         if arrival := arrival_of(body):
             if not is_possible(arrival):
                 return f"an impulse of {body.source} has impossible values: not located"
-            belief.hear(arrival, now_ns)
-        elif warmth := warmth_of(body):
+            arrival, told = self._bounds.bound(arrival)
+            if arrival:
+                belief.hear(arrival, now_ns)
+            return told
+        if warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
         elif is_warmth(body):
             return f"a heartbeat of {body.source} has an impossible air temperature"

@@ -14,11 +14,14 @@ from math import inf
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.associate import LEAST_NODES, locate
+from simulator.centre.locator.associate import LEAST_NODES
+from simulator.centre.locator.clockdoubts import ClockDoubts
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.quota import Effort
 from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
 from simulator.centre.locator.registry import Station
+from simulator.centre.locator.splits import REACH_NS
+from simulator.centre.locator.whole_seconds import locate_by_seconds
 
 MAX_SETTLE_PERIODS = 6
 LIVE_NS = 600 * NS_PER_S
@@ -85,6 +88,7 @@ class CellBelief:
         self._forgotten_guesses: list[int] = []
         self._touches: list[_Touch] = []
         self._failures: list[str] = []
+        self._doubts = ClockDoubts(stations, self._near, self._recent.between)
         self._look_at_ns = 0
 
     @property
@@ -96,6 +100,7 @@ class CellBelief:
     def incidents(self) -> list[Incident]:
         """The present belief as far as it is remembered, oldest first."""
         found = [one for window in self._located for one in window.incidents]
+        found = list(filter(self._doubts.is_told, found))
         return sorted(found, key=lambda one: (one.utc_ns, one.id))
 
     @property
@@ -203,9 +208,15 @@ class CellBelief:
             after = {one.id: one for window in fresh for one in window.incidents}
             revision.changed.extend(one for one in after.values() if before.get(one.id) != one)
             revision.withdrawn.extend(one for one in before.values() if one.id not in after)
+        told = self._doubts.look(revision.changed, revision.withdrawn)
+        revision.failures.extend(told)
         revision.failures.extend(self._failures)
         self._failures.clear()
         return revision
+
+    def _near(self, utc_ns: int) -> list[Incident]:
+        span = self._located_slice(utc_ns - REACH_NS, utc_ns + REACH_NS)
+        return [one for window in self._located[span] for one in window.incidents]
 
     def _locate_run(self, keys: Sequence[Key], held: Sequence[_Located]) -> list[_Located]:
         return [self._locate(one, held) for run in runs_in(keys) for one in cut(run)]
@@ -228,7 +239,7 @@ class CellBelief:
         for left_out in ("", *sorted({one.source for one in arrivals})):
             try:
                 kept = [one for one in arrivals if one.source != left_out]
-                incidents = locate(kept, self._stations, air_c)
+                incidents = locate_by_seconds(kept, self._stations, air_c)
             except Exception as error:
                 failure = failure or f"{type(error).__name__}: {error}"
                 continue

@@ -36,6 +36,7 @@ from agent.core.trust.enrolment import (
 from agent.core.trust.proquint import fingerprint
 from agent.core.units import moment_of
 from agent.errors import EnrolmentError, KeyFileError
+from simulator.centre.registrar import roles
 from simulator.centre.registrar.authority import NODE_LASTS, ROLE_LASTS, Authority, Issued
 from simulator.centre.registrar.issued import Enrolled, Ledger, Place
 
@@ -62,6 +63,8 @@ class Registrar:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        for role in ROLES:
+            roles.settle(directory, role)
         self._signer = Ed25519FileSigner.load(directory / "registrar.pem")
         self.ledger = _read_ledger(directory / "ledger.json")
         certificate = read_file(directory / "ca.crt", MAX_LEDGER_BYTES).decode("ascii", "replace")
@@ -192,25 +195,25 @@ class Registrar:
 
     def _issue_role(self, name: str, utc_ns: int) -> None:
         """A new key and certificate for a role; what it had counts no more."""
-        path = self.directory / f"{name}.key"
-        path.unlink(missing_ok=True)
-        key, now = TlsFileKey.create(path).public_key(), moment_of(utc_ns)
+        key, now = roles.next_key(self.directory, name).public_key(), moment_of(utc_ns)
         if name == "broker":
             issued = self._authority.for_server(self.ledger.hosts, key, now)
         else:
             issued = self._authority.for_client(name, key, now, ROLE_LASTS)
         ledger = self.ledger.without(name, utc_ns).with_role(name, issued, utc_ns)
         self._write(ledger, utc_ns, {self.directory / f"{name}.crt": issued.pem.encode()})
+        roles.settle(self.directory, name)
 
     def _write(self, ledger: Ledger, utc_ns: int, others: dict[Path, bytes] | None = None) -> None:
+        """The ledger last, so that what it tells of is there."""
         rows = [node.row for node in ledger.known().values()]
         revoked = self._authority.revocations(ledger.revoked(), moment_of(utc_ns))
         replace_files(
             {
-                self.directory / "ledger.json": _pretty(ledger),
-                self.directory / "nodes.json": _pretty(rows),
-                self.directory / "ca.crl": revoked.encode(),
                 **(others or {}),
+                self.directory / "ca.crl": revoked.encode(),
+                self.directory / "nodes.json": _pretty(rows),
+                self.directory / "ledger.json": _pretty(ledger),
             }
         )
         self.ledger = ledger

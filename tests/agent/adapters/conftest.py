@@ -39,7 +39,7 @@ def link_to() -> Iterator[Callable[..., Collector]]:
 
     def start(port: int, scheme: str = "mqtt", wakeup=lambda: None, **options: object) -> Collector:
         url = f"{scheme}://127.0.0.1:{port}"
-        links.append(MqttLink(MqttOptions(url, "n1", **options), wakeup))
+        links.append(MqttLink(MqttOptions(url, **{"client_id": "n1", **options}), wakeup))
         links[-1].connect()
         return Collector(links[-1])
 

@@ -1,5 +1,6 @@
 """The last known time: kept each minute, read at the next start, never in the way."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,19 @@ def test_a_damaged_file_is_no_knowledge(tmp_path: Path, content: str) -> None:
 def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
     """The node goes on without this bound."""
     KnownTime(tmp_path / "missing" / "known-utc").keep(UTC_NS)
+
+
+def test_what_is_known_is_on_the_disk_when_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content and name are synced: a host that loses its power the next moment still knows."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def told(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", told)
+    KnownTime(tmp_path / "known-utc").keep(UTC_NS)
+    assert synced == [str(tmp_path / "known-utc.new"), str(tmp_path)]

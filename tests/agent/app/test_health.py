@@ -62,14 +62,15 @@ class Post:
     def __init__(self, **how) -> None:
         self.kept, self.box = Kept(), Box()
         fmt = AudioFormat(RATE_HZ, how.pop("full_scale_db_spl", 120.0))
-        self.node = Node(SETTINGS, fmt, self.kept, self.box, **how)
+        settings = how.pop("settings", SETTINGS)
+        self.node = Node(settings, fmt, self.kept, self.box, **how)
         self.sample, self.host_ns, self.has_time = 0, 5 * NS_PER_S, True
 
-    def hear(self, wave: np.ndarray) -> "Post":
+    def hear(self, wave: np.ndarray, true_rate_hz: float = RATE_HZ) -> "Post":
         samples = made.pcm(wave)
         for at in range(0, len(samples), 1200):
             part = samples[at : at + 1200]
-            self.host_ns += len(part) * NS_PER_S // RATE_HZ
+            self.host_ns += round(len(part) * NS_PER_S / true_rate_hz)
             self.node.step(AudioBlock(self.sample, part, self.host_ns))
             self.sample += len(part)
             if self.has_time and not at % RATE_HZ:
@@ -154,6 +155,14 @@ def test_an_uncalibrated_node_knows_neither_level_nor_range() -> None:
     assert beat.noise_db_spl is None
 
 
+def test_a_deaf_node_does_not_claim_to_hear_far() -> None:
+    """Silence looks like the quietest of streets: the range is 0 m, and unknown before a minute."""
+    beat = Post().hear(made.constant(66.0, RATE_HZ, 0.0)).heartbeat
+    assert (beat.hearing_range_m, beat.noise_db_spl) == (0, None)
+    post = Post().hear(street(20.0))
+    assert post.node.state(post.host_ns, "urn:x", "", 1).hearing_range_m is None
+
+
 def box(**changed) -> Callable[[Post], object]:
     def act(post: Post) -> None:
         post.box.vitals = Vitals(
@@ -204,6 +213,15 @@ def test_what_host_and_device_tell_is_in_the_next_heartbeat(fault: str) -> None:
     assert {name: bad for name, (bad, part) in post.told().items() if part} == {fault: status}
     assert post.state_faults() == {fault}
     assert post.heartbeat.health == status
+
+
+@pytest.mark.parametrize("true_rate_hz", [11_025.0, 11_940.0, 12_060.0, 16_000.0])
+def test_a_wrong_true_rate_is_told_within_a_minute(true_rate_hz: float) -> None:
+    """A device that does not convert at the rate it claims makes every time wrong."""
+    post = Post().hear(made.street(62.0 * true_rate_hz / RATE_HZ, RATE_HZ), true_rate_hz)
+    assert post.host_ns < 68 * NS_PER_S
+    assert post.told().get("wrong-rate") == ("critical", "sound device")
+    assert "wrong-rate" in post.state_faults()
 
 
 def test_no_sound_at_all_is_told_whatever_the_microphone_says() -> None:

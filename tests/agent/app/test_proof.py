@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.app.proof import Proof, heard, receipted, stamped
-from agent.core.records.findings import FAULTS, found, healthy
+from agent.core.records.findings import FAULTS, found, healthy, unknown
 from tests.agent.cli.test_cli_time import GOOD
 
 PROVED = Proof(heard="", stamped="", receipted="", is_locked=True)
@@ -21,6 +21,14 @@ def test_sound_that_came_and_is_well_is_heard() -> None:
 def test_sound_that_is_not_well_is_not_heard(fault: str) -> None:
     """A silent device, a wrong rate and a score that nothing reaches are told by what they mean."""
     assert heard(60.0, 0.1, (found(fault),)) == f"not heard: {FAULTS[fault].meaning}"
+
+
+def test_what_is_not_known_yet_is_not_proved() -> None:
+    """A silent device looks well until enough of its sound was looked at."""
+    assert heard(60.0, 0.1, (unknown("microphone", "known in 36 s"),)) == (
+        "not heard: microphone known in 36 s"
+    )
+    assert heard(60.0, 0.1, (healthy("microphone"), unknown("rate", "no time"))) == ""
 
 
 def test_sound_that_does_not_come_is_not_heard() -> None:

@@ -51,14 +51,14 @@ def test_a_poor_tone_records_nothing_and_says_why() -> None:
 
 def test_one_clap_is_recorded_whatever_the_model_thinks_of_it() -> None:
     """A clap is no shot, and is told all the same; the next onset is none of its business."""
-    visit = Visit(AudioFormat(RATE_HZ))
+    visit = Visit(AudioFormat(RATE_HZ), lambda act: act(17))
     assert not list(visit.on_onset(ONSET, STAMP))
     visit.take(Wish(id="1" * 32, verb="clap"), 0)
     (record,) = visit.on_onset(ONSET, STAMP)
     assert isinstance(record, Clap)
     assert record.toa_utc_ns == str(STAMP.utc_ns)
     assert not list(visit.on_onset(ONSET, STAMP))
-    visit.note(ONSET, STAMP, 5, "clap", 17)
+    visit.note(ONSET, STAMP, 5, "clap")
     (seen,) = visit.heard(lambda seq: seq == 17)
     assert (seen.kind, seen.is_receipted) == ("clap", True)
 
@@ -92,6 +92,6 @@ def test_only_the_last_onsets_are_shown() -> None:
     """The state file stays small on a lively street."""
     visit = Visit(AudioFormat(RATE_HZ))
     for number in range(3 * MOST_HEARD):
-        visit.note(ONSET, STAMP, number, "", None)
+        visit.note(ONSET, STAMP, number, "")
     assert [one.host_ns for one in visit.heard(lambda seq: False)][-1] == 3 * MOST_HEARD - 1
     assert len(visit.heard(lambda seq: False)) == MOST_HEARD

@@ -73,7 +73,7 @@ def post(pole: Pole, findings: tuple[Finding, ...] = WELL, **changed: object) ->
 
 
 def check(pole: Pole, *words: str) -> int:
-    return main(["check", "--config", str(pole.config), *words])
+    return main(["check", "--quick", "--config", str(pole.config), *words])
 
 
 def instead(finding: Finding) -> tuple[Finding, ...]:
@@ -99,7 +99,7 @@ def test_the_exit_code_is_the_verdict(
     assert check(pole, "--json") == code
     content = json.loads(capsys.readouterr().out)
     assert content["is_running"]
-    assert content["health"].upper() in told.splitlines()[0]
+    assert content["health"].upper() in told.splitlines()[-1]
     assert content["health"] == ["healthy", "warning", "critical", "unknown"][code]
 
 
@@ -107,7 +107,7 @@ def test_the_exit_code_is_the_verdict(
 def test_every_fault_names_part_and_remedy_in_eighty_columns(
     pole: Pole, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the top, before all that is well; nothing is cut off."""
+    """At the end, after all that is well, where it stays in sight; nothing is cut off."""
     post(pole, instead(found(fault, "x" * 40)))
     check(pole)
     told = capsys.readouterr().out
@@ -115,7 +115,9 @@ def test_every_fault_names_part_and_remedy_in_eighty_columns(
     flat = " ".join(told.split())
     assert about.meaning in flat
     assert f"-> {about.part}: {' '.join(about.remedy.split())}" in flat
-    assert told.splitlines()[1].startswith(("CRITICAL", "WARNING"))
+    first, *_, headline = told.splitlines()
+    assert about.severity.upper() in headline
+    assert not first.startswith(("CRITICAL", "WARNING"))
     assert max(len(line) for line in told.splitlines() if "$" not in line) <= WIDTH
 
 
@@ -243,11 +245,11 @@ def test_a_calibration_can_be_put_into_the_settings(
     pole: Pole, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The line is told, or written; a tone that was no good is one line with the reason."""
-    from agent.cli import level
+    from agent.adapters import statefile
 
     post(pole)
     monkeypatch.setattr(
-        level,
+        statefile,
         "wish",
         lambda directory, wanted: post(
             pole, answer=Answer(id=wanted.id, outcome="done", value=121.34)
@@ -257,7 +259,7 @@ def test_a_calibration_can_be_put_into_the_settings(
     assert "wrote full_scale_db_spl = 121.3" in capsys.readouterr().out
     assert "audio.full_scale_db_spl = 121.3\n" in pole.config.read_text()
     monkeypatch.setattr(
-        level,
+        statefile,
         "wish",
         lambda directory, wanted: post(
             pole, answer=Answer(id=wanted.id, outcome="failed", reason="no tone is heard")

@@ -76,7 +76,7 @@ def test_a_broker_elsewhere_is_told_of(
     hut: Hut, office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The settings are the technician's: the line says what to write there."""
-    hut.config.write_text(hut.config.read_text().replace("mqtts://127.0.0.1:8883", "mqtt://town"))
+    hut.config.write_text(hut.config.read_text().replace("mqtts://127.0.0.1:8883", "mqtts://town"))
     answer = answer_for(hut, office)
     assert run(hut, "install", answer, "--registrar", office.registrar.words) == 0
     told = capsys.readouterr().out.splitlines()[1]

@@ -93,6 +93,7 @@ SAMPLES: dict[str, kinds.Data] = {
             store_records.Unsaid(kind="impulse", count=3, first_host_ns="5", last_host_ns="77"),
         ),
     ),
+    "damaged": store_records.Damaged(reason="malformed", set_aside="o.damaged-1", said_again=3),
     "rollback": store_records.Rollback(
         reason="a receipt covers more", chain="d" * 32, seq=4, digest="e" * 64, said_again=2
     ),

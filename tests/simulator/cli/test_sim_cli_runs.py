@@ -146,16 +146,35 @@ def test_ctrl_c_stops_a_live_run_and_its_broker(broker, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_locate_says_in_one_line_that_no_broker_is_there(tmp_path, capsys):
-    """Exit 2 at the start, before anything is promised to nodes."""
+def test_locate_says_in_one_line_that_no_broker_was_there(tmp_path, capsys):
+    """Exit 2 where it had only so long; the reason, and what to look at."""
     registry = registry_file(tmp_path)
-    words = ["locate", "--broker", "mqtt://127.0.0.1:9", "--registry", registry]
+    words = ["locate", "--broker", "mqtt://127.0.0.1:9", "--registry", registry, "--for", "1"]
     store, key = ["--store", tmp_path / "s.sqlite"], ["--key", tmp_path / "k.pem"]
     assert cli.main([str(word) for word in (*words, *store, *key)]) == 2
     said = capsys.readouterr()
-    assert said.err.startswith("earshot-sim: mqtt://127.0.0.1:9: ")
-    assert said.err.count("\n") == 1
-    assert said.out == ""
+    told = (
+        "earshot-sim: mqtt://127.0.0.1:9: connection refused by 127.0.0.1:9: is the broker running?"
+    )
+    assert said.err.splitlines()[-1] == told
+
+
+def test_locate_waits_for_a_broker_that_is_not_up_yet(tmp_path):
+    """It says what it waits for, serves as soon as the broker is there, and says that too."""
+    directory = tmp_path / "broker"
+    with start_broker(directory=directory) as broker:
+        broker.kill()
+        words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
+        words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem"]
+        running, _ = introduced(earshot_sim(*words))
+        try:
+            assert "is the broker running?; trying again" in running.stderr.readline()
+            broker.restart()
+            told = iter(running.stdout.readline, "")
+            assert "the broker is there now\n" in told
+        finally:
+            running.kill()
+            running.communicate()
 
 
 def test_locate_locates_receipts_and_remembers(broker, tmp_path):

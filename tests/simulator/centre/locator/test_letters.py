@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.records.envelope import MAX_ENVELOPE_BYTES
 from agent.ports import Message
-from simulator.centre.locator import associate, past, windows
+from simulator.centre.locator import associate, past, whole_seconds, windows
 from simulator.centre.locator.chains import Chains
 from simulator.centre.locator.trust import Trust
 from simulator.cli.main import main
@@ -54,7 +54,7 @@ def fails_for_n1(monkeypatch, where, name, error):
         (Chains, "cross"),
         (past.Index, "note"),
         (windows.CellBelief, "hear"),
-        (windows, "locate"),
+        (whole_seconds, "locate"),
     ],
 )
 def test_a_bug_that_one_node_reaches_harms_no_other(centre, monkeypatch, where, name, error):
@@ -144,4 +144,4 @@ def test_failures_are_told_once_a_minute(centre, caplog):
 
 def test_associate_is_what_the_windows_locate_with():
     """The fault above is set where the windows look."""
-    assert windows.locate is associate.locate
+    assert whole_seconds.locate is associate.locate
