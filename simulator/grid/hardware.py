@@ -134,11 +134,10 @@ class VirtualMicrophone:
     def _go_away(self, gap: AudioGap) -> None:
         back_ns = self._complete_ns(gap.first_sample + gap.lost)
         for host_ns in range(self._clock.monotonic_ns(), back_ns, NS_PER_S):
-            state = MicrophoneState(host_ns, "unplugged", "virtual microphone: went away")
-            self._told.append(state)
+            self._told.append(MicrophoneState(host_ns, "unplugged", "virtual microphone"))
         self._reopened += 1
-        reason = "microphone unplugged"
-        self._told.append(structs.replace(gap, host_ns=back_ns, is_reopened=True, reason=reason))
+        gap = structs.replace(gap, host_ns=back_ns, is_reopened=True, reason="microphone unplugged")
+        self._told.append(gap)
         self._told.append(MicrophoneState(back_ns, "hearing", "", self._reopened))
 
     def _hand_over(self, piece: AudioBlock | AudioGap) -> AudioBlock | AudioGap:

@@ -20,7 +20,6 @@ from agent.adapters.microphone import (
     FileMicrophone,
     find_device,
     open_portaudio,
-    sound_devices,
 )
 from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.units import NS_PER_S
@@ -30,7 +29,7 @@ from simulator.grid.hardware import Board, RecordedAudio, VirtualMicrophone, ass
 from simulator.scene.oscillators import DeliveryDelay
 from simulator.scene.randomness import stream
 from tests.support.card import Stopwatch
-from tests.support.simmic import Card
+from tests.support.simmic import Card, plugged_in
 
 RATE_HZ = 48_000
 CLOCK = SystemClock()
@@ -68,16 +67,6 @@ def file(directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Made]:
 def opened(name: str = "simmic", rate_hz: int = RATE_HZ) -> EnduringMicrophone:
     open_device = partial(open_portaudio, name, rate_hz, 1024, CLOCK)
     return EnduringMicrophone(open_device, AudioFormat(rate_hz, None, 250), CLOCK)
-
-
-def plugged_in(card: Card, patch: pytest.MonkeyPatch) -> None:
-    """This process finds the card."""
-    for name in ("ALSA_CONFIG_PATH", "SIMMIC_TRUTH"):
-        patch.setenv(name, card.env[name])
-    try:
-        sound_devices()
-    except MicrophoneError as error:
-        pytest.skip(str(error))
 
 
 @contextmanager
@@ -255,48 +244,3 @@ def test_every_bit_of_every_kind_of_sample_arrives(
     told = heard(mic, 1.5)
     mic.close()
     assert_exact(told, np.roll(played, -card.first_read()))
-
-
-@pytest.mark.system
-@pytest.mark.parametrize(
-    ("ails", "name", "rate_hz", "condition", "told"),
-    [
-        ("", "simmik", 48_000, "absent", r"simmik: no such device; there are portaudio:simmic \("),
-        (
-            "",
-            "simmic",
-            44_100,
-            "refused",
-            r"simmic: does not take 44100 Hz .*takes 48000 Hz.*: set",
-        ),
-        ("busy", "simmic", 48_000, "busy", r"simmic: is in use by another program: stop that"),
-        ("unplugged", "simmic", 48_000, "absent", r"simmic: no such device.*: plug it in"),
-    ],
-)
-def test_each_fault_has_words_of_its_own(
-    card: Card, ails: str, name: str, rate_hz: int, condition: str, told: str, capfd
-) -> None:
-    """One line that names the device, what there is and the remedy; nothing of PortAudio's own."""
-    if ails:
-        card.ail(ails)
-    with pytest.raises(MicrophoneError, match=told) as caught:
-        open_portaudio(name, rate_hz, 1024, CLOCK)
-    assert caught.value.condition == condition
-    assert "\n" not in str(caught.value)
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.system
-@pytest.mark.parametrize("text", ["pcm.x { type\n", None])
-def test_a_broken_alsa_configuration_is_one_line(
-    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
-) -> None:
-    """Though it aborts whoever imports sounddevice: this process lives on."""
-    broken = tmp_path / "broken.conf"
-    if text:
-        broken.write_text(text)
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(broken))
-    with pytest.raises(MicrophoneError, match=r"mend or remove /etc/asound\.conf") as caught:
-        find_device("simmic", RATE_HZ, 1)
-    assert caught.value.condition == "broken"
-    assert "\n" not in str(caught.value)

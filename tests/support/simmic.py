@@ -11,7 +11,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from agent.adapters.microphone import sound_devices
 from agent.core.units import NS_PER_S
+from agent.errors import MicrophoneError
 
 SOURCE = Path(__file__).with_name("simmic.c")
 HEADER = Path("/usr/include/alsa/pcm_external.h")
@@ -145,3 +147,13 @@ def _packed(sound: np.ndarray, sample_format: str) -> bytes:
     if sample_format != "S24_3LE":
         return sound.astype("<i2" if sample_format == "S16_LE" else "<i4").tobytes()
     return np.ascontiguousarray(sound.astype("<i4").view(np.uint8).reshape(-1, 4)[:, 1:]).tobytes()
+
+
+def plugged_in(card: Card, patch: pytest.MonkeyPatch) -> None:
+    """This process finds the card."""
+    for name in ("ALSA_CONFIG_PATH", "SIMMIC_TRUTH"):
+        patch.setenv(name, card.env[name])
+    try:
+        sound_devices()
+    except MicrophoneError as error:
+        pytest.skip(str(error))
