@@ -21,7 +21,6 @@ class ShippedBroker:
         conf = (CONFIG / "earshot.conf").read_text()
         for old, new in (
             ("/etc/mosquitto/earshot/", f"{directory}/"),
-            ("/var/lib/mosquitto/", f"{directory}/"),
             ("listener 8883", f"listener {self.port} 127.0.0.1"),
         ):
             assert old in conf
