@@ -3,8 +3,7 @@
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
 nanoseconds do not fit a double. What a store loses is told by the kinds in `store_records`, what is
-changed from afar by those in `remote_records`, what is done at the pole by those in
-`visit_records`. Sealing is `envelope`, numbering and linking is `chain`.
+changed from afar in `remote_records`, at the pole in `visit_records`; sealing is `envelope`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -12,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from agent.core.records.correction import Correction
 from agent.core.records.fields import (
     Alternative,
     Assumption,
@@ -178,6 +178,7 @@ Data = (
     | Gap
     | TimebaseChange
     | Position
+    | Correction
     | Start
     | Stop
     | Shed
@@ -197,6 +198,7 @@ PRIORITY: dict[type[Data], Priority] = {
     Gap: 1,
     TimebaseChange: 1,
     Position: 1,
+    Correction: 1,
     Start: 1,
     Stop: 1,
     Shed: 1,
