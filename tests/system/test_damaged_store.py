@@ -19,7 +19,11 @@ pytestmark = pytest.mark.system
 FIRST_BLOCK_S = 5.0
 
 
-@pytest.mark.parametrize("damage", spoilt.WAYS)
+SOME = (spoilt.zero, spoilt.halve, spoilt.take_away)
+MORE = [pytest.param(one, marks=pytest.mark.torture) for one in spoilt.WAYS if one not in SOME]
+
+
+@pytest.mark.parametrize("damage", [*SOME, *MORE])
 def test_a_pole_hears_within_seconds_of_a_start_over_a_damaged_store(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
