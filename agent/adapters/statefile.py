@@ -6,6 +6,7 @@ takes away; who may write there is the directory's matter.
 """
 
 import logging
+import os
 from pathlib import Path
 
 import msgspec
@@ -71,11 +72,23 @@ def read_state(directory: Path, host_ns: int) -> NodeState:
         raise StateError(f"{path}: is no state of this version: {error}") from None
     if state.boot != boot_id():
         raise StateError(f"{path}: is of an earlier boot: no daemon has run since")
+    if not _is_alive(state.pid):
+        raise StateError(f"{path}: was left by a daemon that has stopped")
     age_ns = host_ns - state.host_ns
     if age_ns > STALE_NS:
         age_s = age_ns // NS_PER_S
         raise StaleState(f"{path}: is {age_s} s old: the daemon has stopped or hangs")
     return state
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is another user's
+    return True
 
 
 class WishFile:

@@ -54,13 +54,13 @@ class _LastGood(msgspec.Struct, frozen=True, kw_only=True):
 class TrialSettings:
     """The settings of one run: the file `base`, and over it what operators changed.
 
-    `trouble` tells why the file is not in effect; with `distrusted` it is that reason, found by
-    the run before. Raises SettingsError for a fault of `base` where nothing has worked before, or
-    where the state directory cannot be written.
+    `trouble` tells that the file is not in effect and why, `fault` only why; with `distrusted` it
+    is that reason, found by the run before. Raises SettingsError for a fault of `base` where
+    nothing has worked before, or where the state directory cannot be written.
     """
 
     def __init__(self, base: Path, distrusted: str = "") -> None:
-        self._base, self.trouble, self.distrusted = base, "", ""
+        self._base, self.fault, self.trouble, self.distrusted = base, "", "", ""
         self._text = self._plain(distrusted)
         self.settings = plain = parse(self._text, str(base))
         self._path = Path(plain.store.directory) / _NAME
@@ -159,6 +159,7 @@ class TrialSettings:
             fault, held = distrusted, self._last_good(text) if distrusted else None
             if held is None:
                 return text
+        self.fault = fault
         self.trouble = f"{self._base} is not in effect, what worked last is: {fault}"
         return held
 

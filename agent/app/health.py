@@ -157,8 +157,10 @@ class Health:
         lost = sum(one for _, one in self._minutes)
         if not heard + lost:
             return unknown("lost sound", "known after a minute of sound")
+        if self._microphone is not None and self._microphone.condition != "hearing":
+            return unknown("lost sound", "no sound")  # which is the microphone's fault
         share = lost / (heard + lost)
-        told = f"{100 * share:.2g} % of {len(self._minutes)} min"
+        told = f"{100 * share:.3g} % of {len(self._minutes)} min"
         if share > LOST_SHARE:
             return found("lost-sound", told, "critical" if share > MUCH_LOST_SHARE else "warning")
         return healthy("lost sound", told)

@@ -34,6 +34,10 @@ class Way(Protocol):
         """Why nothing can be delivered; empty while all is well."""
 
     @property
+    def is_up(self) -> bool:
+        """Whether the broker has accepted us; it may refuse what is sent all the same."""
+
+    @property
     def counters(self) -> Counters:
         """What it did since the start."""
 
@@ -70,11 +74,11 @@ class LinkHealth:
         counters = self._way.counters
         if counters.receipts != self._receipts:
             self._receipts, self._receipt_ns = counters.receipts, host_ns
-        trouble, backlog = self._way.trouble, self._backlog()
-        if not trouble:
+        is_up, trouble, backlog = self._way.is_up, self._way.trouble, self._backlog()
+        if is_up:
             self._up_ns = host_ns
-        yield self._about_broker(host_ns, trouble)
-        yield self._about_receipts(host_ns, trouble, backlog)
+        yield self._about_broker(host_ns, "" if is_up else trouble)
+        yield self._about_receipts(host_ns, is_up, trouble, backlog)
         waiting = f"{backlog} records wait" if backlog != 1 else "1 record waits"
         yield found("backlog", waiting) if backlog >= MANY_WAIT else healthy("outbox", waiting)
         if self._paper is not None:
@@ -91,14 +95,16 @@ class LinkHealth:
             return unknown("broker", trouble)
         return found("broker-away", trouble)
 
-    def _about_receipts(self, host_ns: int, trouble: str, backlog: int) -> Finding:
+    def _about_receipts(self, host_ns: int, is_up: bool, trouble: str, backlog: int) -> Finding:
         age_s = (host_ns - self._receipt_ns) // NS_PER_S
         if backlog == 0 and self._receipts:
             self._receipt_ns = host_ns  # nothing is waited for
             return healthy("receipts", "everything is receipted")
-        if trouble:
+        if not is_up:
             self._receipt_ns = host_ns  # it cannot be the locator's fault
             return unknown("receipts", "no broker")
+        if trouble:
+            return found("no-receipts", trouble)
         if host_ns - self._receipt_ns < RECEIPT_NS:
             return (
                 healthy("receipts", f"the last {age_s} s ago")

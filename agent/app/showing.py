@@ -88,7 +88,7 @@ class Showing:
     def _report(self, host_ns: int) -> Iterator[Finding]:
         """What is known of settings, keys, version and panel (`health.Reporter`)."""
         if self._trial.trouble:
-            yield found("settings-fallback", self._trial.trouble)
+            yield found("settings-fallback", self._trial.fault)
         else:
             on_trial = ", on trial" if self._trial.is_on_trial else ""
             yield healthy("settings", f"digest {self._trial.settings.digest()[:8]}{on_trial}")

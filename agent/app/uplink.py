@@ -116,6 +116,11 @@ class Uplink:
         return self.counters.last_reason or "not connected yet"
 
     @property
+    def is_up(self) -> bool:
+        """Whether the broker has accepted us, whatever it then refuses."""
+        return self._link == "up"
+
+    @property
     def idle(self) -> bool:
         """True when every record is receipted and nothing is in flight."""
         return self._outbox.backlog() == 0 and not self._feed.in_flight

@@ -5,6 +5,7 @@ sit under the same agent as the real adapters and know nothing of what it makes 
 """
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from msgspec import structs
 
-from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard
+from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, MicrophoneState
 from agent.core.clock.time_signs import TimeSign
 from agent.core.units import NS_PER_S, NS_PER_US
 from agent.ports import AudioSource, TimeReference, Vitals
@@ -95,6 +96,8 @@ class VirtualMicrophone:
 
     Blocks never overtake each other; a `pps_line` is their second channel. Samples in `losses`
     (sorted, apart) never arrive: a gap is told in their place, and the block before is cut short.
+    In `absences` (likewise) the device is unplugged: its state tells so at once and each second,
+    and the gap that it is another stream.
     """
 
     def __init__(
@@ -105,28 +108,51 @@ class VirtualMicrophone:
         block_samples: int,
         losses: Sequence[Loss] = (),
         pps_line: PpsLine | None = None,
+        absences: Sequence[Loss] = (),
     ) -> None:
         self.format = sound.format
         self._adc = sound.clock
         self._clock = clock
         self._delay = delay
         self._pps_line = pps_line
-        self._pieces = _pieces(_Tape(sound.chunks()), block_samples, losses)
+        self._absences, self._reopened = tuple(absences), 0
+        self._told: deque[Heard] = deque()
+        self._pieces = _pieces(_Tape(sound.chunks()), block_samples, sorted((*losses, *absences)))
 
-    def read(self) -> AudioBlock | AudioGap | None:
-        """The next block or gap; the host's clock then shows the moment it was handed over."""
+    def read(self) -> Heard | None:
+        """What comes next; the host's clock then shows the moment it was handed over."""
+        if self._told:
+            told = self._told.popleft()
+            self._clock.advance_to(told.host_ns)
+            return told
         piece = next(self._pieces, None)
-        if piece is None:
-            return None
+        if isinstance(piece, AudioGap) and (piece.first_sample, piece.lost) in self._absences:
+            self._go_away(piece)
+            return self.read()
+        return self._hand_over(piece) if piece else None
+
+    def _go_away(self, gap: AudioGap) -> None:
+        back_ns = self._complete_ns(gap.first_sample + gap.lost)
+        for host_ns in range(self._clock.monotonic_ns(), back_ns, NS_PER_S):
+            self._told.append(MicrophoneState(host_ns, "unplugged", "virtual microphone"))
+        self._reopened += 1
+        gap = structs.replace(gap, host_ns=back_ns, is_reopened=True, reason="microphone unplugged")
+        self._told.append(gap)
+        self._told.append(MicrophoneState(back_ns, "hearing", "", self._reopened))
+
+    def _hand_over(self, piece: AudioBlock | AudioGap) -> AudioBlock | AudioGap:
         lost_or_heard = piece.lost if isinstance(piece, AudioGap) else len(piece.samples)
-        complete_utc_ns = self._adc.utc_ns_at(piece.first_sample + lost_or_heard)
-        complete_ns = self._clock.time.host_ns_at(complete_utc_ns)
+        complete_ns = self._complete_ns(piece.first_sample + lost_or_heard)
         self._clock.advance_to(complete_ns + self._delay.draw_ns())
         handed_over = structs.replace(piece, host_ns=self._clock.monotonic_ns())
         if self._pps_line is None or isinstance(handed_over, AudioGap):
             return handed_over
         pps = self._pps_line.samples(handed_over.first_sample, len(handed_over.samples))
         return structs.replace(handed_over, pps=pps)
+
+    def _complete_ns(self, sample: int) -> int:
+        """Host time at which all before `sample` was converted."""
+        return self._clock.time.host_ns_at(self._adc.utc_ns_at(sample))
 
     def close(self) -> None:
         """End the stream."""

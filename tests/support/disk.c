@@ -1,7 +1,8 @@
 // Preloaded into a process, it stands between it and the disk, for files below $DISK_WATCH:
-// each change is written to $DISK_TRACE, and while the file $DISK_FAULT exists, its first letter
-// says what fails: 's' syncs and 'w' writes with EIO, 'f' writes with ENOSPC. While the file $DISK_SLOW
-// exists, each sync takes as many milliseconds more as it says, or until it is gone.
+// each change, and each sync that begins to hang, is written to $DISK_TRACE, and while the file
+// $DISK_FAULT exists, its first letter says what fails: 's' syncs and 'w' writes with EIO, 'f' writes
+// with ENOSPC; with 'h' syncs hang. While the file $DISK_SLOW exists, each sync takes as many
+// milliseconds more as it says, or until it is gone.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -103,13 +104,21 @@ static int synced(int fd, int result) {
     return result;
 }
 
+static void hang(int fd) {
+    char path[PATH_MAX];
+    if (is_watched_file(fd, path) && fails("h")) trace('h', path, 0, 0, NULL);
+    while (is_watched_file(fd, path) && fails("h")) usleep(20000);
+}
+
 int fsync(int fd) {
+    hang(fd);
     REFUSE("s", -1);
     take_time(fd);
     return synced(fd, REAL(fsync)(fd));
 }
 
 int fdatasync(int fd) {
+    hang(fd);
     REFUSE("s", -1);
     take_time(fd);
     return synced(fd, REAL(fdatasync)(fd));

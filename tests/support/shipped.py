@@ -41,8 +41,8 @@ class Town:
         self.machine = machine
         self._bring("earshot.toml", SETTINGS)
         self._bring("locator.env", "BROKER=mqtt://127.0.0.1:1883\nTLS=\n")
-        for unit in (ROOT / "systemd").glob("*.service"):
-            self._bring(unit.name, unit.read_text("utf-8"))
+        for file in [*(ROOT / "systemd").iterdir(), *(ROOT / "config/udev").iterdir()]:
+            self._bring(file.name, file.read_text("utf-8"))
         self._type("cp /srv/*.whl .")
 
     def install_node(self) -> None:

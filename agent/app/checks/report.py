@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import agent
@@ -60,6 +60,8 @@ def look(config: Path, *, probes: bool = True) -> Report:
         told = list(_beside(state, settings, config, host))
         answered = {one.check for one in told}
         rows = [one for one in rows if one.fault or one.check not in answered] + told
+        if any(one.fault == "settings-fallback" for one in told):  # the node hears all the same
+            rows = [_lighter(one) if one.fault == "settings-faulty" else one for one in rows]
     elif isinstance(trouble, StaleState):
         rows.append(fault_row("agent-hangs", str(trouble), host.restart))
     else:
@@ -75,6 +77,10 @@ def look(config: Path, *, probes: bool = True) -> Report:
         if check not in answered
     ]
     return Report(source, tuple(in_order(rows)), state)
+
+
+def _lighter(row: Row) -> Row:
+    return replace(row, status="warning")
 
 
 def _beside(state: NodeState, settings: Settings, config: Path, host: Host) -> Iterator[Row]:

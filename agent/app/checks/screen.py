@@ -99,8 +99,7 @@ def _rest(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _impulses(heard: tuple[Heard, ...], shown: int) -> Iterator[str]:
-    if not heard:
-        yield "no impulse yet: clap"
+    yield "last impulses, UTC:" if heard else "no impulse yet: clap"
     for one in heard[: -shown - 1 : -1]:
         yield _impulse(one)
 

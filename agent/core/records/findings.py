@@ -54,19 +54,23 @@ class Finding(Frozen, frozen=True, kw_only=True):
 
 def healthy(check: Check, value: str = "") -> Finding:
     """It was looked at, and is well."""
-    return Finding(check=check, status="healthy", value=value[:MOST_LETTERS])
+    return Finding(check=check, status="healthy", value=_short(value))
 
 
 def unknown(check: Check, why: str) -> Finding:
     """Nobody could look, and why."""
-    return Finding(check=check, status="unknown", value=why[:MOST_LETTERS])
+    return Finding(check=check, status="unknown", value=_short(why))
 
 
 def found(fault: str, value: str = "", severity: Severity | None = None) -> Finding:
     """A fault of the catalogue, as severe as that says unless told. Raises KeyError for others."""
     about = FAULTS[fault]
     status = severity or about.severity
-    return Finding(check=about.check, status=status, fault=fault, value=value[:MOST_LETTERS])
+    return Finding(check=about.check, status=status, fault=fault, value=_short(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 3]}..."
 
 
 def verdict(findings: Iterable[Finding]) -> HealthStatus:

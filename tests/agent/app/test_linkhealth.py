@@ -23,6 +23,10 @@ class Way:
         default_factory=lambda: SimpleNamespace(receipts=0, is_locator_older=False)
     )
 
+    @property
+    def is_up(self) -> bool:
+        return not self.trouble or self.trouble.startswith("broker refused")
+
 
 @pytest.fixture
 def way() -> Way:
@@ -69,6 +73,15 @@ def test_a_locator_that_does_not_answer_is_told_apart_from_a_broker(way: Way) ->
     way.trouble = ""
     assert told(link, 5 * RECEIPT_NS + 1)["receipts"] == ("healthy", None)
     assert told(link, 7 * RECEIPT_NS)["receipts"] == ("warning", "no-receipts")
+
+
+def test_a_broker_that_refuses_is_not_away(way: Way) -> None:
+    """Nobody listens at its other end: that is the locator's matter, not the modem's."""
+    link, way.waiting = health(way), 5
+    way.trouble = "broker refused a record: No matching subscribers: is the locator running?"
+    said = told(link, 0)
+    assert said["broker"] == ("healthy", None)
+    assert said["receipts"] == ("warning", "no-receipts")
 
 
 def test_nothing_that_waits_needs_no_receipt(way: Way) -> None:

@@ -57,6 +57,10 @@ class Way:
         self.trouble, self.waiting = "", 0
         self.counters = SimpleNamespace(receipts=1, is_locator_older=False)
 
+    @property
+    def is_up(self) -> bool:
+        return not self.trouble
+
     def is_receipted(self, seq: int) -> bool:
         return True
 

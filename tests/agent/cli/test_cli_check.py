@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,6 +78,13 @@ def check(pole: Pole, *words: str) -> int:
     return main(["check", "--quick", "--config", str(pole.config), *words])
 
 
+def ended_process() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 def instead(finding: Finding) -> tuple[Finding, ...]:
     return (*(one for one in WELL if one.check != finding.check), finding)
 
@@ -147,6 +156,7 @@ def test_an_agent_that_hangs_is_told_apart_from_one_that_stopped(
     for changed, fault in (
         ({"host_ns": time.monotonic_ns() - 60 * 10**9}, "agent-hangs"),
         ({"boot": "earlier"}, "agent-stopped"),
+        ({"pid": ended_process()}, "agent-stopped"),
     ):
         post(pole, **changed)
         assert check(pole, "--json") == 2
