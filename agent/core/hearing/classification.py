@@ -33,7 +33,7 @@ OUT_OF_RANGE = "out of range"
 UNSCORED = "model cannot score"
 BELOW = "below the least score of the settings"
 
-_BROKEN = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+MODEL_ERRORS = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 _WEAK_SNR_DB = 7.0
 _TONAL = 0.8
 _PLAINLY = -0.3
@@ -50,7 +50,7 @@ def judge(_pick: Pick, features: Features) -> Verdict:
     """
     try:
         verdict = judged_by(shipped_model(), features)
-    except _BROKEN:
+    except MODEL_ERRORS:
         verdict = None
     if verdict and isfinite(verdict.score):
         return verdict
@@ -62,7 +62,7 @@ def is_passed_over(outlined: Outline) -> bool:
     """Whether an onset is refused by its outline alone, so that nobody needs to describe it."""
     try:
         return shipped_model().glance.refuses(sketched(outlined))
-    except _BROKEN:
+    except MODEL_ERRORS:
         return False
 
 
