@@ -99,7 +99,7 @@ class Node:
         self._vitals = vitals
         self._survey, self._runs = Survey(SurveySettings()), Runs()
         self._on_mark, self._desk = on_mark, desk
-        self._is_started = False
+        self._is_started, self._microphone = False, ""
         self._heard_samples, self._heard_ns = 0, 0
         self.visit = Visit(fmt, when_kept)
 
@@ -260,9 +260,10 @@ class Node:
         self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
-        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        """Of a read that hangs a heartbeat tells at once, for the process may not last."""
         self._health.on_microphone(state)
-        if state.condition == "stuck":
+        before, self._microphone = self._microphone, state.condition
+        if state.condition == "stuck" != before:
             self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
