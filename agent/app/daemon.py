@@ -274,6 +274,8 @@ class Daemon:
             self._uplink.step(self._clock.monotonic_ns())
             if self._keeper and self._keeper.has_work:
                 self._work.set()
+                if self._drain_until_ns is not None:  # its thread has ended; receipts still come
+                    self._keeper.step(self._clock.monotonic_ns())
             told = self._tell_link(told)
             self._wake.wait(UPLINK_POLL_S)
             self._wake.clear()

@@ -37,6 +37,7 @@ from agent.app.clockwork import clock_settings, time_references
 from agent.app.commanddesk import CommandDesk
 from agent.app.daemon import Daemon
 from agent.app.evidence import EvidenceKey, evidence_key
+from agent.app.findinglog import FindingLog
 from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.presence import LastWill, seal_status
@@ -163,8 +164,11 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         when_kept=lambda act: keeping.when_kept(lambda: act(outbox.head().seq)),
     )
 
+    finding_log = FindingLog()
+
     def show(host_ns: int) -> None:
         state = showing.step(node, identity.source, host_ns)
+        finding_log.step(state.findings)
         keeping.errand("levels", lambda: levels.keep(host_ns))
         if keeping.watch(host_ns):
             progress.advance("store")  # the keeper is there, though the disk may hang for a while

@@ -37,7 +37,8 @@ from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from simulator.scene.oscillators import XO, AdcClock, Oscillator
 from simulator.scene.randomness import stream
 from simulator.scene.sources import StreetNoise, pascals, street_noise
-from tests.support.drafts import LOCATOR, LOCATOR_KEYS, signer_of
+from tests.support.cells import Cell
+from tests.support.drafts import LOCATOR, LOCATOR_KEYS, heartbeat, impulse, signer_of
 from tests.support.located import stations
 
 RATE_HZ, BLOCK = 12_000, 4096
@@ -47,7 +48,7 @@ DARK_S = 40
 FULL_SCALE_DB_SPL = 120.0
 TURN_NS = 2 * NS_PER_S
 TILE_S = 600
-NODE = "n1"
+NODE, EARLIER, EARLIER_RECORDS = "n1", "n0", 4096
 SLEPT_NS = 2 * NS_PER_S
 LOSSES, LOST = 12, (100, 24_000)
 
@@ -160,12 +161,27 @@ class Life:
 
     def __init__(self, directory: Path, sound: np.ndarray) -> None:
         self._directory, self._sound = directory, sound
-        self.stations = stations("a", "lab", {NODE: (0.0, 0.0, 3.0)})
+        self.stations = stations("a", "lab", {NODE: (0.0, 0.0, 3.0), EARLIER: (90.0, 0.0, 3.0)})
         directory.mkdir(parents=True, exist_ok=True)
+        if not self.store.exists():
+            self._fill()
 
     @property
     def store(self) -> Path:
         return self._directory / "locator.sqlite"
+
+    def _fill(self) -> None:
+        """A locator in use: what it holds and remembers of another node is there from the first
+        day on, so that what grows is not taken for the node's."""
+        cell = Cell("a", "lab", {NODE: (0.0, 0.0, 3.0), EARLIER: (90.0, 0.0, 3.0)})
+        with closing(EventStore(self.store, cell.registry.keys, LOCATOR)) as store:
+            for number in range(EARLIER_RECORDS):
+                said = impulse() if number % 2 else heartbeat()
+                utc_ns = FIRST_NS - (EARLIER_RECORDS - number) * 60 * NS_PER_S
+                message = cell.say(EARLIER, said, utc_ns)
+                store.admit(message.topic, message.payload)
+            store.commit()
+            store.mark_told()
 
     def live(self, plan: Plan, drain_s: int = 0) -> Day:
         """One day to its power cut; with `drain_s` the node then lives on so long, without faults

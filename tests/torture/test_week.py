@@ -14,6 +14,7 @@ from contextlib import closing
 from itertools import groupby, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agent.core.records import Body
@@ -21,7 +22,6 @@ from agent.core.records.kinds import Gap, Heartbeat, Start, TimebaseChange
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.store import EventStore
 from tests.support.drafts import LOCATOR
-from tests.support.located import stations
 from tests.support.week import BLOCK, DAY_S, NODE, RATE_HZ, Life, Plan, plan_of, tile
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +102,12 @@ def _is(body: Body, kind: type) -> bool:
 
 def judged(directory: Path, plans: list[Plan]) -> list[str]:
     """All that is left open of all days, from what the locator holds."""
-    keys = {source: one.key for source, one in stations("a", "lab", {NODE: (0, 0, 3)}).items()}
+    known = Life(directory, np.zeros(1, np.int16)).stations
+    keys = {source: one.key for source, one in known.items()}
     with closing(EventStore(directory / "locator.sqlite", keys, LOCATOR)) as store:
         told = [f"chain: {fault}" for fault in store.chain_faults()]
-        runs = {boot: list(run) for boot, run in groupby(store.bodies(), lambda body: body.boot)}
+        bodies = [body for body in store.bodies() if body.source.endswith(f":{NODE}")]
+    runs = {boot: list(run) for boot, run in groupby(bodies, lambda body: body.boot)}
     for plan in plans:
         run = runs.pop(f"{plan.day + 1:032x}", [])
         told += [f"day {plan.day}: {fault}" for fault in unexplained(plan, run)] if run else ["no"]

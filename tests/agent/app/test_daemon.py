@@ -166,3 +166,41 @@ def test_a_thread_of_an_adapter_that_dies_ends_the_run() -> None:
     assert ear.stops == [told]
     late.cancel()
     assert threading.excepthook is before
+
+
+class LatePost(Post):
+    """An uplink that gets its receipt when the last word has been kept."""
+
+    has_last_word = has_receipt = False
+
+    def step(self, now_ns: int) -> None:
+        self.has_receipt = self.has_receipt or self.has_last_word
+
+
+class Keeper:
+    """Frees what waits at `post` by a receipt, at a step, on whatever thread."""
+
+    def __init__(self, post: LatePost) -> None:
+        self._post = post
+
+    @property
+    def has_work(self) -> bool:
+        return self._post.has_receipt and self._post.waiting > 0
+
+    def step(self, host_ns: int) -> bool:
+        if self.has_work:
+            self._post.waiting = 0
+        return False
+
+    def flush(self) -> None:
+        self._post.has_last_word = True
+
+
+def test_a_receipt_that_comes_after_the_last_word_still_frees_records() -> None:
+    """The thread that keeps has ended by then; the run ends as soon as all is receipted."""
+    post = LatePost(3)
+    daemon = Daemon(
+        Tape(5), [EverySecondRead()], CLOCK, Ear(), post, threading.Event(), keeper=Keeper(post)
+    )
+    assert daemon.run() == "end of sound"
+    assert post.idle
