@@ -170,8 +170,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         state = showing.step(node, identity.source, host_ns)
         finding_log.step(state.findings)
         keeping.errand("levels", lambda: levels.keep(host_ns))
-        if keeping.watch(host_ns):
-            progress.advance("store")  # the keeper is there, though the disk may hang for a while
+        keeping.watch(host_ns)
         trusted.learn(state)
         clock_now, utc_ns = state.clock, state.utc_ns
         if clock_now.state == "locked" and utc_ns is not None:
