@@ -1,4 +1,4 @@
-"""A network that swallows everything, and an uplink that never comes back: hearing misses nothing."""
+"""A network that swallows all, and an uplink that never comes back: hearing misses nothing."""
 
 import random
 import secrets
