@@ -73,8 +73,7 @@ class Node:
     Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
     was believed; `reporters` tell what other parts know of their health, `history` how loud the
     street was on earlier days, `backlog` how many records have no receipt, `when_kept` which number
-    a record got. Raises StoreError when
-    the outbox does; the node must then not be stepped again.
+    a record got. Raises StoreError when the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
