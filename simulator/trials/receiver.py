@@ -117,7 +117,7 @@ def play(path: Path, baud: int, not_before: date | None = None) -> Heard:
     heard.epochs = len({epoch for _, epoch in _epochs(raw)})
     lock = timebase.lock
     heard.last_word = lock.reason
-    heard.state, heard.confirmed = timebase.state, timebase.confirmed
+    heard.state, heard.confirmed = timebase.state, lock.confirmed
     heard.alternatives, heard.doubts = lock.testimony.witnesses.alternatives, lock.doubts.phrases
     heard.reason = "" if heard.locked_after_s is not None else _reason(heard, raw)
     return heard
