@@ -268,7 +268,7 @@ def test_leap_seconds_end_a_month_that_the_list_names() -> None:
 
 
 def test_a_stamp_that_may_be_half_a_second_off_is_never_confirmed() -> None:
-    """Seen: after the process had been stopped, sigma 1.4 s and off by 1.2 s, beside "confirmed"."""
+    """Seen: a process was stopped; sigma 1.4 s, off by 1.2 s, and "confirmed" beside it."""
     timebase = Timebase(48_000, ClockSettings(source="system"))
     for second in range(1, 30):
         at_ns = HOST_0_NS + second * NS_PER_S
