@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -50,6 +50,7 @@ from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.app.witness import Witness
+from agent.core.hearing.classification import MODEL_ERRORS, shipped_model
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
@@ -83,6 +84,8 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
 
 def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) -> Daemon:
     clock, settings = SystemClock(), trial.settings
+    with suppress(*MODEL_ERRORS):  # in memory before the card may take its time
+        shipped_model()
     locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
         site=settings.node.site,
