@@ -93,14 +93,13 @@ class Node:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
         ears = partial(Hearing, least_score=settings.least_score)
-        self._hearing = ears(fmt)
-        self._thinning = Thinning(fmt.rate_hz)
+        self._hearing, self._thinning = ears(fmt), Thinning(fmt.rate_hz)
         origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
         self._pulse = Pulse(fmt, vitals, origin)
         self._health, self._vitals = Health(fmt, vitals, history, reporters, ears), vitals
         self.survey, self._runs = Survey(SurveySettings(), memory=settings.survey), Runs()
-        self._on_mark, self._desk, self._is_started = on_mark, desk, False
-        self._heard_samples, self._heard_ns = 0, 0
+        self._on_mark, self._desk = on_mark, desk
+        self._is_started, self._microphone, self._heard_samples, self._heard_ns = False, "", 0, 0
         self.visit = Visit(fmt, when_kept)
 
     def step(self, item: Item) -> None:
@@ -261,9 +260,10 @@ class Node:
         self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
-        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        """Of a read that hangs a heartbeat tells at once, for the process may not last."""
         self._health.on_microphone(state)
-        if state.condition == "stuck":
+        before, self._microphone = self._microphone, state.condition
+        if state.condition == "stuck" != before:
             self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:
