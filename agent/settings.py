@@ -54,14 +54,14 @@ __all__ = [
 
 
 # What an operator may change: nothing that makes a node someone else, or that it cannot prove by
-# hearing, stamping and being receipted before it keeps the change (`adapters.trialsettings`).
+# hearing, stamping and being receipted before it keeps the change (`adapters.trialsettings`). The
+# bound on a capture latency is the technician's: no latency from afar can be over it.
 REMOTE = frozenset(
     {
         "audio.source",
         "audio.rate_hz",
         "audio.full_scale_db_spl",
         "audio.latency_us",
-        "audio.latency_bound_us",
         "hearing.least_score",
         "broker.url",
         "time.system_sigma_ms",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.run import POWER_OFF_CODE
+
 SYSTEMD = Path(__file__).parents[1] / "systemd"
 NODE, LOCATOR = (SYSTEMD / f"earshot{name}.service" for name in ("", "-locator"))
 EXPOSURE = {NODE: 17, LOCATOR: 12}  # tenths, as `systemd-analyze security` of systemd 252 counts
@@ -77,3 +79,17 @@ def test_a_unit_is_well_formed_and_confined(tmp_path: Path, unit: Path) -> None:
     threshold = f"--threshold={EXPOSURE[unit]}"
     confined = analyze("security", "--offline=true", threshold, str(runnable))
     assert confined.returncode == 0, confined.stdout
+
+
+def test_the_panels_drop_in_fits_the_unit(tmp_path: Path) -> None:
+    """Together they are valid, and the exit code at which the computer ends is the program's."""
+    unit = tmp_path / "earshot.service"
+    text = re.sub("(?m)^ExecStart=.*$", "ExecStart=/bin/true", NODE.read_text("utf-8"))
+    unit.write_text(text)
+    (tmp_path / "earshot.service.d").mkdir()
+    panel = (SYSTEMD / "earshot-panel.conf").read_text("utf-8")
+    (tmp_path / "earshot.service.d" / "panel.conf").write_text(panel)
+    ended = analyze("verify", "--man=no", str(unit))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"RestartPreventExitStatus={POWER_OFF_CODE}" in panel
+    assert f'"$$EXIT_STATUS" = {POWER_OFF_CODE} ' in panel

@@ -8,13 +8,14 @@ feeds that supervisor while capture, detector and store advance, and ends the ru
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import Protocol
 
+from agent.app.keeperturns import KeeperSteps, KeeperTurns
 from agent.app.node import Item, Tick
 from agent.app.progress import Progress
 from agent.app.watchdog import LOOK_S, Watchdog
@@ -29,9 +30,7 @@ QUEUED_ITEMS = 3072  # a minute of sound, for a host that stalls
 TICK_AFTER_SILENCE_S = 1.0
 UPLINK_POLL_S = 0.05
 CAPTURE_END_S = 3.0
-KEEPER_POLL_S = 0.5
-KEEPER_PAUSE_S = 0.005  # between two commits, in which delivery has its turn at the store
-KEEPER_END_S = 10.0
+KEEPER_END_S = 1.0
 DRAIN_NS = 3 * NS_PER_S
 
 log = logging.getLogger("earshot")
@@ -43,17 +42,6 @@ class NodeSteps(Protocol):
     def step(self, item: Item) -> None: ...
 
     def stop(self, host_ns: int, reason: str) -> None: ...
-
-
-class KeeperSteps(Protocol):
-    """What the keeper thread calls, and others ask."""
-
-    @property
-    def has_work(self) -> bool: ...
-
-    def step(self, host_ns: int) -> bool: ...
-
-    def flush(self) -> None: ...
 
 
 class UplinkSteps(Protocol):
@@ -98,7 +86,7 @@ class Daemon:
             self._senses.callback(reference.close)
         self._has_begun = False
         self._node, self._uplink, self._wake = node, uplink, wake
-        self._keeper, self._is_over = keeper, threading.Event()
+        self._is_over = threading.Event()
         self._progress = progress or Progress()
         self._watchdog = Watchdog(self._progress, supervisor)
         self._items: Queue[Item | None] = Queue(QUEUED_ITEMS)
@@ -106,7 +94,8 @@ class Daemon:
         self._reasons: SimpleQueue[str] = SimpleQueue()
         self._failures: list[EarshotError] = []
         self._stopping, self._polling = threading.Event(), threading.Lock()
-        self._work, self._all_said = threading.Event(), threading.Event()
+        advance = partial(self._progress.advance, "store")
+        self._keeper = KeeperTurns(keeper, clock, wake, advance)
         self._is_stop_said = False
         self._show, self._show_next_ns = show, 0
         self._drain_until_ns: int | None = None
@@ -138,21 +127,20 @@ class Daemon:
         self._start("watch", self._watch)
         capture = self._start("capture", self._capture)
         node = self._start("node", self._hear)
-        keeper = self._start("keeper", self._keep)
+        keeper = self._start("keeper", partial(self._keeper.run, self._on_kept))
         uplink = self._start("uplink", self._deliver)
         self._reason = self._reasons.get()
         self._stopping.set()
         capture.join(CAPTURE_END_S)
         self._offer(None, node.is_alive)
         node.join()
-        self._all_said.set()
-        self._work.set()
-        keeper.join(KEEPER_END_S)
-        if keeper.is_alive():
+        if not self._keeper.finish():
             self._fail("keeper", StoreError("the disk does not answer: last words are not kept"))
         self._drain_until_ns = self._clock.monotonic_ns() + DRAIN_NS
         self._wake.set()
         uplink.join()
+        self._keeper.end()
+        keeper.join(KEEPER_END_S)
         if self._failures:
             raise self._failures[0]
         return self._reason
@@ -223,7 +211,8 @@ class Daemon:
             self._watchdog.on_item(item)
             while self._orders:
                 self._node.step(Order(item.host_ns, *self._orders.popleft()))
-            self._nudge()
+            self._keeper.look()
+            self._wake.set()
             if item.host_ns >= self._show_next_ns:
                 self._show_next_ns = item.host_ns + NS_PER_S
                 self._show(item.host_ns)
@@ -231,29 +220,8 @@ class Daemon:
         self._is_stop_said = True
         return self._reason
 
-    def _nudge(self) -> None:
-        """Something may have been said, or receipted: whoever is next in line looks at once."""
-        if self._keeper is None:
-            self._wake.set()
-        elif self._keeper.has_work:
-            self._work.set()
-
-    def _keep(self) -> str:
-        """The only thread that waits for the disk."""
-        keeper = self._keeper
-        while not self._all_said.is_set():
-            self._work.wait(KEEPER_POLL_S)
-            self._work.clear()
-            while keeper and keeper.step(self._clock.monotonic_ns()):
-                self._progress.advance("store")
-                self._wake.set()
-                time.sleep(KEEPER_PAUSE_S)
-            self._progress.advance("store")
-            self._wake.set()
-        if keeper:
-            keeper.flush()
+    def _on_kept(self) -> None:
         self.stop_recorded = self._is_stop_said
-        return "kept"
 
     def _heard(self) -> Iterator[Item]:
         """What the capture thread offers; while it waits in vain for sound, the signs and ticks."""
@@ -272,10 +240,7 @@ class Daemon:
         told = self._uplink.trouble
         while not self._drained():
             self._uplink.step(self._clock.monotonic_ns())
-            if self._keeper and self._keeper.has_work:
-                self._work.set()
-                if self._drain_until_ns is not None:  # its thread has ended; receipts still come
-                    self._keeper.step(self._clock.monotonic_ns())
+            self._keeper.look()
             told = self._tell_link(told)
             self._wake.wait(UPLINK_POLL_S)
             self._wake.clear()

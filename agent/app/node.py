@@ -22,7 +22,7 @@ from agent.core.audio import AudioBlock, AudioFormat, AudioGap, Heard, Microphon
 from agent.core.clock import Timebase
 from agent.core.clock.node_state import NodeState
 from agent.core.clock.report import ClockReport
-from agent.core.clock.survey import Survey, SurveySettings
+from agent.core.clock.survey import Survey, SurveyMemory, SurveySettings
 from agent.core.clock.time_signs import Fix, TimeSign
 from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
@@ -54,6 +54,7 @@ class NodeSettings:
     clock: ClockSettings
     least_score: float = 0.0
     file_sha256: str = ""
+    survey: SurveyMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Node:
         self._pulse = Pulse(fmt, vitals, origin)
         self._health = Health(fmt, vitals, history, reporters, ears)
         self._vitals = vitals
-        self._survey, self._runs = Survey(SurveySettings()), Runs()
+        self.survey, self._runs = Survey(SurveySettings(), memory=settings.survey), Runs()
         self._on_mark, self._desk = on_mark, desk
         self._is_started = False
         self._heard_samples, self._heard_ns = 0, 0
@@ -156,9 +157,9 @@ class Node:
             utc_ns=self._timebase.utc_at_host(host_ns).utc_ns,
             clock=clock,
             air_temperature_c=self._vitals.read().air_temperature_c,
-            is_surveyed=self._survey.is_surveyed,
-            place_sigma_m=self._survey.sigma_m,
-            has_moved=self._survey.has_moved,
+            is_surveyed=self.survey.is_surveyed,
+            place_sigma_m=self.survey.sigma_m,
+            has_moved=self.survey.has_moved,
             health=verdict(findings),
             findings=findings,
             noise_percentiles_dbfs=self._health.liveness.percentiles_dbfs(),
@@ -194,9 +195,9 @@ class Node:
             self._on_mark(*mark)
 
     def _on_fix(self, fix: Fix) -> None:
-        for record in self._survey.on_fix(fix):
+        for record in self.survey.on_fix(fix):
             self._say(record, fix.host_ns)
-        self._timebase.doubts.stand("position jumped", stands=self._survey.has_jumped)
+        self._timebase.doubts.stand("position jumped", stands=self.survey.has_jumped)
         self._on_sign(fix)
 
     def _pass_time(self, host_ns: int) -> None:
@@ -215,6 +216,8 @@ class Node:
                 host_ns,
             )
         self._tell_change(self._timebase.on_time(host_ns), host_ns)
+        if correction := self._timebase.take_correction(host_ns):
+            self._say(correction, host_ns)
         self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
             self._say(self._beat(host_ns), host_ns)
@@ -244,8 +247,8 @@ class Node:
         return self._health.findings(
             host_ns,
             clock,
-            is_surveyed=self._survey.is_surveyed,
-            has_moved=self._survey.has_moved,
+            is_surveyed=self.survey.is_surveyed,
+            has_moved=self.survey.has_moved,
         )
 
     def _utc_ns(self, host_ns: int) -> int | None:

@@ -66,11 +66,11 @@ class Waiting:
     def refused(self) -> bool:
         """The store has no room for the first of the batch, and none of it was begun.
 
-        It goes where it stands before an alert. Whether it went.
+        It goes where it stands before what is more urgent. Whether it went.
         """
         self._in_hand = 0
         urgencies = [draft.priority for _, draft in self._queue]
-        is_in_the_way = urgencies[0] > 0 and 0 in urgencies
+        is_in_the_way = min(urgencies) < urgencies[0]
         if is_in_the_way:
             self._drop(0)
         return is_in_the_way

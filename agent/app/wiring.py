@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -31,6 +31,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.servicemanager import ServiceManager
+from agent.adapters.surveyfile import SurveyFile
 from agent.adapters.trialsettings import TrialSettings
 from agent.adapters.vitals import SystemVitals
 from agent.app.clockwork import clock_settings, time_references
@@ -49,6 +50,7 @@ from agent.app.storehealth import about_store
 from agent.app.trustedclock import TrustedClock
 from agent.app.uplink import Uplink
 from agent.app.witness import Witness
+from agent.core.hearing.classification import MODEL_ERRORS, shipped_model
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.records import Sealer
 from agent.core.records.envelope import key_id
@@ -82,6 +84,8 @@ def assemble(trial: TrialSettings) -> Iterator[Daemon]:
 
 def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) -> Daemon:
     clock, settings = SystemClock(), trial.settings
+    with suppress(*MODEL_ERRORS):  # in memory before the card may take its time
+        shipped_model()
     locators, operators = _keys(settings.keys.locator_public), _keys(settings.keys.operator_public)
     identity = Identity(
         site=settings.node.site,
@@ -103,6 +107,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
     witness = Witness(outbox.head(), known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
+    surveyed = SurveyFile(Path(settings.store.directory) / "survey.json")
     levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
     trusted = _trusted_clock(settings.time, clock, known.utc_ns)
     options = _mqtt_options(settings.broker, identity, will, trusted, bool(operators))
@@ -152,6 +157,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             clock=clock_settings(settings, confirmed.utc_ns, crystal.slope),
             least_score=settings.hearing.least_score,
             file_sha256=trial.file_sha256,
+            survey=surveyed.memory,
         ),
         source.format,
         keeping,
@@ -172,6 +178,8 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         keeping.errand("levels", lambda: levels.keep(host_ns))
         if keeping.watch(host_ns):
             progress.advance("store")  # the keeper is there, though the disk may hang for a while
+        if survey := surveyed.due(host_ns, node.survey.memory):
+            keeping.errand("survey", lambda: surveyed.write(survey))
         trusted.learn(state)
         clock_now, utc_ns = state.clock, state.utc_ns
         if clock_now.state == "locked" and utc_ns is not None:

@@ -74,6 +74,7 @@ def _words(state: NodeState, settings: Settings) -> list[str]:
     rows = [
         ("time error", _sigma(state)),
         ("why", state.clock.reason),
+        ("which second", _which_second(state)),
         ("source", _source(state, settings)),
         ("satellites", _fix(state)),
         ("pulses", _pulses(state)),
@@ -102,6 +103,17 @@ def _sigma(state: NodeState) -> str:
     metres = sigma_ns * 1e-9 * speed
     shown = f"{metres * 1000:.1f} mm" if metres < 0.1 else f"{metres:.2f} m"
     return f"{sigma_ns / 1000:.1f} us (1 sigma), which is {shown} of sound"
+
+
+def _which_second(state: NodeState) -> str:
+    """Whose word stands for it, or what nobody has excluded."""
+    clock = state.clock
+    if clock.state in ("unsynchronised", "acquiring") and not clock.excluded:
+        return ""
+    if clock.confirmed:
+        by = ", ".join(dict.fromkeys(clock.excluded.values()))
+        return f"confirmed by {by}" if by else "confirmed"
+    return f"UNCONFIRMED, open: {', '.join(clock.alternatives) or 'a contradiction, see below'}"
 
 
 def _source(state: NodeState, settings: Settings) -> str:

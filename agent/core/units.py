@@ -58,3 +58,11 @@ def parse_rfc3339_ns(text: str) -> int:
     moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
     seconds = round((moment - _EPOCH).total_seconds())
     return seconds * NS_PER_S + int(fraction.ljust(9, "0") or "0")
+
+
+def nominal_ns(sample: float, rate_hz: int) -> int:
+    """Nominal time of a sample since the stream opened; exact over years of samples."""
+    whole = int(sample // 1)
+    seconds, rest = divmod(whole, rate_hz)
+    within_ns = (rest + (sample - whole)) * NS_PER_S / rate_hz
+    return seconds * NS_PER_S + round(within_ns)

@@ -23,6 +23,7 @@ from agent.app.node import Node, NodeSettings
 from agent.core.clock.timebase import ClockSettings
 from agent.core.records import Body, Sealer
 from agent.core.records.chain import Sealed
+from agent.core.records.correction import Correction
 from agent.core.records.envelope import load_public_key, open_envelope
 from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
@@ -128,6 +129,8 @@ def _said(data: Data | Foreign) -> str:
             return f"{data.triggers} triggers, {data.published} published, noise {noise}"
         case TimebaseChange():
             return f"{data.before} -> {data.after}: {data.reason}"
+        case Correction():
+            return f"stamps of a holdover were off by up to {data.knots[-1].add_ns / 1000:.1f} us"
         case Gap():
             return f"{data.lost_samples} samples lost: {data.reason}"
         case Position():

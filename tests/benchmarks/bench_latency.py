@@ -4,8 +4,10 @@ import random
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,6 +18,7 @@ from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.outbox import SqliteOutbox
 from agent.adapters.vitals import SystemVitals
 from agent.app.daemon import Daemon
+from agent.app.keeping import Keeping
 from agent.app.node import Node, NodeSettings
 from agent.app.uplink import Uplink
 from agent.core.audio import AudioBlock, AudioFormat
@@ -59,19 +62,36 @@ class Microphone:
         self._file.close()
 
 
-class Recorder:
-    """The outbox, and when each impulse went in and came out durable."""
+class Store:
+    """The outbox, and when each impulse was said and came out durable."""
 
     def __init__(self, outbox: SqliteOutbox) -> None:
         self._outbox = outbox
+        self.said_ns: dict[int, int] = {}
         self.kept: list[tuple[Impulse, int, int, bytes]] = []
 
-    def append(self, draft: Draft) -> Sealed:
-        before_ns = time.monotonic_ns()
-        sealed = self._outbox.append(draft)
-        if isinstance(draft.data, Impulse):
-            self.kept.append((draft.data, before_ns, time.monotonic_ns(), sealed.envelope))
-        return sealed
+    def append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
+        kept = self._outbox.append_all(drafts)
+        now_ns = time.monotonic_ns()
+        for draft, sealed in zip(drafts, kept, strict=False):
+            if isinstance(draft.data, Impulse):
+                said_ns = self.said_ns[id(draft)]
+                self.kept.append((draft.data, said_ns, now_ns, sealed.envelope))
+        return kept
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._outbox, name)
+
+
+class Recorder:
+    """The keeper's queue, and when each draft was put into it."""
+
+    def __init__(self, keeping: Keeping, store: Store) -> None:
+        self._keeping, self._store = keeping, store
+
+    def append(self, draft: Draft) -> None:
+        self._store.said_ns[id(draft)] = time.monotonic_ns()
+        self._keeping.append(draft)
 
 
 class Link(MqttLink):
@@ -116,23 +136,24 @@ def test_microphone_to_broker(tmp_path: Path, capsys) -> None:
     clock, wake = SystemClock(), threading.Event()
     microphone = Microphone(tmp_path / "street.wav", clock)
     outbox = SqliteOutbox(tmp_path / "o.db", sealer_of("n1"), partial(secrets.token_hex, 16))
-    recorder = Recorder(outbox)
+    store = Store(outbox)
+    keeping = Keeping(store, clock.monotonic_ns)
     settings = NodeSettings("bench", "0" * 64, outbox.previous_run, ClockSettings(source="sim"))
-    node = Node(settings, microphone.format, recorder, SystemVitals())
+    node = Node(settings, microphone.format, Recorder(keeping, store), SystemVitals())
     with world_of("mosquitto") as world:
         reader = Reader(world.broker.url)
         link = Link(MqttOptions(world.broker.url, "n1"), wake.set)
         link.published_ns = {}
         status = partial(sealed_status, "n1")
-        uplink = Uplink(IDENTITY, outbox, link, LOCATOR_KEYS, status, random.Random(1))
+        uplink = Uplink(IDENTITY, keeping, link, LOCATOR_KEYS, status, random.Random(1))
         reference = SystemTimeReference(clock, NS_PER_MS, "sim")
-        Daemon(microphone, [reference], clock, node, uplink, wake).run()
-        until(lambda: all(one[3] in reader.came_ns for one in recorder.kept), "the last record")
+        Daemon(microphone, [reference], clock, node, uplink, wake, keeper=keeping).run()
+        until(lambda: all(one[3] in reader.came_ns for one in store.kept), "the last record")
         link.close()
         reader.link.close()
     outbox.close()
     rows = []
-    for impulse, before_ns, kept_ns, envelope in recorder.kept:
+    for impulse, before_ns, kept_ns, envelope in store.kept:
         sounded_ns = microphone.begun_ns + impulse.sample_index * NS_PER_S // RATE_HZ
         heard_ns = microphone.handed_over_ns[impulse.sample_index // BLOCK_SAMPLES]
         published_ns = link.published_ns[envelope]

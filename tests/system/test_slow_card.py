@@ -210,6 +210,7 @@ def test_slow_syncs_cost_no_shot(tmp_path: Path, memory: Path, slow_s: float) ->
     trial_of(tmp_path, memory, slow_s, float(BLASTS))
 
 
+@pytest.mark.torture
 def test_a_sync_that_hangs_costs_no_shot(tmp_path: Path, memory: Path) -> None:
     """For a minute nothing is kept; all that was heard meanwhile is kept and delivered then."""
     trial_of(tmp_path, memory, 60.0, 60.0)

@@ -97,7 +97,7 @@ def test_settings_from_afar_that_are_wrong_are_taken_back(tmp_path: Path, progra
     node = Visited(tmp_path, program=program)
     node.locate()
     node.run()
-    patience_s = 60.0 if program == "tests.support.hasty" else 185.0
+    patience_s = 60.0 if program == "tests.support.hasty" else 180.0
     node.until(lambda: node.order("ping")[0] == 0, "a node that obeys")
     for words, _ in WRONG.values():
         before = node.log().count("listens to")

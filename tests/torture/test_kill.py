@@ -14,6 +14,7 @@ import pytest
 from agent.core.records.kinds import Impulse, Start, Stop
 from simulator.grid.broker import start_broker
 from tests.support.centre import Centre, outbox_at
+from tests.support.disk import environment, preload
 from tests.support.pole import Pole
 from tests.support.storeproof import Known, digests_in, faults_of
 
@@ -70,19 +71,33 @@ def test_a_store_killed_at_a_sync_is_whole(memory: Path, step: int) -> None:
     assert_whole_after_kills(memory, "fdatasync", range(10, SYNCS, step))
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(500, marks=pytest.mark.torture)])
-def test_a_daemon_killed_under_load_loses_nothing(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "sync_ms"),
+    [
+        (3, 0),
+        pytest.param(500, 0, marks=pytest.mark.torture),
+        pytest.param(100, 200, marks=pytest.mark.torture),
+    ],
+)
+def test_a_daemon_killed_under_load_loses_nothing(
+    tmp_path: Path, memory: Path, kills: int, sync_ms: int
+) -> None:
     """Its chain goes on whole and receipted, and each run knows that the one before was killed.
 
-    What the store held when the daemon died is what the locator holds in the end.
+    What the store held when the daemon died is what the locator holds in the end, also where each
+    sync takes `sync_ms` longer.
     """
+    env = None
+    if sync_ms:
+        (memory / "slow").write_text(str(sync_ms))
+        env = environment(preload(memory), tmp_path / "store", slow=memory / "slow")
     rng, found, ready_s = random.Random(20), [], []
     with start_broker("auto") as broker:
         pole = Pole(tmp_path, broker.url, seconds=4.0, blast_every_s=0.05)
         with Centre(pole, tmp_path) as centre:
             for _ in range(kills):
                 began_s = time.monotonic()
-                daemon = pole.start()
+                daemon = pole.start(env)
                 ready_s.append(time.monotonic() - began_s)
                 time.sleep(rng.uniform(0.1, 2.0))
                 daemon.kill()

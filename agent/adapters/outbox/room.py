@@ -46,18 +46,19 @@ class Room:
     def is_short(self) -> bool:
         """True when only the reserve is left. May be asked within a transaction."""
         free, pages = self._pragma("freelist_count"), self._pragma("page_count")
-        self.free_share = max(0.0, 1 - (pages - free) / self._max_pages)
+        self.free_share = max(0.0, 1 - (pages - free + RESERVE_PAGES) / self._max_pages)
         return free < RESERVE_PAGES
 
     def grow(self) -> bool:
         """Take one more step of disk; False at the limit or when the disk has none."""
         pages = self._pragma("page_count")
-        if pages + STEP_PAGES > self._max_pages:
+        step = min(STEP_PAGES, self._max_pages - pages)
+        if step < RESERVE_PAGES:
             return False
-        filler_pages = self._pragma("freelist_count") + STEP_PAGES
+        filler_pages = self._pragma("freelist_count") + step
         try:
-            os.posix_fallocate(self._file, 0, (pages + STEP_PAGES) * PAGE_BYTES)
-            self._db.execute(f"PRAGMA max_page_count = {pages + STEP_PAGES}")
+            os.posix_fallocate(self._file, 0, (pages + step) * PAGE_BYTES)
+            self._db.execute(f"PRAGMA max_page_count = {pages + step}")
             self._db.execute(
                 "INSERT INTO room VALUES (zeroblob(?))", (filler_pages * _USABLE_BYTES,)
             )

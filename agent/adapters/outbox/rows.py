@@ -7,16 +7,7 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.adapters.outbox import settled
-from agent.adapters.outbox.schema import (
-    ALERTS,
-    LASTING,
-    PASSING,
-    PRIORITIES,
-    STATE,
-    STATISTICS,
-    place,
-    priority_and_seq,
-)
+from agent.adapters.outbox.schema import PRIORITIES, place, priority_and_seq
 from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import GENESIS_PREV, Identity, Receipt
 from agent.core.records.store_records import Link
@@ -58,8 +49,7 @@ def head(db: sqlite3.Connection) -> Head:
 
 def is_tail_whole(db: sqlite3.Connection) -> bool:
     """True if the head is the last record held, or the last that was receipted."""
-    tail = head(db)
-    return _digest_of(db, tail.seq) == tail.digest
+    return _digest_of(db, head(db).seq) == head(db).digest
 
 
 def waiting(db: sqlite3.Connection) -> int:
@@ -155,25 +145,6 @@ def forget_some(db: sqlite3.Connection, receipt: Receipt, limit: int) -> tuple[i
     return 0, False
 
 
-def worth_less(db: sqlite3.Connection, priority: int, limit: int) -> list[Row]:
-    """Up to `limit` of the oldest records that go to make room for one of `priority`.
-
-    Statistics first; then what the next of its kind makes stale; and all other state only for an
-    alert. Neither alerts go, nor what the chain cannot do without.
-    """
-    query = "SELECT id, digest FROM record WHERE id >= ? AND id < ? AND {} ORDER BY id LIMIT ?"
-    state = place(STATE, 0), place(STATISTICS, 0)
-    found = db.execute(query.format("true"), (state[1], place(STATISTICS + 1, 0), limit))
-    if (rows := found.fetchall()) or priority == STATISTICS:
-        return rows
-    is_passing = f"kind IN ({', '.join('?' * len(PASSING))})"
-    found = db.execute(query.format(is_passing), (*state, *PASSING, limit))
-    if (rows := found.fetchall()) or priority > ALERTS:
-        return rows
-    is_less = f"kind NOT IN ({', '.join('?' * len(LASTING))})"
-    return db.execute(query.format(is_less), (*state, *LASTING, limit)).fetchall()
-
-
 def settle(db: sqlite3.Connection, rows: list[Row]) -> tuple[Link, ...]:
     """Keep no more than the digests of these records: first delete, for there may be no room."""
     links = [Link(seq=priority_and_seq(row_id)[1], digest=digest) for row_id, digest in rows]
@@ -233,8 +204,8 @@ def why_rolled_back(db: sqlite3.Connection) -> str | None:
 
 def damage(db: sqlite3.Connection) -> tuple[str, str] | None:
     """What was wrong with the store before this one, and its name now; None once that is told."""
-    told: tuple[str, str] | None = db.execute("SELECT reason, set_aside FROM damage").fetchone()
-    return told
+    row: tuple[str, str] | None = db.execute("SELECT reason, set_aside FROM damage").fetchone()
+    return row
 
 
 def held(db: sqlite3.Connection) -> list[tuple[Row, bytes]]:
@@ -264,8 +235,9 @@ def _digest_of(db: sqlite3.Connection, seq: int) -> str | None:
         return receipted[1]
     places = [place(priority, seq) for priority in PRIORITIES]
     query = "SELECT digest FROM record WHERE id IN (?, ?, ?)"
-    row: tuple[str] | None = db.execute(query, places).fetchone()
-    return row[0] if row else settled.digest_at(db, seq)
+    if row := db.execute(query, places).fetchone():
+        return str(row[0])
+    return settled.digest_at(db, seq)
 
 
 def _step(db: sqlite3.Connection, since: int, limit: int, upto: int) -> int:

@@ -12,8 +12,6 @@ A row of `damage` is a store before this one, until the chain tells of it.
 
 PRIORITIES = (0, 1, 2)
 ALERTS, STATE, STATISTICS = PRIORITIES
-PASSING = ("gap", "timebase")  # kinds of which the next one says how things are by then
-LASTING = ("shed", "rollback", "damaged", "config", "key")  # the chain is not understood without
 _ZONE = 1 << 48  # in the text of version 2 too
 
 _VERSION_1 = """

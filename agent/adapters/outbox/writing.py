@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from agent.adapters.outbox import rows
 from agent.adapters.outbox.damage import is_whole
 from agent.adapters.outbox.owned import OwnedFile
+from agent.adapters.outbox.shedding import worth_less
 from agent.core.records import Draft, Sealer
 from agent.core.records.chain import Sealed, draft_of
 from agent.core.records.remote_records import KeyChange
@@ -21,6 +22,7 @@ from agent.errors import MalformedRecord, StoreError, TokenError
 
 PreviousRun = Literal["new-store", "clean", "unclean"]
 BATCH = 64  # records; more in one transaction would outgrow the WAL's room
+WORTH_IT = 16
 
 
 class Writer:
@@ -75,8 +77,12 @@ class Writer:
         self._heir = ""
 
     def shed(self, db: sqlite3.Connection, draft: Draft) -> bool:
-        """Give up some of what is worth less than `draft`, told with its clock; False if none."""
-        links = rows.settle(db, rows.worth_less(db, draft.priority, BATCH))
+        """Give up some of what is worth less than `draft`, told with its clock; False if none.
+
+        What tells of it needs room too: so a few go for an alert only.
+        """
+        found = worth_less(db, draft.priority, BATCH)
+        links = rows.settle(db, found if len(found) >= WORTH_IT or draft.priority == 0 else [])
         if links:
             self._file.tally.backlog -= len(links)
             told = Shed(reason="the store is full", links=links, unsaid=())

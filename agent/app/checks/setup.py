@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.app.checks.row import Row, fault_row, good_row, skipped_row, unknown_row
 from agent.core.trust.token_uri import is_token_uri
-from agent.errors import KeyFileError, SettingsError
+from agent.errors import KeyFileError, PanelError, SettingsError
 from agent.settings import Settings, read, salvage
 
 SERVICE_USER = "earshot"
@@ -108,7 +108,8 @@ def setup_rows(config: Path, host: Host) -> tuple[Settings, list[Row]]:
             for fault in faults
         ] or [good_row("settings", f"{config}, digest {settings.digest()[:8]}")]
     rows += [*_user(host), *_store(settings, host), *_keys(settings, config, host)]
-    return settings, [*rows, *_certificate(settings, config, host), *_time(settings)]
+    rows += [*_certificate(settings, config, host), *_time(settings), *_panel(settings)]
+    return settings, rows
 
 
 def _user(host: Host) -> Iterator[Row]:
@@ -212,6 +213,16 @@ def _certificate(settings: Settings, config: Path, host: Host) -> Iterator[Row]:
     if lacking:
         command = f"{host.as_user}{program()} enrol install FILE --config {config}"
         yield fault_row("certificate-missing", ", ".join(lacking), command)
+
+
+def _panel(settings: Settings) -> Iterator[Row]:
+    """Pins that a pulse holds; whether the others can be opened the daemon tells."""
+    from agent.adapters.panel import refuse_held
+
+    try:
+        refuse_held(settings.panel.pins)
+    except PanelError as error:
+        yield fault_row("panel-failed", str(error))
 
 
 def _time(settings: Settings) -> Iterator[Row]:

@@ -33,7 +33,8 @@ _DOUBTS = {
     "sample rate is not what the device claims": "The sound device does not convert at the rate it "
     "claims: set audio.rate_hz to one it really has, or replace it.",
     "position jumped": "The receiver places itself more than 50 m from the surveyed place: "
-    "spoofing, or the node was moved. Restart the agent if it was.",
+    "spoofing, or the node was moved. If it was, remove survey.json from store.directory and "
+    "restart the agent.",
 }
 _REFUSALS = {
     "serial line cannot be read": "The serial line cannot be read: check time.receiver, the cable "

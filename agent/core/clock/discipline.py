@@ -100,6 +100,11 @@ class Discipline:
         return self._drift.wander_ppm_per_sqrt_hour
 
     @property
+    def rate_sigma_ns_per_s(self) -> float:
+        """1-sigma of the rate as it was at the last mark."""
+        return self._drift.at(self._seconds(self.last_axis_ns or 0)).sigma_rate_ns_per_s
+
+    @property
     def scatter_ns(self) -> float | None:
         """Measured 1-sigma of one mark about its neighbours; None before it can be told."""
         return self._scatter_ns

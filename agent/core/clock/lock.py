@@ -70,8 +70,7 @@ class Lock:
         is_alone = settings.source == "system" and not settings.is_host_vouched
         self.testimony = Testimony(Witnesses(CAN_BE["nmea" if is_alone else settings.source]))
         self.state: TimeState = "unsynchronised"
-        self.reason = "no mark yet"
-        self.source = "none"
+        self.reason, self.source = "no mark yet", "none"
         self.believed: Named | None = None
         self.has_pulse = self.has_sentence = False
 
@@ -125,10 +124,11 @@ class Lock:
         return self.discipline.is_known and self.testimony.confirmed
 
     def _on_host_word(self, word: HostWord) -> StateChange | None:
-        self.namer.host_leap = word.leap
-        self._coarse = TimeMark(word.host_ns, word.utc_ns, word.bound_ns, "system")
+        self.namer.host_leap, host_ns = word.leap, word.host_ns
+        self.testimony.on_host_speaking(host_ns)
+        self._coarse = TimeMark(host_ns, word.utc_ns, word.bound_ns, "system")
         if self.discipline.is_known and not self.calendar.check(word.utc_ns):
-            count_ns, sigma_ns = self.discipline.at(word.host_ns)
+            count_ns, sigma_ns = self.discipline.at(host_ns)
             self.testimony.on_host(word, self.calendar.utc_of(count_ns), sigma_ns)
         return self._weigh()
 
@@ -273,8 +273,10 @@ class Lock:
         self.source = source
         good = self.discipline.good_in_a_row
         if good >= GOOD_MARKS_TO_LOCK:
-            if self.discipline.at(named.at_ns)[1] > EXPIRED_SIGMA_NS:
-                return self._enter("acquiring", "good marks, but sigma over 100 ms")
+            awaits = self.testimony.is_awaited(named.at_ns)
+            if awaits or self.discipline.at(named.at_ns)[1] > EXPIRED_SIGMA_NS:
+                what = "the host's clock may tell the edge" if awaits else "but sigma over 100 ms"
+                return self._enter("acquiring", f"good marks, {what}")
             self._was_locked = True
             return self._enter("locked", f"{good} good marks")
         return self._enter("acquiring", f"{good} good marks")

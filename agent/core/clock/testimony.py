@@ -14,6 +14,7 @@ from agent.core.units import NS_PER_MS, NS_PER_S
 _NAMES_A_SECOND_NS = 400 * NS_PER_MS
 _SHOWS_AN_EDGE_NS = 45 * NS_PER_MS  # pulses are 100 ms long or more, or a few ms at most
 _AGREE_AGAIN = 3
+_AWAITED_NS = 30 * NS_PER_S
 _SLACK_NS = 5 * NS_PER_MS
 _WIDTHS_TO_BELIEVE = 3
 _SHORT_NS = 450 * NS_PER_MS
@@ -41,6 +42,15 @@ class Testimony:
         self._report = ReceiverReport(0)
         self._agreed = self._widths = 0
         self.host_off_ns: float | None = None
+        self._host_since_ns: int | None = None
+        self._is_host_tight = False
+
+    def is_awaited(self, host_ns: int) -> bool:
+        """Whether the host's clock, which speaks, may soon show a bound that tells the edge."""
+        since_ns = self._host_since_ns
+        if since_ns is None or self._is_host_tight or "edge" not in self.witnesses.alternatives:
+            return False
+        return host_ns - since_ns < _AWAITED_NS
 
     @property
     def against(self) -> tuple[WitnessAgainst, ...]:
@@ -52,9 +62,14 @@ class Testimony:
         """Each alternative is excluded, and nobody objects."""
         return not (self.witnesses.alternatives or self._against)
 
+    def on_host_speaking(self, host_ns: int) -> None:
+        """The kernel vouches for the host's clock, whatever it says."""
+        self._host_since_ns = self._host_since_ns or host_ns
+
     def on_host(self, word: HostWord, utc_ns: int, sigma_ns: float) -> None:
         """The host's clock, where the count says `utc_ns` with `sigma_ns`."""
         off_ns = self.host_off_ns = float(abs(word.utc_ns - utc_ns))
+        self._is_host_tight = word.bound_ns < _SHOWS_AN_EDGE_NS
         if off_ns > word.bound_ns + 3.0 * sigma_ns + _SLACK_NS:
             self._agreed = 0
             is_far = off_ns >= NS_PER_S // 2

@@ -6,13 +6,13 @@ ever reads clocks; nothing is set here.
 """
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import hypot
 
 from msgspec import UNSET
 
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock.clock_settings import ClockSettings
+from agent.core.clock.corrector import Corrector, correction_of
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
 from agent.core.clock.latency import Latency
@@ -21,9 +21,10 @@ from agent.core.clock.pps_edge import EdgePicker
 from agent.core.clock.report import ClockReport, report_of
 from agent.core.clock.sample_clock import SampleClock
 from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, TimeSign
-from agent.core.records.fields import TimePair
+from agent.core.records.correction import Correction
+from agent.core.records.fields import TimePair, time_pairs
 from agent.core.records.kinds import TimeQuality, TimeState
-from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.core.units import NS_PER_MS, NS_PER_S, nominal_ns
 
 PAIRS_KEPT = 16
 _FALLBACK_TRIES = 3
@@ -61,6 +62,7 @@ class Timebase:
         self._picker = EdgePicker(rate_hz)
         self._fallback = Discipline()
         self._latency = Latency()
+        self._corrector = Corrector()
         self._look_next_ns = 0
         self.lock = Lock(settings)
 
@@ -121,7 +123,10 @@ class Timebase:
         if not self._by_samples:
             return None
         self.lock.testimony.on_both_edges()
-        change = self.lock.on_pulse(self._sample_ns(edge.sample), self._settings.edge_sigma_ns)
+        axis_ns = self._sample_ns(edge.sample)
+        told = self._corrector.before(self.lock.discipline, axis_ns)
+        change = self.lock.on_pulse(axis_ns, self._settings.edge_sigma_ns)
+        self._corrector.after(self.lock.believed, told)
         self._tie_host_to_utc()
         return change
 
@@ -132,9 +137,13 @@ class Timebase:
         if isinstance(sign, Discontinuity):
             self._samples.on_jump()
             self._fallback.restart()
+            self._corrector.forget()
             return self.lock.on_sign(sign)
         if not self._by_samples:
-            return self.lock.on_sign(sign)
+            told = self._corrector.before(self.lock.discipline, sign.host_ns)
+            change = self.lock.on_sign(sign)
+            self._corrector.after(self.lock.believed, told)
+            return change
         axis_ns = self._axis_ns(sign.host_ns)
         if axis_ns is None:
             return None
@@ -207,17 +216,27 @@ class Timebase:
     def pairs(self) -> tuple[TimePair, ...]:
         """The last marks as (sample index, UTC): the first absolute, then differences."""
         marks = self.lock.discipline.marks[-PAIRS_KEPT:]
+        if not (self._by_samples or self._samples.is_ready):
+            return ()
+        known = [(self._sample_at_axis(axis_ns), count) for axis_ns, count in marks]
+        return time_pairs([(s, self.lock.calendar.utc_of(count)) for s, count in known if s >= 0])
+
+    def take_correction(self, host_ns: int) -> Correction | None:
+        """By how much the stamps of a holdover were wrong, once, when it has become known."""
+        course = self._corrector.take()
+        if course is None:
+            return None
+        sigma_ns = hypot(
+            self.utc_at_host(host_ns).sigma_ns or 0, self._latency_and_bound_ns()[1] / 3**0.5
+        )
+        sample = self._sample_at_axis(course.until_ns) if self._samples.is_ready else None
+        utc_of, pairs = self.lock.calendar.utc_of, self.pairs()
+        return correction_of(course, utc_of, sigma_ns, sample, self._rate_hz, pairs)
+
+    def _sample_at_axis(self, axis_ns: int) -> int:
         if self._by_samples:
-            known = [(round(axis_ns * self._rate_hz / NS_PER_S), utc) for axis_ns, utc in marks]
-        elif self._samples.is_ready:
-            known = [(round(self._samples.sample_at(axis_ns)), utc) for axis_ns, utc in marks]
-        else:
-            return ()
-        known = [(s, self.lock.calendar.utc_of(count)) for s, count in known if s >= 0]
-        if not known:
-            return ()
-        steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(known)]
-        return tuple(TimePair(samples=s, utc_ns=str(u)) for s, u in [known[0], *steps])
+            return round(axis_ns * self._rate_hz / NS_PER_S)
+        return max(0, round(self._samples.sample_at(axis_ns)))
 
     def report(self, host_ns: int) -> ClockReport:
         """Everything about the clock, for a person."""
@@ -235,11 +254,7 @@ class Timebase:
         return Stamp(self.lock.calendar.utc_of(count_ns), round(sigma_ns))
 
     def _sample_ns(self, sample: float) -> int:
-        """Nominal time of a sample since the stream opened; exact over years of samples."""
-        whole = int(sample // 1)
-        seconds, rest = divmod(whole, self._rate_hz)
-        within_ns = (rest + (sample - whole)) * NS_PER_S / self._rate_hz
-        return seconds * NS_PER_S + round(within_ns)
+        return nominal_ns(sample, self._rate_hz)
 
     def _axis_ns(self, host_ns: int) -> int | None:
         """Host time on the lock's axis; None while that cannot be told."""

@@ -30,6 +30,7 @@ _WEAK_SNR_DB = 7.0
 _SLOW_RISE_US = 12_000.0
 _STEADY_DB = -8
 _MEDIAN = 1
+MODEL_ERRORS = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 _TONAL = 0.8
 
 
@@ -41,7 +42,7 @@ def judge(_pick: Pick, features: Features) -> Verdict:
     """
     try:
         verdict = judged_by(shipped_model(), features)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except MODEL_ERRORS:
         verdict = None
     if verdict and isfinite(verdict.score):
         return verdict

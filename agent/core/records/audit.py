@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records.chain import shed_by
+from agent.core.records.correction import Correction, faults_of
 from agent.core.records.envelope import Opened, key_id, open_envelope
 from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import (
@@ -114,6 +115,9 @@ class Auditor:
         yield from _place(chain, body, opened.digest, where)
         yield from self._receipted(chain, body.seq, opened.digest)
         yield from self._outlived(body, where)
+        if isinstance(body.data, Correction):
+            for fault in faults_of(body.data):
+                yield Fault(where, f"Correction {body.seq} cannot be believed: {fault}.")
 
     def finish(self) -> Iterator[Fault]:
         """What only the end tells: gaps that nothing explains, chains that end too early."""

@@ -3,6 +3,8 @@
 What the records mean is `kinds`, `store_records` and `remote_records`.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import msgspec
@@ -47,6 +49,12 @@ class TimePair(Frozen, frozen=True, kw_only=True, array_like=True):
 
     samples: int
     utc_ns: EpochNs
+
+
+def time_pairs(marks: Sequence[tuple[int, int]]) -> tuple[TimePair, ...]:
+    """Marks (sample, UTC in ns) as records hold them: the first absolute, then differences."""
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise([(0, 0), *marks])]
+    return tuple(TimePair(samples=s, utc_ns=str(u)) for s, u in steps)
 
 
 def source_of(site: str, cell: str, node: str) -> str:

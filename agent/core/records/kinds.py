@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from agent.core.records.correction import Correction
 from agent.core.records.fields import (
     Alternative,
     Assumption,
@@ -177,6 +178,7 @@ Data = (
     | Gap
     | TimebaseChange
     | Position
+    | Correction
     | Start
     | Stop
     | Shed
@@ -195,6 +197,7 @@ PRIORITY: dict[type[Data], Priority] = {
     Gap: 1,
     TimebaseChange: 1,
     Position: 1,
+    Correction: 1,
     Start: 1,
     Stop: 1,
     Shed: 1,

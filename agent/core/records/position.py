@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from agent.core.records.fields import Count, Frozen
 
@@ -14,7 +14,8 @@ NotNegative = Annotated[float, Meta(ge=0.0)]
 class Position(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="position"):
     """The antenna's place: WGS 84, height above mean sea level, mean of `fixes` over `span_s`.
 
-    `sigma_m` is the horizontal 1-sigma of that mean. `hourly` tells the last hour's mean,
+    `sigma_m` is the horizontal 1-sigma of that mean, the root of the sum of both axes' squares; the
+    axes are told where they differ. `hourly` tells the last hour's mean,
     `surveyed` the place that counts from now on, `moved` and `returned` that fixes are
     `off_m` from it. It says to a metre where the node hangs: the link must be encrypted.
     """
@@ -27,3 +28,5 @@ class Position(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="positio
     fixes: Count
     span_s: Count
     off_m: NotNegative | None
+    sigma_east_m: NotNegative | UnsetType = UNSET
+    sigma_north_m: NotNegative | UnsetType = UNSET

@@ -15,7 +15,8 @@ _MAX_DB = 300.0
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One onset at one node. `sigma_ns` is the node's own 1-sigma for its time of arrival; where
-    that is not `confirmed` it holds within a second, and the time may be whole seconds off."""
+    that is not `confirmed` it holds within a second, and the time may be whole seconds off.
+    `sigma_noise_ns` is the part of it that no clock has."""
 
     source: str
     record_id: str
@@ -25,6 +26,7 @@ class Arrival:
     peak_dbfs: float
     score: float
     confirmed: bool = True
+    sigma_noise_ns: int = 0
 
 
 def arrival_of(body: Body) -> Arrival | None:
@@ -41,6 +43,7 @@ def arrival_of(body: Body) -> Arrival | None:
         peak_dbfs=data.features.peak_dbfs,
         score=data.verdict.score,
         confirmed=body.clock.confirmed is not False,
+        sigma_noise_ns=data.sigma_noise_ns,
     )
 
 

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 
 from agent.core.units import NS_PER_S
+from agent.errors import RecordError
 
 TELL_EVERY_NS = 60 * NS_PER_S
 MAX_REASONS = 256
@@ -42,3 +43,8 @@ class Mishaps:
             told.append(f"and {more} reasons more")
         log.warning("%d %s: %s", self._untold.total(), self._what, "; ".join(told))
         self._untold.clear()
+
+
+def told_of(error: Exception) -> str:
+    """What is to be said of an error; of one that nobody thought of also its kind."""
+    return str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"

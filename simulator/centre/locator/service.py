@@ -17,16 +17,17 @@ import msgspec
 
 import agent
 from agent.core.records import Body
+from agent.core.records.correction import Correction
 from agent.core.records.messages import TAKES_BRIEF, TAKES_SOFTWARE
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
-from agent.errors import MalformedRecord, RecordError, StoreError
+from agent.errors import MalformedRecord, StoreError
 from agent.ports import Message, Publisher
 from simulator.centre.locator.air import is_warmth, warmth_of
 from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.letters import printable
-from simulator.centre.locator.mishaps import Mishaps
+from simulator.centre.locator.mishaps import Mishaps, told_of
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
 from simulator.centre.locator.quota import Effort, OverQuota, Quota
@@ -211,7 +212,7 @@ class LocatorService:
                 self._postpone(self._store.source_of(topic), str(error))
                 continue
             except Exception as error:
-                reason = printable(_told(error))
+                reason = printable(told_of(error))
                 self._mishaps.note(reason, self._store.source_of(topic))
                 self._store.set_aside(topic, raw, reason, at)
                 if isinstance(error, MalformedRecord) and self._store.is_event(topic):
@@ -259,7 +260,7 @@ class LocatorService:
         except StoreError:
             raise
         except Exception as error:
-            self._mishaps.note(f"record {body.id} is not located: {_told(error)}", body.source)
+            self._mishaps.note(f"record {body.id} is not located: {told_of(error)}", body.source)
 
     def _believe(self, body: Body, now_ns: int) -> str:
         """Why a record that verifies cannot be used; empty if it can."""
@@ -273,6 +274,8 @@ class LocatorService:
             if arrival:
                 belief.hear(arrival, now_ns)
             return told
+        if isinstance(body.data, Correction):
+            return belief.correct(body.source, body.data, now_ns)
         if warmth := warmth_of(body):
             belief.feel(*warmth, now_ns)
         elif is_warmth(body):
@@ -287,14 +290,9 @@ class LocatorService:
         except StoreError:
             raise
         except Exception as error:
-            self._mishaps.note(f"cell {where} cannot be settled: {_told(error)}")
+            self._mishaps.note(f"cell {where} cannot be settled: {told_of(error)}")
             return
         for failure in revision.failures:
             self._mishaps.note(f"a window of cell {where}: {failure}")
         self._announce_to(revision)
         self._announcer.announce(revision)
-
-
-def _told(error: Exception) -> str:
-    """What is to be said of an error; of one that nobody thought of also its kind."""
-    return str(error) if isinstance(error, RecordError) else f"{type(error).__name__}: {error}"

@@ -11,20 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from agent.core.units import NS_PER_S
+from agent.core.records.correction import Correction
 from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.associate import LEAST_NODES
 from simulator.centre.locator.clockdoubts import ClockDoubts
+from simulator.centre.locator.corrections import Corrections, noted
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.quota import Effort
 from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.splits import REACH_NS
+from simulator.centre.locator.touches import Touch, made_one, urgency_of
 from simulator.centre.locator.whole_seconds import locate_by_seconds
 
 MAX_SETTLE_PERIODS = 6
-LIVE_NS = 600 * NS_PER_S
 MEMORY = 4096
 
 
@@ -42,25 +43,18 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class _Located:
-    """One window and what was made of it; `is_guess` where the air's temperature was not known."""
+    """One window and what was made of it; `is_guess` where the air's temperature was not known,
+    `corrected` of its arrivals were, after a holdover."""
 
     keys: tuple[Key, ...]
     used_c: float
     is_guess: bool
+    corrected: int
     incidents: list[Incident]
 
     @property
     def first_ns(self) -> int:
         return self.keys[0][0]
-
-
-@dataclass(slots=True)
-class _Touch:
-    """Something came at `toa_utc_ns`; first and last time that it did, by the locator's clock."""
-
-    toa_utc_ns: int
-    first_ns: int
-    last_ns: int
 
 
 class CellBelief:
@@ -82,11 +76,11 @@ class CellBelief:
         self._stations = stations
         self._settle_ns = settle_ns
         self._past, self._memory = past, memory
-        self._air = Air()
+        self._air, self._corrections = Air(), Corrections()
         self._recent = Recent(past)
         self._located: list[_Located] = []
         self._forgotten_guesses: list[int] = []
-        self._touches: list[_Touch] = []
+        self._touches: list[Touch] = []
         self._failures: list[str] = []
         self._doubts = ClockDoubts(stations, self._near, self._recent.between)
         self._look_at_ns = 0
@@ -127,10 +121,20 @@ class CellBelief:
             self._touch(first_ns, now_ns)
         del forgotten[part]
 
+    def correct(self, source: str, correction: Correction, now_ns: int) -> str:
+        """A node measured the error of its holdover: what it touches is located again. Why it
+        cannot be used; empty if it is."""
+        told = self._corrections.add(source, correction)
+        first_ns, last_ns = int(correction.first_utc_ns), int(correction.last_utc_ns)
+        for one in self._recent.between(first_ns, last_ns + 1) if not told else ():
+            if one.source == source:
+                self._touch(one.toa_utc_ns, now_ns)
+        return told
+
     def urgency(self, now_ns: int, utc_ns: int) -> tuple[bool, int]:
         """How much `settle` is needed: whether for something live, and how late that was."""
         due = [one.toa_utc_ns for one in self._touches if self._due_ns(one) <= now_ns]
-        return max((_urgency(toa_ns, utc_ns) for toa_ns in due), default=(False, 0))
+        return max((urgency_of(toa_ns, utc_ns) for toa_ns in due), default=(False, 0))
 
     def settle(self, now_ns: int, effort: Effort | None = None, utc_ns: int = 0) -> Revision:
         """Locate what has been left alone for long enough, live before old, while `effort` lasts.
@@ -150,11 +154,11 @@ class CellBelief:
         return self._relocate(self._recent.runs())
 
     def _touch(self, toa_utc_ns: int, now_ns: int) -> None:
-        self._touches.append(_Touch(toa_utc_ns, now_ns, now_ns))
+        self._touches.append(Touch(toa_utc_ns, now_ns, now_ns))
         due_ns = now_ns + self._settle_ns
         self._look_at_ns = min(self._look_at_ns, due_ns) if len(self._touches) > 1 else due_ns
 
-    def _due_ns(self, touch: _Touch) -> int:
+    def _due_ns(self, touch: Touch) -> int:
         patience_ns = MAX_SETTLE_PERIODS * self._settle_ns
         return min(touch.last_ns + self._settle_ns, touch.first_ns + patience_ns)
 
@@ -163,7 +167,7 @@ class CellBelief:
         touches = sorted(self._touches, key=lambda one: one.toa_utc_ns)
         times = [one.toa_utc_ns for one in touches]
         due = [at for at, one in enumerate(touches) if self._due_ns(one) <= now_ns]
-        due.sort(key=lambda at: _urgency(times[at], utc_ns), reverse=True)
+        due.sort(key=lambda at: urgency_of(times[at], utc_ns), reverse=True)
         seen, runs, later = bytearray(len(touches)), [], []
         for at in due:
             if effort.is_spent:
@@ -177,7 +181,7 @@ class CellBelief:
             own = [
                 one for one, is_seen in zip(touches[span], seen[span], strict=True) if not is_seen
             ]
-            whole = _made_one([touches[at], *own])
+            whole = made_one([touches[at], *own])
             seen[span] = bytes([1]) * (span.stop - span.start)
             if self._due_ns(whole) <= now_ns:
                 runs.append(self._whole(run))
@@ -227,11 +231,16 @@ class CellBelief:
         temperature_c = around(self._past or self._air, keys[0][0])
         is_guess = temperature_c is None
         used_c = STANDARD_C if temperature_c is None else temperature_c
+        corrected = self._corrections.touching(keys)
         for one in held:
-            if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess):
+            if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess) and (
+                one.corrected == corrected
+            ):
                 return one
-        incidents = self._incidents([self._recent[key] for key in keys], used_c)
-        return _Located(keys, used_c, is_guess, incidents)
+        given = [self._recent[key] for key in keys]
+        used = [self._corrections.applied(one) for one in given]
+        incidents = [noted(one, given, used) for one in self._incidents(used, used_c)]
+        return _Located(keys, used_c, is_guess, corrected, incidents)
 
     def _incidents(self, arrivals: list[Arrival], air_c: float) -> list[Incident]:
         """Incidents among these; if one node's arrivals break the search, among the others'."""
@@ -268,16 +277,6 @@ class CellBelief:
         """Where the windows are that begin from `first_ns` to `last_ns`."""
         begin = bisect_left(self._located, first_ns, key=lambda one: one.first_ns)
         return slice(begin, bisect_right(self._located, last_ns, key=lambda one: one.first_ns))
-
-
-def _made_one(touches: Sequence[_Touch]) -> _Touch:
-    first, last = min(one.first_ns for one in touches), max(one.last_ns for one in touches)
-    return _Touch(touches[0].toa_utc_ns, first, last)
-
-
-def _urgency(toa_utc_ns: int, utc_ns: int) -> tuple[bool, int]:
-    """What is of these minutes goes first, then the newer before the older."""
-    return abs(toa_utc_ns - utc_ns) < LIVE_NS, toa_utc_ns
 
 
 def _cost(run: Sequence[Key]) -> float:

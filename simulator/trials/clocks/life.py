@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import agent
-from agent.adapters.host import Discipline, SystemTimeReference
+from agent.adapters.host import Discipline
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock import time_signs
 from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, RealtimeStep, Refusal, TimeSign
@@ -22,6 +22,7 @@ from agent.sections import TimeSection
 from simulator.scene.randomness import stream
 from simulator.trials.clocks.deliveries import Converter, Deliveries, Loss
 from simulator.trials.clocks.drawn import draw
+from simulator.trials.clocks.hostside import host_signs
 from simulator.trials.clocks.nature import ClockWorld
 from simulator.trials.clocks.ntp import disciplined
 from simulator.trials.clocks.sky import Sky
@@ -159,8 +160,10 @@ class Life:
         seconds = self._whole_seconds()
         signs: list[Item] = list(self._temperatures())
         if self.world.source == "system":
-            signs += self._system_signs()
+            signs += self._host_signs()
         else:
+            if self.world.ntp.is_witness:
+                signs += self._host_signs()
             signs += self.sky.reports(seconds, self._labelled_utc_ns, self._read_ns)
             signs += [self._stepped(step) for step in self.steps]
         if self.world.source == "pps":
@@ -186,7 +189,7 @@ class Life:
             elif self._is_stepping(at_s):
                 yield Refusal(self.host_ns(at_s), "pulse stamped around a step of the system clock")
             else:
-                yield Pulse(self.host_ns(at_s), sigma_ns)
+                yield Pulse(self.host_ns(at_s), sigma_ns, self.sky.width_ns)
         yield from (Pulse(self.host_ns(at_s), sigma_ns) for at_s in newest.values())
 
     def _edges(self, seconds: list[float]) -> Iterator[Item]:
@@ -199,22 +202,18 @@ class Life:
             sample += float(self._rng.normal(0.0, _EDGE_SIGMA_SAMPLES))
             yield Edge(sample, _EDGE_SIGMA_SAMPLES, self.host_ns(given_s) + 1)
 
-    def _system_signs(self) -> Iterator[Item]:
+    def _host_signs(self) -> Iterator[Item]:
         """The real adapter, on this world's clocks and this kernel's word."""
-        clock = _Clock()
-        now = [0]
-        reference: SystemTimeReference | None = None
+        seconds = [at for at in range(1, int(self.awake_s)) if self._stop_at(at) is None]
         sigma_ms = self.world.declared.system_sigma_ms or TimeSection().system_sigma_ms
-        for second in range(1, int(self.awake_s)):
-            if self._stop_at(second) is not None:
-                continue
-            now[0] = second
-            clock.monotonic, clock.realtime = self.host_ns(second), self._realtime_ns(second)
-            if reference is None:
-                reference = SystemTimeReference(
-                    clock, sigma_ms * NS_PER_MS, "system", lambda: self._kernel(now[0])
-                )
-            yield from reference.poll()
+        return host_signs(
+            seconds,
+            self.host_ns,
+            self._realtime_ns,
+            self._kernel,
+            sigma_ms * NS_PER_MS,
+            is_source=self.world.source == "system",
+        )
 
     def _temperatures(self) -> Iterator[Item]:
         """Once a minute, where the agent has a sign for it, what a sensor of the host shows."""
@@ -276,16 +275,3 @@ class Life:
             moments += [second - slept_s for second in seconds]
             slept_s, awake_from_s = slept_s + sleep.end_s - sleep.start_s, sleep.start_s
         return [moment for moment in moments if moment < self.awake_s - 1.0]
-
-
-class _Clock:
-    """A HostClock that stands where it is put."""
-
-    def __init__(self) -> None:
-        self.monotonic, self.realtime = 0, 0
-
-    def monotonic_ns(self) -> int:
-        return self.monotonic
-
-    def realtime_ns(self) -> int:
-        return self.realtime

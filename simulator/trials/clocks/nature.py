@@ -102,6 +102,8 @@ class PulseTable(_Table, frozen=True, kw_only=True):
     lost_share: DrawnNotNegative = 0.0
     doubles_share: DrawnNotNegative = 0.0
     false_per_minute: DrawnNotNegative = 0.0
+    edge_late_ms: DrawnNotNegative = 0.0
+    width_ms: DrawnNotNegative = 0.0
     outages: tuple[Happening, ...] = ()
 
 
@@ -112,6 +114,10 @@ class ReportTable(_Table, frozen=True, kw_only=True):
     jitter_ms: DrawnNotNegative = 8.0
     wander_ms: DrawnNotNegative = 0.0
     lost_share: DrawnNotNegative = 0.0
+    wrong_s: Drawn = 0.0
+    wrong_for_s: DrawnNotNegative = 0.0
+    weeks: Drawn = 0.0
+    tells_leap: Share = 0.0
 
 
 class NtpTable(_Table, frozen=True, kw_only=True):
@@ -123,6 +129,7 @@ class NtpTable(_Table, frozen=True, kw_only=True):
     jitter_ms: DrawnNotNegative = 0.5
     poll_s: DrawnNotNegative = 64.0
     server_error_ms: DrawnNotNegative = 0.5
+    is_witness: bool = False
     lost: tuple[Happening, ...] = ()
 
 
@@ -155,6 +162,7 @@ class WorldLimits(_Table, frozen=True, kw_only=True):
     beyond_share: Share = 0.01
     max_ratio: Positive = 2.5
     locked_share: Share = 0.95
+    confirmed_share: Share = 0.0
     most_locked_share: Share = 1.0
     better_than_ms: Positive = 5.0
     sure_sigma: Positive = 10.0

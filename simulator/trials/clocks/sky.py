@@ -3,14 +3,18 @@
 A pulse is a few tens of ns off the second; what follows is one-sided: the interrupt comes late,
 more so under load, and one that comes through USB (a modem line of a serial adapter) waits for the
 end of a frame. Sentences follow by a lag that receivers differ in (365, 435, 512 ms were measured),
-that wanders with the work of the receiver, and is read in the host's own time.
+that wanders with the work of the receiver, and is read in the host's own time. What a receiver gets
+wrong (the second, its weeks, the edge) all its words get wrong together.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from agent.core.clock.second_labels import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.clock.time_signs import Fix, ReceiverReport
+from agent.core.units import NS_PER_S
 from simulator.trials.clocks.deliveries import Frames
 from simulator.trials.clocks.drawn import draw
 from simulator.trials.clocks.nature import ClockWorld
@@ -44,6 +48,12 @@ class Sky:
         self._lag_jitter_s = draw(report.jitter_ms, rng) * 1e-3
         self._lag_wander_s = draw(report.wander_ms, rng) * 1e-3
         self._report_lost_share = draw(report.lost_share, rng)
+        self.width_ns = round(draw(pulse.width_ms, rng) * 1e6) or None
+        self._edge_late_s = draw(pulse.edge_late_ms, rng) * 1e-3
+        self._wrong_s = round(draw(report.wrong_s, rng))
+        self._wrong_until_s = draw(report.wrong_for_s, rng) or math.inf
+        self._weeks_ns = round(draw(report.weeks, rng)) * WEEKS_NS
+        self._tells_leap = report.tells_leap > 0.0 and rng.random() < report.tells_leap
 
     def is_up(self, at_s: float) -> bool:
         """Whether the receiver has its satellites."""
@@ -55,7 +65,8 @@ class Sky:
             if not self.is_up(at_s):
                 continue
             if self._rng.random() >= self._lost_share:
-                yield at_s + self._bias_s + self._jitter_s * float(self._rng.standard_normal())
+                shared_s = self._bias_s + self._edge_late_s
+                yield at_s + shared_s + self._jitter_s * float(self._rng.standard_normal())
             if self._rng.random() < self._doubles_share:
                 yield at_s + float(self._rng.uniform(*_BOUNCE_S))
             if self._rng.random() < self._false_odds:
@@ -83,6 +94,16 @@ class Sky:
             if self._rng.random() < self._report_lost_share:
                 continue
             host_ns, valid = read_ns(at_s + max(lag_s, _LEAST_LAG_S)), self.is_up(at_s)
-            yield Fix(host_ns, utc_ns(at_s), valid, satellites=9 if valid else 0)
+            wrong_s = self._wrong_s if at_s < self._wrong_until_s else 0
+            told_ns = utc_ns(at_s) + wrong_s * NS_PER_S + self._weeks_ns
+            yield Fix(host_ns, told_ns, valid, satellites=9 if valid else 0)
             if number % 10 == 0:
-                yield ReceiverReport(host_ns, leap="none")
+                yield self._word(host_ns, is_default=bool(wrong_s))
+
+    def _word(self, host_ns: int, *, is_default: bool) -> ReceiverReport:
+        """What it says of leap seconds; of those that it counts with only if it is of that kind."""
+        if not self._tells_leap:
+            return ReceiverReport(host_ns, leap="none")
+        if is_default:
+            return ReceiverReport(host_ns, leap_s=18 - self._wrong_s, leap_from="firmware")
+        return ReceiverReport(host_ns, leap="none", leap_s=18, leap_from="satellites")

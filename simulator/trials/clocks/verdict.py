@@ -8,6 +8,7 @@ the RMS error, both over all draws. `locked_share` is of the seconds in which a 
 there for `from_s` without a break; `most_locked_share` of all seconds. Surely wrong is a draw with
 locked stamps off by more than `sure_sigma` sigma for longer than `sure_s`. After an outage the
 state must be locked again within `relock_s`; in it, locked or not, sigma has two limits of its own.
+No second may ever be confirmed and wrong as a whole; `confirmed_share` is the least of locked ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,8 @@ class Verdict:
     holdover_within_2_sigma: float | None
     holdover_ratio: float | None
     doubted_in_time: int
+    confirmed_share: float | None
+    confirmed_and_wrong: int
     worst_ppm_off: float | None
     faults: tuple[str, ...] = ()
 
@@ -82,6 +85,8 @@ def judge(world: ClockWorld, draws: Sequence[Said]) -> Verdict:
         holdover_within_2_sigma=_share(seconds.off[out] <= 2),
         holdover_ratio=holdover_ratio,
         doubted_in_time=sum(_is_doubted_in_time(one, limits) for one in draws),
+        confirmed_share=_share(seconds.confirmed[locked]),
+        confirmed_and_wrong=sum(int((one.confirmed & (one.whole_s != 0)).sum()) for one in draws),
         worst_ppm_off=max(ppm_off, default=None),
     )
     return replace(verdict, faults=tuple(_faults(limits, verdict)))
@@ -96,6 +101,13 @@ def _faults(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
         )
     if seen.all_locked_share > limits.most_locked_share:
         yield f"locked in {seen.all_locked_share:.1%}, at most {limits.most_locked_share:.0%}"
+    if seen.confirmed_and_wrong:
+        yield f"{seen.confirmed_and_wrong} seconds confirmed and wrong as a whole, allowed none"
+    if limits.confirmed_share and (seen.confirmed_share or 0.0) < limits.confirmed_share:
+        yield (
+            f"confirmed in {seen.confirmed_share or 0.0:.1%} of locked seconds, "
+            f"least {limits.confirmed_share:.0%}"
+        )
     in_time, of = seen.relocked
     if in_time < of:
         yield f"locked again within {limits.relock_s:g} s after {in_time} of {of} outages"
@@ -163,6 +175,7 @@ class _Seconds:
     late: Flags
     stamped: Flags
     locked: Flags
+    confirmed: Flags
     settled: Flags
     out: Flags
 
@@ -179,6 +192,7 @@ def _pooled(draws: Sequence[Said], from_s: float) -> _Seconds:
         late=late,
         stamped=late & np.isfinite(sigma_ns),
         locked=np.concatenate([one.locked for one in draws]),
+        confirmed=np.concatenate([one.confirmed for one in draws]),
         settled=np.concatenate([_settled(one, from_s) for one in draws]),
         out=np.concatenate([one.out for one in draws]),
     )

@@ -4,6 +4,7 @@ Once in each second, at a moment of no meaning, a sound is stamped as soon as a 
 block is in hand, the process runs, and 0.3 s have passed. Sounds that were lost are not asked for.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.clock.timebase import Stamp, Timebase
+from agent.core.units import NS_PER_S
 from simulator.grid.scenario import ScenarioError
 from simulator.trials.clocks.life import Life
 from simulator.trials.clocks.nature import ClockWorld
@@ -26,6 +28,8 @@ _UNTOLD = Stamp(None, None)
 class Said:
     """One draw, one entry per question, shapes (n,); NaN where no time was told.
 
+    `confirmed` says whether the node was sure of its second; where it was not `error_ns` is that
+    within the second, as its sigma is meant, and `whole_s` are the seconds it is off beside.
     `good` says where a good source is there, `out` where the satellites are away;
     `back_s` are the moments at which they returned, `doubt_s` that at which each doubt came up.
     `ppm_off` is the converter's last stated rate against its true one, None if none was stated.
@@ -35,6 +39,8 @@ class Said:
     error_ns: Floats
     sigma_ns: Floats
     locked: Flags
+    confirmed: Flags
+    whole_s: Floats
     good: Flags
     out: Flags
     back_s: tuple[float, ...]
@@ -47,26 +53,28 @@ def run(world: ClockWorld, seed: int) -> Said:
     life = Life(world, seed)
     timebase = Timebase(life.claimed_hz, life.settings)
     questions = _questions(life, seed)
-    rows: list[tuple[float, float, float, bool]] = []
+    rows: list[tuple[float, float, float, bool, bool, float]] = []
     doubt_s: dict[str, float] = {}
     for item in life.items():
         while questions and questions[0][0] <= item.host_ns:
             asked_ns, then_s = questions.popleft()
             timebase.on_time(asked_ns)
-            rows.append((then_s, *_answer(timebase, life, then_s), timebase.state == "locked"))
+            rows.append((then_s, *_answer(timebase, life, then_s)))
             for phrase in timebase.doubts.phrases:
                 doubt_s.setdefault(phrase, then_s)
         feed(timebase, item)
     if not rows:
         raise ScenarioError(f"{world.world}: no sound is ever handed over: see audio.block_samples")
     columns = zip(*sorted(rows), strict=True)
-    at_s, error_ns, sigma_ns, locked = (np.array(column) for column in columns)
+    at_s, error_ns, sigma_ns, locked, confirmed, whole_s = (np.array(one) for one in columns)
     outages = life.sky.outages if world.source in ("pps", "pps-adc") else []
     return Said(
         at_s=at_s,
         error_ns=error_ns,
         sigma_ns=sigma_ns,
         locked=locked,
+        confirmed=confirmed,
+        whole_s=whole_s,
         good=np.array([life.has_good_source(moment) for moment in at_s]),
         out=np.array([any(s.holds(moment) for s in outages) for moment in at_s]),
         back_s=tuple(s.end_s for s in outages if s.end_s < life.awake_s - world.limits.relock_s),
@@ -85,7 +93,16 @@ def _questions(life: Life, seed: int) -> deque[tuple[int, float]]:
     return deque(sorted(asked))
 
 
-def _answer(timebase: Timebase, life: Life, at_s: float) -> tuple[float, float]:
+def _answer(timebase: Timebase, life: Life, at_s: float) -> tuple[float, float, bool, bool, float]:
+    """Error and sigma in ns, locked, confirmed, and the whole seconds that the former is off."""
+    is_locked, is_sure = timebase.state == "locked", timebase.confirmed
+    error_ns, sigma_ns = _stamped(timebase, life, at_s)
+    off_s = 0.0 if math.isnan(error_ns) else float(round(error_ns / NS_PER_S))
+    within_ns = error_ns if is_sure else error_ns - off_s * NS_PER_S
+    return within_ns, sigma_ns, is_locked, is_sure, off_s
+
+
+def _stamped(timebase: Timebase, life: Life, at_s: float) -> tuple[float, float]:
     if life.world.sound:
         sample = life.sample_at(at_s)
         stamp = _UNTOLD if sample is None else timebase.stamp_sample(sample)

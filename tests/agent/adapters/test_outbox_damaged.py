@@ -1,9 +1,6 @@
 """A store that is damaged or gone: it becomes evidence, the chain says so, and keeping goes on."""
 
-import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from agent.adapters.outbox.damage import MOST_EVIDENCE
 from agent.app.keeping import RETRY_NS, Keeping
 from agent.core.records.chain import draft_of
 from agent.core.records.store_records import Damaged
+from tests.support import spoilt
 from tests.support.drafts import draft, heartbeat, outbox_of, receipt
 
 NONE: frozenset[tuple[str, int]] = frozenset()
@@ -28,59 +26,6 @@ def lived(path: Path) -> str:
     return heads[0].chain
 
 
-def overwrite(path: Path, offset: int, data: bytes) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        file.write(data)
-
-
-def zero(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def zero_the_head(path: Path) -> None:
-    overwrite(path, 0, bytes(4096))
-
-
-def halve(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def scribble(path: Path) -> None:
-    path.write_text("shopping list " * 9_000)
-
-
-def scribble_over_pages(path: Path) -> None:
-    overwrite(path, 4096, b"\xa5" * (path.stat().st_size - 4096))
-
-
-def take_away(path: Path) -> None:
-    path.rename(path.parent / "elsewhere")
-    (path.parent / f"{path.name}-reserve").write_bytes(bytes(4096))
-
-
-def lose_the_tail(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("DELETE FROM record WHERE id % 281474976710656 = ?", (RECORDS,))
-
-
-def lose_the_owner(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("DELETE FROM node")
-
-
-WAYS: list[Callable[[Path], None]] = [
-    zero,
-    zero_the_head,
-    halve,
-    scribble,
-    scribble_over_pages,
-    take_away,
-    lose_the_tail,
-    lose_the_owner,
-]
-
-
 def kept(outbox: SqliteOutbox) -> list[object]:
     """What the chain says from its beginning."""
     records = sorted(outbox.pending(10_000, NONE), key=lambda one: one.head.seq)
@@ -88,7 +33,7 @@ def kept(outbox: SqliteOutbox) -> list[object]:
     return [draft_of(one.envelope).data for one in records]
 
 
-@pytest.mark.parametrize("damage", WAYS)
+@pytest.mark.parametrize("damage", spoilt.WAYS)
 def test_a_damaged_store_is_set_aside_and_a_new_chain_says_so(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -108,8 +53,8 @@ def test_a_damaged_store_is_set_aside_and_a_new_chain_says_so(
     assert told.reason
     assert (tmp_path / told.set_aside).exists()
     assert len(rest) == told.said_again + 3
-    if damage in (lose_the_tail, lose_the_owner):
-        assert told.said_again == RECORDS - 100 - (damage is lose_the_tail)
+    if damage in (spoilt.lose_the_tail, spoilt.lose_the_owner):
+        assert told.said_again == RECORDS - 100 - (damage is spoilt.lose_the_tail)
     outbox.close()
     again = outbox_of("n1", path)
     assert again.previous_run == "clean"
@@ -124,7 +69,7 @@ def test_damage_that_shows_later_ends_nothing(tmp_path: Path) -> None:
     outbox = outbox_of("n1", path)
     keeping = Keeping(outbox)
     outbox._file.let_go()  # so that nothing of it is in memory
-    scribble_over_pages(path)
+    spoilt.scribble_over_pages(path)
     for second in range(1, 6):
         keeping.append(draft(host_ns=second * RETRY_NS))
         keeping.step(second * RETRY_NS)
@@ -142,7 +87,7 @@ def test_evidence_does_not_fill_the_card(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     for _ in range(MOST_EVIDENCE + 3):
         lived(path)
-        scribble(path)
+        spoilt.scribble(path)
     outbox_of("n1", path).close()
     left = sorted(one.name for one in tmp_path.glob("o.db.damaged-*") if "-wal" not in one.name)
     assert left == [f"o.db.damaged-{number}" for number in (1, 5, 6)]

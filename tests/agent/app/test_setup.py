@@ -2,10 +2,13 @@
 
 import re
 import shlex
+import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from agent.adapters import panel
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.app.checks import setup
 from agent.app.checks.report import look
@@ -122,6 +125,19 @@ def test_what_belongs_to_another_user_is_told(config: Path, tmp_path: Path) -> N
     assert "chown -R earshot:" in told["store-foreign"].command
     assert "chown earshot:" in told["key-unusable"].command
     assert "store-foreign" not in faults(config, ours())
+
+
+def test_a_pin_that_a_pulse_holds_is_told_before_the_first_start(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of its setting and of the overlay."""
+    (tmp_path / "pps@12").mkdir()
+    (tmp_path / "pps@12" / "gpios").write_bytes(struct.pack(">3I", 7, 18, 0))
+    held = partial(panel.refuse_held, device_tree=tmp_path)
+    monkeypatch.setattr(panel, "refuse_held", held)
+    assert "panel-failed" not in faults(config, ours())
+    config.write_text(config.read_text() + "[panel]\nbutton = 18\n")
+    assert "panel.button = 18" in faults(config, ours())["panel-failed"].value
 
 
 def test_a_look_without_daemon_never_fails(config: Path) -> None:

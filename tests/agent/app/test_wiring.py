@@ -14,6 +14,7 @@ import pytest
 
 from agent.adapters.trialsettings import TrialSettings
 from agent.app import clockwork, daemon, soundsource, wiring
+from agent.core.hearing.classification import shipped_model
 from agent.errors import EarshotError
 from tests.support.pole import Pole
 
@@ -195,3 +196,10 @@ def is_running(trial: TrialSettings) -> bool | None:
         return None
     with closing(sqlite3.connect(path)) as db:
         return bool(db.execute("SELECT running FROM node").fetchone()[0])
+
+
+def test_the_model_is_in_memory_before_the_first_sound(trial: TrialSettings) -> None:
+    """No verdict waits for a card that takes its time."""
+    shipped_model.cache_clear()
+    with wiring.assemble(trial):
+        assert shipped_model.cache_info().currsize == 1

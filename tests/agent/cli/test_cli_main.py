@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import agent
+from agent.app.showing import POWER_OFF
 from agent.cli import main as cli
 from agent.cli import run
+from agent.cli.run import POWER_OFF_CODE
 from agent.errors import AudioError
 
 SAMPLE = Path(__file__).parents[3] / "config" / "earshot.toml"
@@ -80,3 +82,35 @@ def test_errors_for_a_person_and_ctrl_c_are_quiet(
     monkeypatch.setattr(run, "_check_config", fail)
     assert cli.main(["check-config", "any.toml"]) == exit_code
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [("end of sound", 0), ("SIGINT", 130), (POWER_OFF, POWER_OFF_CODE)]
+)
+def test_how_a_run_ended_is_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, code: int
+) -> None:
+    """A held button has a code of its own, by which systemd ends the computer."""
+    config = tmp_path / "node.toml"
+    store = f'directory = "{tmp_path}/store"'
+    config.write_text(SAMPLE.read_text().replace('# directory = "/var/lib/earshot"', store))
+    monkeypatch.setattr(run, "_one_run", lambda trial, stop: reason)
+    monkeypatch.setattr(run.signal, "signal", lambda number, act: None)
+    assert cli.main(["run", "--config", str(config)]) == code
+
+
+def test_a_start_that_fails_says_that_more_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for the first thing, and the command that names all of them at once."""
+    config = tmp_path / "earshot.toml"
+    config.write_text(SAMPLE.read_text().replace("/var/lib/earshot", f"{tmp_path}/lib"))
+    for line in ("directory", "evidence"):
+        config.write_text(
+            config.read_text().replace(f'# {line} = "{tmp_path}', f'{line} = "{tmp_path}')
+        )
+    monkeypatch.setattr(run.signal, "signal", lambda number, act: None)
+    assert cli.main(["run", "--config", str(config)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"things are missing in all: `earshot check --config {config}` names them" in told

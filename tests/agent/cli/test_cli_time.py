@@ -37,6 +37,8 @@ GOOD = ClockReport(
     jam="unknown",
     doubts=(),
     refused={},
+    confirmed=True,
+    excluded={"label": "host clock", "edge": "pulse width", "leap": "host clock"},
 )
 CONFIG = """
 [node]
@@ -198,3 +200,23 @@ def test_calibration_tells_the_line_and_writes_it_on_demand(
     post(tmp_path, measured_latency_us=90.2)
     assert run(tmp_path, "calibrate", "--write") == 0
     assert config.read_text() == before.replace("[audio]\n", "[audio]\nlatency_us = 90\n")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "which second confirmed by host clock, pulse width"),
+        (
+            {"confirmed": False, "alternatives": ("label", "edge")},
+            "which second UNCONFIRMED, open: label, edge",
+        ),
+    ],
+)
+def test_whose_word_stands_for_the_second_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], told: str
+) -> None:
+    """Confirmed by whom, or what nobody has excluded."""
+    (tmp_path / "earshot.toml").write_text(CONFIG.replace("{directory}", str(tmp_path)))
+    post(tmp_path, **changed)
+    main(["time", "--config", str(tmp_path / "earshot.toml")])
+    assert told in " ".join(capsys.readouterr().out.split())

@@ -22,7 +22,8 @@ from agent.core.records import (
 from agent.core.records.position import Position
 from agent.core.trust import commands
 from simulator.centre import contract
-from tests.support.drafts import signer_of
+from tests.support.corrected import CORRECTION
+from tests.support.drafts import heartbeat, signer_of
 
 SCHEMAS = contract.schemas()
 CLOCK = kinds.TimeQuality(
@@ -57,17 +58,8 @@ IMPULSE = kinds.Impulse(
 )
 SAMPLES: dict[str, kinds.Data] = {
     "impulse": IMPULSE,
-    "heartbeat": kinds.Heartbeat(
-        uptime_s=60,
-        heard_samples=2_880_000,
-        lost_samples=0,
-        noise_dbfs=-61.5,
-        noise_db_spl=None,
-        triggers=2,
-        published=1,
-        air_temperature_c=8.0,
-    ),
-    "gap": kinds.Gap(first_sample=10, lost_samples=480, reason="input overflow"),
+    "heartbeat": heartbeat(),
+    "gap": kinds.Gap(first_sample=10, lost_samples=480, reason="overflow"),
     "timebase": kinds.TimebaseChange(before="acquiring", after="locked", reason="10 marks"),
     "position": Position(
         event="surveyed",
@@ -79,6 +71,7 @@ SAMPLES: dict[str, kinds.Data] = {
         span_s=14_400,
         off_m=None,
     ),
+    "correction": CORRECTION,
     "start": kinds.Start(
         software="0.1.0", settings_sha256="a" * 64, rate_hz=48_000, reason="new-store"
     ),

@@ -58,6 +58,7 @@ def test_values_are_read_as_toml_and_text_may_be_bare() -> None:
         (["log.levle=debug"], "did you mean 'log.level'?"),
         (["log.level=loud"], "log.level = 'loud' is wrong: least level to tell"),
         (["broker.ca=mine.crt"], "broker.ca cannot be changed from afar, only audio."),
+        (["audio.latency_bound_us=20000"], "audio.latency_bound_us cannot be changed from afar"),
         (["audio.source=file:quiet.wav"], "audio.source from afar must be a device"),
         (["audio.latency_us=1000000"], "audio.latency_us = 1000000 is wrong"),
         (["time.pps_device=/dev/pps1"], "time.pps_device cannot be changed from afar, only audio."),

@@ -92,6 +92,8 @@ def said(off_sigmas: np.ndarray, **given: object) -> witness.Said:
         "at_s": np.arange(count, dtype=float),
         "error_ns": off_sigmas * 1000.0,
         "sigma_ns": np.full(count, 1000.0),
+        "confirmed": np.zeros(count, bool),
+        "whole_s": np.zeros(count),
         "locked": np.ones(count, bool),
         "good": np.ones(count, bool),
         "out": np.zeros(count, bool),
@@ -142,6 +144,12 @@ FLAGS = SECOND < 200
         ),
         ([said(honest())], {"doubt_within_s": 30.0, "doubt_says": "late"}, "0 of 1 draws"),
         ([said(honest(), ppm_off=-2.0)], {"ppm_within": 1.0}, "2.00 ppm wrong"),
+        ([said(honest())] * 10, {"confirmed_share": 0.9}, "confirmed in 0.0%"),
+        (
+            [said(honest(), confirmed=FLAGS, whole_s=1.0 * FLAGS)],
+            {},
+            "200 seconds confirmed and wr",
+        ),
     ],
 )
 def test_each_limit_can_be_missed(
