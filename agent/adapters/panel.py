@@ -33,7 +33,8 @@ class GpioPanel:
     hearing_led, button, tamper. Button and contact close to ground. Raises PanelError.
 
     `factory` makes gpiozero's pins; by default those of this computer. Whatever gpiozero raises
-    becomes a PanelError; its own threads only fill a queue.
+    becomes a PanelError; its own threads only fill a queue. `is_simulated` where there is no header
+    and nobody gave a factory: what its button and contact say then means nothing.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class GpioPanel:
         self._lights: dict[Light, Any] = {}
         self._shown: dict[Light, Pattern] = {}
         self._opened = ExitStack()
+        self.is_simulated = factory is None and not is_pi(device_tree)
         with ExitStack() as opened:
             self._factory = factory or opened.enter_context(_this_factory(device_tree))
             for name, pin in pins.items():
@@ -156,13 +158,17 @@ def pps_pins(device_tree: Path) -> Iterator[tuple[int, str]]:
             yield struct.unpack(">3I", raw[:12])[1], gpios.parent.name
 
 
+def is_pi(device_tree: Path = _DEVICE_TREE) -> bool:
+    """Whether this computer has a Raspberry Pi's header."""
+    try:
+        return (device_tree / "model").read_text("utf-8").startswith("Raspberry Pi")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _this_factory(device_tree: Path) -> Any:
     """The pins of this computer, as something that closes."""
-    try:
-        is_pi = (device_tree / "model").read_text("utf-8").startswith("Raspberry Pi")
-    except (OSError, UnicodeDecodeError):
-        is_pi = False
-    if not is_pi:
+    if not is_pi(device_tree):
         from gpiozero.pins.mock import MockFactory
 
         log.warning("panel: this computer has no GPIO header: its pins are simulated")

@@ -17,7 +17,7 @@ from agent.app.linkhealth import LinkHealth, paper_in
 from agent.app.node import Node, SelfTest
 from agent.app.uplink import Uplink
 from agent.core.clock.node_state import NodeState
-from agent.core.records.findings import Finding, found, healthy
+from agent.core.records.findings import Finding, found, healthy, unknown
 from agent.core.trust.certificate_time import TrustedTime
 from agent.errors import PanelError
 from agent.sections import PanelSection
@@ -45,7 +45,7 @@ class Showing:
         certificate = settings.broker.certificate
         paper = paper_in(Path(certificate)) if certificate else None
         self._is_test_wanted = False
-        self._panel_fault = ""
+        self._panel_fault, self._is_simulated = "", False
         self._front = self._panel(settings.panel, stop, opened)
         self.reporters: tuple[Reporter, ...] = (
             LinkHealth(uplink, settings.broker.url, backlog, paper, now),
@@ -79,6 +79,7 @@ class Showing:
         except PanelError as error:
             self._panel_fault = str(error)
             return None
+        self._is_simulated = panel.is_simulated
         opened.callback(panel.close)
         return FrontPanel(panel, self._want_test, lambda: stop(POWER_OFF))
 
@@ -98,7 +99,10 @@ class Showing:
         yield healthy("version", agent.__version__)
         if self._panel_fault:
             yield found("panel-failed", self._panel_fault)
+        elif self._is_simulated:
+            why = "this computer has no GPIO header: its pins are simulated"
+            yield from (unknown("panel", why), unknown("tamper", why))
         elif self._front:
             yield healthy("panel", f"{len(self._trial.settings.panel.pins)} pins")
-        if self._front and self._trial.settings.panel.tamper is not None:
-            yield self._front.tamper()
+            if self._trial.settings.panel.tamper is not None:
+                yield self._front.tamper()

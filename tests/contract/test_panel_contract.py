@@ -169,6 +169,7 @@ def test_a_pin_that_cannot_be_opened_frees_those_before_it(
 def test_a_computer_without_header_has_simulated_pins(tmp_path: Path) -> None:
     """The panel can be tried anywhere."""
     made = GpioPanel(PINS, device_tree=tmp_path)
+    assert made.is_simulated
     made.show({"power": "on"})
     made.close()
 

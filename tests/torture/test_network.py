@@ -105,7 +105,8 @@ def test_a_connection_may_end_after_any_byte(memory: Path, broker: Broker, every
         directory = memory / f"from-{first}"
         directory.mkdir()
         cuts = [Fault("cut", after) for after in places[first : first + CUTS_PER_NODE]]
-        network = spoil(directory, broker, cuts, messages=MESSAGES, data=heartbeat())
+        told = {"messages": MESSAGES, "data": heartbeat(), "protocol": "5"}
+        network = spoil(directory, broker, cuts, **told)
         lost += len(network.link.reasons)
         records += network.said
         assert network.centre.rejected == 0

@@ -32,7 +32,8 @@ _LOOP_S = 1.0
 _GOOD_BYE_S = 3.0
 _MAX_IN_FLIGHT = 20
 _PUBLISH_OCTETS = 16  # of the packet, beside topic and payload
-UNANSWERED_NS = 7 * NS_PER_S  # a CONNECT; three in turn, before the uplink gives up
+UNANSWERED_NS = 7 * NS_PER_S  # a CONNECT, where another version is left to try
+SLOW_NS = 17 * NS_PER_S  # else; both together before the uplink gives up
 UNCONFIRMED_NS = 15 * NS_PER_S  # subscriptions: alerts do not wait for them any longer
 
 
@@ -57,7 +58,8 @@ class Connection(threading.Thread):
         self._ending = threading.Event()
         self._manner = route.manners.first()
         self._refusal: int | None = None
-        self._is_answered = self._is_told = False
+        self._is_answered = self._is_told = self._is_silent = False
+        self._patience_ns = SLOW_NS
         self._begun_ns = 0
         self._max_octets: int | None = None
         self._qos, self._retained = 1, set[int]()
@@ -105,11 +107,14 @@ class Connection(threading.Thread):
         tried: list[Manner] = []
         while True:
             tried.append(self._manner)
-            self._refusal = None
+            self._refusal, self._is_silent = None, False
+            is_last = self._route.manners.next(tried, None, is_silent=True) is None
+            self._patience_ns = SLOW_NS if is_last else UNANSWERED_NS
             self._converse(self._manner)
             if self._is_answered or self._ending.is_set():
                 return
-            told, manner = self._reason, self._route.manners.next(tried, self._refusal)
+            told, manners = self._reason, self._route.manners
+            manner = manners.next(tried, self._refusal, is_silent=self._is_silent)
             if manner is None:
                 break
             self._manner, self._reason = manner, ""
@@ -151,7 +156,8 @@ class Connection(threading.Thread):
             if excess := incoming.excess(now_ns):
                 self._reason = f"connection to {self._route} lost: it sent a packet with {excess}"
                 return
-            if not self._is_answered and now_ns - self._begun_ns > UNANSWERED_NS:
+            if not self._is_answered and now_ns - self._begun_ns > self._patience_ns:
+                self._is_silent = True
                 self._reason = (
                     f"{self._route} takes the connection and says nothing: is it a broker?"
                 )

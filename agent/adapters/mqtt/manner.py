@@ -37,10 +37,16 @@ class Manner:
 
 
 class Manners:
-    """What is known of one broker; any thread may ask. `versions` may be offered, best first."""
+    """What is known of one broker; any thread may ask.
 
-    def __init__(self, versions: tuple[MQTTProtocolVersion, ...]) -> None:
+    `versions` may be offered, best first, to a client of that full id, with a last will or without.
+    """
+
+    def __init__(
+        self, versions: tuple[MQTTProtocolVersion, ...], client_id: str, *, has_will: bool
+    ) -> None:
         self._versions = versions
+        self._is_long, self._has_will = len(client_id) > SHORT_ID, has_will
         self._lock = threading.Lock()
         self._known: Manner | None = None
         self._failures = self._retained_losses = 0
@@ -53,17 +59,23 @@ class Manners:
             retains = self._known.retains if self._known else True
             return Manner(self._versions[0], retains=retains)
 
-    def next(self, tried: list[Manner], code: int | None) -> Manner | None:
+    def next(
+        self, tried: list[Manner], code: int | None, *, is_silent: bool = False
+    ) -> Manner | None:
         """What to try after the last of `tried` was refused with `code`; None: not at once.
 
         `code` is a reason code of MQTT 5, None where the broker hung up, was silent or spoke
-        nonsense; then all manners are tried, but not while one is known that worked.
+        nonsense; then all manners are tried, but not while one is known that worked. Silence costs
+        time, and may be mere slowness: another version is all that is tried then.
         """
         last = tried[-1]
         with self._lock:
             is_loyal = self._known is not None and self._failures < LOYAL
-        humbler = self._humbler(last, code, is_loyal=is_loyal)
-        return next((one for one in humbler if one not in tried), None)
+        humbler = map(
+            self._plain, self._humbler(last, code, is_loyal=is_loyal)[: 1 if is_silent else None]
+        )
+        seen = set(map(self._plain, tried))
+        return next((one for one in humbler if one not in seen), None)
 
     def worked(self, manner: Manner) -> None:
         """The broker accepted it."""
@@ -91,7 +103,7 @@ class Manners:
     def _humbler(self, last: Manner, code: int | None, *, is_loyal: bool) -> list[Manner]:
         if code == _BAD_ID:
             return [replace(last, is_short_id=True)]
-        if code == _NO_RETAIN:
+        if code == _NO_RETAIN and self._has_will:
             return [replace(last, will="plain", retains=False), replace(last, will="none")]
         if code == _NO_QOS:
             return [replace(last, will="none")]
@@ -102,3 +114,8 @@ class Manners:
             return []
         plain = Manner(oldest, is_short_id=True, will="none", retains=last.retains)
         return [replace(last, version=oldest), plain]
+
+    def _plain(self, manner: Manner) -> Manner:
+        """The same manner without what makes no difference to this client."""
+        will = manner.will if self._has_will else "none"
+        return replace(manner, is_short_id=manner.is_short_id and self._is_long, will=will)

@@ -66,7 +66,9 @@ def route_of(options: MqttOptions) -> Route:
     """The route that `options` describe. Raises LinkError for a URL or files that cannot work."""
     host, port, secure = _parse_url(options.url)
     tls, validity = _tls_context(options) if secure else (None, None)
-    return Route(options, host, port, tls, validity, Manners(_PROTOCOLS[options.protocol]))
+    versions, has_will = _PROTOCOLS[options.protocol], options.will is not None
+    manners = Manners(versions, options.client_id, has_will=has_will)
+    return Route(options, host, port, tls, validity, manners)
 
 
 def explain(error: Exception, route: Route) -> str:

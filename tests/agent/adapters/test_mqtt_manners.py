@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import connection
 from agent.adapters.mqtt.manner import LOYAL, SHORT_ID, V5, V311, Manner, Manners
+from agent.app.uplink import SILENCE_NS
 from agent.ports import Connected, Lost, Refused, Sent
 from tests.support.links import until
 from tests.support.tiny_broker import CONNECT, PUBLISH, SUBSCRIBE, suback_5
@@ -53,6 +54,7 @@ class Clerk:
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "UNANSWERED_NS", 8 * 10**8)
+    monkeypatch.setattr(connection, "SLOW_NS", 9 * 10**8)
     monkeypatch.setattr(connection, "_LOOP_S", 0.05)
 
 
@@ -197,7 +199,7 @@ def test_a_confirmation_with_fewer_answers_than_questions(serve, link_to) -> Non
 
 def test_what_worked_is_not_doubted_at_once() -> None:
     """A broker that dies in the middle of a CONNECT is no reason to forget what it speaks."""
-    manners = Manners((V5, V311))
+    manners = Manners((V5, V311), LONG_ID, has_will=True)
     manners.worked(Manner(V5))
     for _ in range(LOYAL):
         assert manners.first() == Manner(V5)
@@ -206,11 +208,19 @@ def test_what_worked_is_not_doubted_at_once() -> None:
     assert manners.next([Manner(V5)], None) == Manner(V311)
 
 
+def test_silence_is_given_up_before_the_uplink_gives_up() -> None:
+    """A broker that is slow to answer is waited for in the last version that there is to try."""
+    assert connection.UNANSWERED_NS + connection.SLOW_NS < SILENCE_NS
+    manners = Manners((V5, V311), LONG_ID, has_will=True)
+    assert manners.next([Manner(V5)], None, is_silent=True) == Manner(V311)
+    assert manners.next([Manner(V5), Manner(V311)], None, is_silent=True) is None
+
+
 @pytest.mark.parametrize("known", [None, Manner(V311)])
 @pytest.mark.parametrize("code", [None, 0x80, 0x84, 0x85, 0x9A, 0x9B, 0x87, 0x97])
 def test_no_broker_makes_the_link_try_for_ever(known: Manner | None, code: int | None) -> None:
     """At most four connections in a row, each in another manner."""
-    manners = Manners((V5, V311))
+    manners = Manners((V5, V311), LONG_ID, has_will=True)
     if known:
         manners.worked(known)
     tried = [manners.first()]

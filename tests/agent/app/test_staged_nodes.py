@@ -98,6 +98,7 @@ class Stage(Post):
             lambda reason: None,
             self.opened,
         )
+        self.showing._is_simulated = False
         self.showing._front = FrontPanel(self.board, lambda: None, lambda: None)
         self.showing.reporters[0]._paper = self.paper
         how.setdefault("settings", SETTINGS)

@@ -97,3 +97,20 @@ def test_how_a_run_ended_is_its_exit_code(
     monkeypatch.setattr(run, "_one_run", lambda trial, stop: reason)
     monkeypatch.setattr(run.signal, "signal", lambda number, act: None)
     assert cli.main(["run", "--config", str(config)]) == code
+
+
+def test_a_start_that_fails_says_that_more_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for the first thing, and the command that names all of them at once."""
+    config = tmp_path / "earshot.toml"
+    config.write_text(SAMPLE.read_text().replace("/var/lib/earshot", f"{tmp_path}/lib"))
+    for line in ("directory", "evidence"):
+        config.write_text(
+            config.read_text().replace(f'# {line} = "{tmp_path}', f'{line} = "{tmp_path}')
+        )
+    monkeypatch.setattr(run.signal, "signal", lambda number, act: None)
+    assert cli.main(["run", "--config", str(config)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"things are missing in all: `earshot check --config {config}` names them" in told
