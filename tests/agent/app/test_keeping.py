@@ -13,8 +13,8 @@ from agent.adapters.outbox.room import WAL_BYTES
 from agent.app.keeping import RETRY_NS, Keeping
 from agent.app.waiting import BATCH, MAX_WAITING
 from agent.core.records import Draft
-from agent.core.records.chain import Head, draft_of
-from agent.core.records.kinds import Data, Receipt
+from agent.core.records.chain import draft_of
+from agent.core.records.kinds import Data
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.store_records import Shed
 from agent.errors import FullStore, StoreError
@@ -288,17 +288,3 @@ def test_a_key_that_does_not_come_has_the_change_said_once(
         keep(keeping, second * RETRY_NS)
     assert (outbox.head().seq, keeping.waiting) == (1, 1)
     assert "which follows, is not there" in keeping.state(0).trouble
-
-
-def test_only_a_receipt_that_the_store_agrees_with_is_passed_on(outbox: SqliteOutbox) -> None:
-    """One for another chain, or for records that were never said, witnesses nothing."""
-    heard: list[Receipt] = []
-    keeping = Keeping(outbox, on_receipt=heard.append)
-    keeping.append(said(1))
-    keep(keeping, 1)
-    head = outbox.head()
-    good = receipt("n1", head)
-    for one in (receipt("n1", Head("e" * 32, 1, "d" * 64)), good, receipt("n1", head, [(9, 9)])):
-        keeping.release(one)
-        keep(keeping, 1)
-    assert heard == [good]
