@@ -33,6 +33,7 @@ _BEGINS = re.compile(rb"\$|\xb5b|\n")
 _TIMED = re.compile(
     rb"\$[A-Z]{2}(?:(RMC|GGA|GNS|ZDA),|GLL,[^,]*,[^,]*,[^,]*,[^,]*,)(\d{6}(?:\.\d+)?)"
 )
+_TIME_OF_WEEK_BYTES = 4
 _TIMED_FRAMES = (0x01, 0x03, 0x04, 0x06, 0x07, 0x20, 0x21)
 _NAMED = re.compile(rb"\$(P[A-Z]{3,4}|[A-Z]{5}),")
 _OTHERS = (  # what other languages begin with, for the reader alone
@@ -116,7 +117,7 @@ def play(path: Path, baud: int, not_before: date | None = None) -> Heard:
     heard.epochs = len({epoch for _, epoch in _epochs(raw)})
     lock = timebase.lock
     heard.last_word = lock.reason
-    heard.state, heard.confirmed = timebase.state, timebase.confirmed
+    heard.state, heard.confirmed = timebase.state, lock.confirmed
     heard.alternatives, heard.doubts = lock.testimony.witnesses.alternatives, lock.doubts.phrases
     heard.reason = "" if heard.locked_after_s is not None else _reason(heard, raw)
     return heard
@@ -168,13 +169,11 @@ def _frame_stamps(raw: bytes) -> Iterator[tuple[int, bytes, float]]:
     """Whole frames of UBX-NAV that begin with the time of week, taken as one of a day."""
     at = raw.find(b"\xb5b\x01")
     while at >= 0:
-        size = int.from_bytes(raw[at + 4 : at + 6], "little")
+        kind, size = raw[at + 3 : at + 4], int.from_bytes(raw[at + 4 : at + 6], "little")
         body = raw[at + 6 : at + 6 + size]
-        if (
-            raw[at + 3] in _TIMED_FRAMES
-            and frame((1, raw[at + 3]), body) == raw[at : at + size + 8]
-        ):
-            yield at, raw[at + 3 : at + 4], int.from_bytes(body[:4], "little") / 1000.0 % _DAY_S
+        is_timed = kind and kind[0] in _TIMED_FRAMES and size >= _TIME_OF_WEEK_BYTES
+        if is_timed and frame((1, kind[0]), body) == raw[at : at + size + 8]:
+            yield at, kind, int.from_bytes(body[:4], "little") / 1000.0 % _DAY_S
         at = raw.find(b"\xb5b\x01", at + 2)
 
 
@@ -183,7 +182,7 @@ def _in_utc(
 ) -> Iterator[tuple[int, bytes, float]]:
     """Those of NAV-PVT, which tells UTC beside the time of week: to compare with sentences."""
     for at, kind, of_day_s in framed:
-        if kind == b"\x07":
+        if kind == b"\x07" and len(raw) > at + 16:
             hour, minute, second = raw[at + 14], raw[at + 15], raw[at + 16]
             yield at, b"", hour * 3600.0 + minute * 60.0 + second + of_day_s % 1.0
 

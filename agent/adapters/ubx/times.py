@@ -23,6 +23,8 @@ _WEEK_S = 604_800
 _KINDS = {(0x01, 0x07), (0x01, 0x20), (0x01, 0x21), (0x01, 0x06), (0x0D, 0x01)}
 _POSITIONS = (2, 3, 4, 5)  # 2D, 3D, with dead reckoning, time only
 _PS_PER_NS = 1000.0
+_YEARS = range(1980, 2180)
+_WEEKS = range(200 * 53)
 _ABOUT_A_SECOND = (-NS_PER_S, NS_PER_S)
 
 
@@ -109,7 +111,8 @@ def _pvt(told: Any, host_ns: int) -> Fix:
 
 def _utc_ns(told: Any) -> int:
     seconds = told.second if hasattr(told, "second") else told.sec
-    if not (1 <= told.month <= 12 and 1 <= told.day <= 31 and told.hour < 24 and told.min < 60):
+    is_date = told.year in _YEARS and 1 <= told.month <= 12 and 1 <= told.day <= 31
+    if not (is_date and told.hour < 24 and told.min < 60 and seconds <= 60):
         raise ValueError("no date")
     if not _ABOUT_A_SECOND[0] <= told.nano <= _ABOUT_A_SECOND[1]:
         raise ValueError("no part of a second")
@@ -123,6 +126,8 @@ def _rounded(utc_ns: int) -> int:
 
 
 def _gps_ns(week: int, tow_ms: int, more_ns: int) -> int:
+    if week not in _WEEKS or not 0 <= tow_ms < _WEEK_S * 1000:
+        raise ValueError("no time of a week")
     return (GPS_EPOCH_S + week * _WEEK_S) * NS_PER_S + tow_ms * NS_PER_MS + more_ns
 
 

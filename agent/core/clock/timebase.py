@@ -27,6 +27,7 @@ from agent.core.records.kinds import TimeQuality, TimeState
 from agent.core.units import NS_PER_MS, NS_PER_S, nominal_ns
 
 PAIRS_KEPT = 16
+LEAST_UNSURE_NS = NS_PER_S // 6  # of sigma: from there on three of them may be half a second
 _FALLBACK_TRIES = 3
 _WORST_EDGE_SAMPLES = 0.5
 _WRONG_RATE: Contradiction = "sample rate is not what the device claims"
@@ -71,10 +72,9 @@ class Timebase:
         """How well UTC is known."""
         return self.lock.state
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether it is known for good which second it is, see `witnesses`."""
-        return self.lock.confirmed
+    def confirms(self, sigma_ns: int | None) -> bool:
+        """Whether it is known for good which second a stamp of that sigma is, see `witnesses`."""
+        return self.lock.confirmed and sigma_ns is not None and sigma_ns < LEAST_UNSURE_NS
 
     @property
     def doubts(self) -> Doubts:
@@ -188,12 +188,13 @@ class Timebase:
         """What to say about the clock in a record made at `host_ns`."""
         lock, line, axis_ns = self.lock, self.lock.discipline, self._axis_ns(host_ns)
         sample = self._samples.sample_at(host_ns) if self._samples.is_ready else None
+        told = self.utc_at_host(host_ns) if sample is None else self.stamp_sample(sample)
         last_ns, law = line.last_axis_ns, self._samples.deliveries.law
         is_bounded = self._latency_and_bound_ns()[1] > 0
         return TimeQuality(
             state=lock.state,
             source=lock.source,
-            sigma_ns=None if sample is None else self.stamp_sample(sample).sigma_ns,
+            sigma_ns=None if sample is None else told.sigma_ns,
             mark_age_ms=None
             if last_ns is None or axis_ns is None
             else max(0, (axis_ns - last_ns) // NS_PER_MS),
@@ -207,7 +208,7 @@ class Timebase:
             doubts=lock.doubts.phrases,
             deliveries=law if law in ("quantised", "thin start") else UNSET,
             assumed=self._settings.assumed[is_bounded:] or UNSET,  # `latency` tells of the first
-            confirmed=UNSET if self.confirmed or not line.is_known else False,
+            confirmed=UNSET if self.confirms(told.sigma_ns) or told.utc_ns is None else False,
             alternatives=UNSET
             if not line.is_known
             else lock.testimony.witnesses.alternatives or UNSET,

@@ -22,6 +22,7 @@ _WORST_BOUND_NS = 2 * NS_PER_S
 _SLACK_NS = 100 * NS_PER_MS
 _BY_LINK_NS = 3 * NS_PER_S  # how late a trusted node's freshest record may be
 _SIGMAS = 3
+_SUSPECT_NS = 600 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,13 @@ class StatedClock:
 
 class TimeBounds:
     """Holds the times of records against the present; `ahead` are nodes whose clocks were found
-    ahead of it, with what was seen, until they begin anew."""
+    ahead of it, with what was seen and when. They are not believed for ten minutes, for what comes
+    late may hide how far ahead it is, or until they begin anew."""
 
     def __init__(self, clock: StatedClock | None) -> None:
         """Without a clock no time is doubted."""
         self._clock = clock
-        self.ahead: dict[str, str] = {}
+        self.ahead: dict[str, tuple[str, int]] = {}
 
     def hear(self, body: Body) -> None:
         """A record has just come."""
@@ -100,10 +102,11 @@ class TimeBounds:
             return replace(arrival, toa_utc_ns=right_ns, confirmed=False), told
         if ahead_ns > 0:
             seen = f"{name}'s clock is {ahead_ns / NS_PER_S:.1f} s or more ahead of the present"
-            self.ahead[arrival.source] = seen
+            self.ahead[arrival.source] = (seen, present.utc_ns)
             return None, f"{seen}: not located"
-        if arrival.source in self.ahead:
-            return None, f"{self.ahead[arrival.source]}: not located"
+        seen, seen_ns = self.ahead.get(arrival.source, ("", 0))
+        if seen and present.utc_ns - seen_ns < _SUSPECT_NS:
+            return None, f"{seen}: not located"
         if arrival.toa_utc_ns < FIRST_RELEASE_UTC_NS:
             return None, f"{name}'s clock is before the first node ever was made: not located"
         return arrival, ""

@@ -95,8 +95,9 @@ def _questions(life: Life, seed: int) -> deque[tuple[int, float]]:
 
 def _answer(timebase: Timebase, life: Life, at_s: float) -> tuple[float, float, bool, bool, float]:
     """Error and sigma in ns, locked, confirmed, and the whole seconds that the former is off."""
-    is_locked, is_sure = timebase.state == "locked", timebase.confirmed
     error_ns, sigma_ns = _stamped(timebase, life, at_s)
+    is_known, is_locked = not math.isnan(sigma_ns), timebase.state == "locked"
+    is_sure = is_known and timebase.confirms(round(sigma_ns))
     off_s = 0.0 if math.isnan(error_ns) else float(round(error_ns / NS_PER_S))
     within_ns = error_ns if is_sure else error_ns - off_s * NS_PER_S
     return within_ns, sigma_ns, is_locked, is_sure, off_s

@@ -4,6 +4,7 @@ The recordings made here speak as real ones were seen to; the public ones are gp
 """
 
 import json
+import random
 import re
 import struct
 from datetime import UTC, date, datetime
@@ -161,3 +162,34 @@ ODD_IN_GPSD = {
     "tcp-torture": "gpsd moves its 2007 by 1024 weeks",
     "blumax-gps009": "gpsd drops its first report, two minutes before the others",
 }
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        frame((1, 7), bytes(4)) * 3,
+        frame((1, 7), b"")[:5],
+        b"".join(frame((1, 7), pvt(s)[6:10] + b"\x60\xea" + pvt(s)[12:-2]) for s in range(20)),
+        b"".join(frame((1, 0x20), struct.pack("<IihbBI", s * 1000, 0, w, 18, 7, 1))
+                 for s, w in enumerate([-1, 32_767] * 10)),
+        line("GPRMC,996199.99,A,0000.0,N,00000.0,E,0,0,010180,,,A") * 20,
+        line("GPZDA,080000.00,31,02,2027,00,00") * 20,
+    ],
+)  # fmt: skip
+def test_impossible_words_harm_nobody(tmp_path: Path, spoilt: bytes) -> None:
+    """Frames cut short, the year 60000, week -1, minute 61: refused, and what is good counts."""
+    assert played(tmp_path, spoilt).believed == 0
+    assert played(tmp_path, spoilt + RECORDINGS["once a second"]).locked_after_s is not None
+
+
+def test_whatever_happens_to_bytes_harms_nobody(tmp_path: Path) -> None:
+    """Recordings with bytes changed, cut and mixed: no exception, and no second out of its day."""
+    rng = random.Random(5)
+    for _ in range(60):
+        raw = bytearray(b"".join(rng.choices([*RECORDINGS.values()], k=2)))
+        for _ in range(rng.choice([1, 5, 50, 500])):
+            raw[rng.randrange(len(raw))] = rng.randrange(256)
+        heard = played(tmp_path, bytes(raw[rng.randrange(len(raw)) :]))
+        heard.told()
+        if heard.locked_after_s is not None and heard.last_utc_ns is not None:
+            assert abs(heard.last_utc_ns - ns_of(START)) < 86_400 * 10**9

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
 from agent.core.clock.leap_seconds import EXPIRES_UTC_NS, leap_seconds_at, may_leap
-from agent.core.clock.lock import Lock
-from agent.core.clock.time_signs import Fix, HostWord, Pulse, ReceiverReport
+from agent.core.clock.lock import ClockSettings, Lock
+from agent.core.clock.time_signs import Fix, HostWord, Pulse, ReceiverReport, TimeMark
+from agent.core.clock.timebase import Timebase
 from agent.core.clock.witnesses import CAN_BE, EXCLUDES
 from agent.core.units import NS_PER_MS, NS_PER_S
 from tests.support.receivers import HOST_0_NS, SETTINGS, UTC_0_S, Receiver
@@ -263,3 +265,15 @@ def test_leap_seconds_end_a_month_that_the_list_names() -> None:
     assert may_leap(1_806_624_000 * NS_PER_S) == "no"
     assert EXPIRES_UTC_NS < 1_830_297_600 * NS_PER_S
     assert may_leap(1_830_297_600 * NS_PER_S) == "unknown"
+
+
+def test_a_stamp_that_may_be_half_a_second_off_is_never_confirmed() -> None:
+    """Seen: a process was stopped; sigma 1.4 s, off by 1.2 s, and "confirmed" beside it."""
+    timebase = Timebase(48_000, ClockSettings(source="system"))
+    for second in range(1, 30):
+        at_ns = HOST_0_NS + second * NS_PER_S
+        timebase.on_sign(TimeMark(at_ns, (UTC_0_S + second) * NS_PER_S, 20 * NS_PER_MS, "system"))
+    assert timebase.confirms(20 * NS_PER_MS)
+    assert not timebase.confirms(170 * NS_PER_MS)
+    assert not timebase.confirms(None)
+    assert timebase.quality(HOST_0_NS + 30 * NS_PER_S).confirmed is UNSET

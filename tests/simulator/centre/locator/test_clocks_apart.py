@@ -5,21 +5,28 @@ judged is what the centre says, against what was fired.
 """
 
 import random
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent.adapters.host import Discipline
 from agent.core.records.envelope import peek
+from agent.core.records.kinds import TimebaseChange
 from agent.core.records.reading import read_body
-from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.core.units import NS_PER_MS, NS_PER_S, rfc3339
 from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.store import EventStore
 from simulator.centre.locator.timebounds import WEEKS_NS, Present, StatedClock, TimeBounds
 from simulator.centre.locator.windows import CellBelief, Revision
-from tests.support.drafts import chain_of
-from tests.support.located import START_NS, Point, arrivals, fired, stations
+from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
+from tests.support.cells import Cell
+from tests.support.drafts import LOCATOR, chain_of
+from tests.support.located import NODES_ENU_M, START_NS, Point, arrivals, fired, stations
 
 RNG = random.Random(7)
 NODES = {
@@ -225,3 +232,46 @@ def test_the_present_is_stated_with_a_bound_or_not_at_all() -> None:
     assert present is not None
     assert present.whose == node
     assert present.bound_ns == 3 * NS_PER_S
+
+
+class Wall:
+    """A host whose clocks both read what the test says, and a kernel that vouches for them."""
+
+    def __init__(self, utc_ns: int) -> None:
+        self.utc_ns = utc_ns
+
+    def monotonic_ns(self) -> int:
+        return self.utc_ns
+
+    def realtime_ns(self) -> int:
+        return self.utc_ns
+
+
+def test_the_service_names_a_node_from_the_future_and_keeps_its_record(tmp_path: Path) -> None:
+    """Receipted and kept as evidence, not located, and counted by a reason with its name."""
+    cell, broker, wall = Cell(), VirtualBroker(), Wall(START_NS - 60 * NS_PER_S)
+    street = VirtualPublisher(broker, "street")
+    street.connect()
+    clock = StatedClock(wall, lambda: Discipline(True, NS_PER_MS, "none"))
+    with closing(EventStore(tmp_path / "store", cell.registry.keys, LOCATOR)) as store:
+        link = VirtualPublisher(broker, "locator", (EVENTS,), persistent=True)
+        service = LocatorService(
+            store, link, cell.registry, rng=random.Random(1), memory=None, clock=clock
+        )
+        now_ns = 0
+        for shot_s, is_true in ((0.0, False), (100.0, True)):
+            wall.utc_ns = START_NS + round(shot_s * NS_PER_S) + (5 if is_true else -60) * NS_PER_S
+            for _ in range(3):
+                service.step(now_ns, lambda: rfc3339(clock.best_utc_ns()))
+                now_ns += NS_PER_S
+            anew = TimebaseChange(before="locked", after="unsynchronised", reason="host slept")
+            begun = [cell.say(node, anew) for node in NODES_ENU_M if is_true]
+            for message in (*begun, *cell.shot(shot_s)):
+                street.publish(message.topic, message.payload)
+            for _ in range(12):
+                service.step(now_ns, lambda: rfc3339(clock.best_utc_ns()))
+                now_ns += NS_PER_S
+        assert service.counters.admitted == 3 * len(cell.stations)
+        assert [one.status for one in service.incidents] == ["located"]
+        told = [one for one in service.counters.rejected if "ahead of the present" in one]
+        assert {one.split("'")[0] for one in told} == set(NODES_ENU_M)
