@@ -176,8 +176,7 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         state = showing.step(node, identity.source, host_ns)
         finding_log.step(state.findings)
         keeping.errand("levels", lambda: levels.keep(host_ns))
-        if keeping.watch(host_ns):
-            progress.advance("store")  # the keeper is there, though the disk may hang for a while
+        keeping.watch(host_ns)
         if survey := surveyed.due(host_ns, node.survey.memory):
             keeping.errand("survey", lambda: surveyed.write(survey))
         trusted.learn(state)
