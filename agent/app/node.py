@@ -73,8 +73,7 @@ class Node:
     Without a `desk` it takes no orders. `on_mark` is told host time and UTC (ns) of each mark that
     was believed; `reporters` tell what other parts know of their health, `history` how loud the
     street was on earlier days, `backlog` how many records have no receipt, `when_kept` which number
-    a record got. Raises StoreError when
-    the outbox does; the node must then not be stepped again.
+    a record got. Raises StoreError when the outbox does; the node must then not be stepped again.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Node:
         self._vitals = vitals
         self.survey, self._runs = Survey(SurveySettings(), memory=settings.survey), Runs()
         self._on_mark, self._desk = on_mark, desk
-        self._is_started = False
+        self._is_started, self._microphone = False, ""
         self._heard_samples, self._heard_ns = 0, 0
         self.visit = Visit(fmt, when_kept)
 
@@ -263,9 +262,10 @@ class Node:
         self._say_all(self._runs.gap(record, gap.host_ns), gap.host_ns)
 
     def _on_microphone(self, state: MicrophoneState) -> None:
-        """Of a read that hangs a heartbeat tells at once, for the process will not last."""
+        """Of a read that hangs a heartbeat tells at once, for the process may not last."""
         self._health.on_microphone(state)
-        if state.condition == "stuck":
+        before, self._microphone = self._microphone, state.condition
+        if state.condition == "stuck" != before:
             self._say(self._beat(state.host_ns), state.host_ns)
 
     def _tell_change(self, change: StateChange | None, host_ns: int) -> None:

@@ -198,7 +198,7 @@ def test_what_hangs_is_killed_and_ready_again(pole: Pole, part: str, file: str, 
     else:
         pole.machine.run("systemctl", "kill", "--signal=STOP", "earshot")
     if part == "store":
-        pole.until(lambda: b"\nh " in pole.traced(), 70)
+        pole.until(lambda: re.search(rb"h outbox\S* 0 0\n", pole.traced()) is not None, 70)
     killed_s = pole.dead_in(pid, WATCHDOG_S + 1 + READY_S)
     if file:
         pole.take(file)

@@ -111,7 +111,16 @@ def test_a_dead_link_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_daemon_leaves_heavy_libraries_alone() -> None:
     """What only commands and the simulator need is never loaded on the pole."""
-    heavy = {"rich", "scipy", "matplotlib", "soundfile", "sounddevice", "jsonschema", "simulator"}
+    heavy = {
+        "rich",
+        "numpy.random",
+        "scipy",
+        "matplotlib",
+        "soundfile",
+        "sounddevice",
+        "jsonschema",
+        "simulator",
+    }
     script = (
         "import sys, agent.app.daemon, agent.app.wiring, agent.cli.main, agent.cli.run\n"
         f"print(*sorted({heavy!r} & sys.modules.keys()))"

@@ -203,6 +203,15 @@ HOST_FAULTS = {
 }
 
 
+def test_a_microphone_that_hangs_is_told_at_once_and_once() -> None:
+    """The process may not last the minute; and a state each second is no heartbeat each second."""
+    post = Post().hear(street(10.0))
+    for _ in range(30):
+        microphone("stuck")(post.wait(1))
+    assert sum(isinstance(one, Heartbeat) for one in post.kept.said) == 1
+    assert "microphone-hung" in post.told()
+
+
 @pytest.mark.parametrize("fault", HOST_FAULTS)
 def test_what_host_and_device_tell_is_in_the_next_heartbeat(fault: str) -> None:
     """By its name, as bad as it is, with the part to touch; and nothing else is."""
