@@ -89,8 +89,8 @@ class Town:
 
     def _next_message(self, what: str) -> bytes:
         topic = f"earshot/v1/s/c/n1/{what}"
-        words = ("mosquitto_sub", "-h", "127.0.0.1", "-t", topic, "-C", "1", "-W", "60")
-        return self.machine.run(*words).stdout.strip().encode()
+        words = ("mosquitto_sub", "-h", "127.0.0.1", "-t", topic, "-C", "1", "-W", "60", "-F", "%x")
+        return bytes.fromhex(self.machine.run(*words).stdout)
 
     def _opened(self, key_file: str, raw: bytes) -> bytes:
         key = load_public_key_file(self.machine.path(key_file))
