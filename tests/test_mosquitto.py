@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import MqttLink, MqttOptions
-from agent.ports import Connected, Lost, Message, Refused
+from agent.ports import Connected, Lost, Message, Refused, Sent
 from tests.support.links import Collector, until
 from tests.support.mosquitto import PROGRAM, ShippedBroker
 from tests.support.pki import Authority
@@ -144,6 +144,20 @@ def test_an_operator_commands_and_hears_who_replies_and_by_which_key(city: City)
         liar.publisher.publish(f"earshot/v1/town/north/n7/{tail}", b"forged")
         liar.wait(Refused)
     assert [payload for _, payload in heard(node)] == [b"do"]
+
+
+def test_an_operator_hears_how_the_nodes_are_from_the_locator_alone(city: City) -> None:
+    """What it retained comes to `earshot-sim nodes`; a node cannot say it in its place."""
+    topic = "earshot/v1/town/north/nodes"
+    liar = city.member("town/north/n8")
+    liar.publisher.publish(topic, b"all is well", retain=True)
+    liar.wait(Refused)
+    locator = city.member("locator")
+    locator.publisher.publish(topic, b"n8 is deaf", retain=True)
+    until(lambda: locator.seen(Sent) or locator.seen(Refused), "an answer")
+    operator = city.member("operator", "earshot/v1/+/+/nodes")
+    until(lambda: heard(operator), "the report")
+    assert heard(operator) == [(topic, b"n8 is deaf")]
 
 
 def test_a_stolen_client_id_is_of_no_use(city: City) -> None:

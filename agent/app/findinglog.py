@@ -24,7 +24,7 @@ class FindingLog:
             if before is None or (before, one.status) == ("warning", "critical"):
                 value = f" ({one.value})" if one.value else ""
                 told = f"{fault}{value}: {one.part}: {one.remedy}"
-                log.log(_LEVELS.get(one.status, logging.WARNING), "%s %s", one.status, told)
+                log.log(_LEVELS.get(one.status, logging.WARNING), "%s", told)
             self._told[fault] = one.status
         for fault in [name for name in self._told if name not in now]:
             log.info("%s is over", fault)

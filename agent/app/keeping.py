@@ -88,11 +88,17 @@ class StoreState:
 class Keeping:
     """Recorder port for one thread, delivery for another, and `step` for the keeper's.
 
-    `now_ns` is read around the work on the disk, to tell how long it takes.
+    `now_ns` is read around the work on the disk, to tell how long it takes. `on_receipt` is told
+    each receipt that does not contradict the store, on the thread that keeps.
     """
 
-    def __init__(self, store: Store, now_ns: Callable[[], int] = lambda: 0) -> None:
-        self._store, self._now_ns = store, now_ns
+    def __init__(
+        self,
+        store: Store,
+        now_ns: Callable[[], int] = lambda: 0,
+        on_receipt: Callable[[Receipt], None] = lambda receipt: None,
+    ) -> None:
+        self._store, self._now_ns, self._on_receipt = store, now_ns, on_receipt
         self._lock = threading.Lock()  # held for moments, never while the disk is at work
         self._waiting = Waiting()
         self._fresh = Fresh()
@@ -259,6 +265,7 @@ class Keeping:
         receipt, is_more = self._fresh.receipts[0], False
         try:
             is_more = self._store.release_some(receipt)
+            self._on_receipt(receipt)
         except ForgedRecord as error:
             log.warning("receipt ignored: %s", error)
         if not is_more:

@@ -43,7 +43,7 @@ class Visited:
     def __init__(self, home: Path, has_blasts: bool = True, program: str = "tests.support.hasty"):
         self.home, self._program, self._open = home, program, ExitStack()
         self.card = Card(home, street(has_blasts), RATE_HZ, 0.0)
-        self._add_a_silent_card()
+        Card(home, np.zeros(RATE_HZ, np.int16), RATE_HZ, 0.0, name=SILENT)
         self.url = self._open.enter_context(start_broker("auto")).url
         for name in ("locator", "operator", "evidence"):
             key = Ed25519FileSigner.create(home / f"{name}.pem")
@@ -150,16 +150,3 @@ class Visited:
             return [body for body in store.bodies() if isinstance(body.data, kind)]
         finally:
             store.close()
-
-    def _add_a_silent_card(self) -> None:
-        zeros = self.home / "zeros.raw"
-        zeros.write_bytes(np.zeros(RATE_HZ, np.int16).tobytes())
-        config = Path(self.card.env["ALSA_CONFIG_PATH"])
-        text = config.read_text()
-        second = text[text.index(f"pcm.{DEVICE}") :]
-        second = second.replace(f"pcm.{DEVICE}", f"pcm.{SILENT}").replace(
-            f'description "{DEVICE}"', f'description "{SILENT}"'
-        )
-        sound = f'file "{self.home / "sound.raw"}"'
-        assert sound in second
-        config.write_text(text + second.replace(sound, f'file "{zeros}"'))

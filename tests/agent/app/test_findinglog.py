@@ -21,5 +21,5 @@ def test_one_line_each_way(caplog: pytest.LogCaptureFixture) -> None:
     told.step([])
     lines = [(one.levelname, one.getMessage()) for one in caplog.records]
     assert [level for level, _ in lines] == ["WARNING", "ERROR", "INFO"]
-    assert lines[0][1].startswith("warning lost-sound (0 %): USB cable: ")
+    assert lines[0][1].startswith("lost-sound (0 %): USB cable: ")
     assert lines[2][1] == "lost-sound is over"

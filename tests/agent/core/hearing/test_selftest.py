@@ -71,7 +71,7 @@ BEDS = {
 }
 
 
-@pytest.mark.parametrize("rate_hz", [12_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 def test_a_good_path_is_healthy_beside_any_street(rate_hz: int) -> None:
     """Whatever the microphone makes of the street: this is about the path behind it."""
     for name, bed in BEDS.items():
