@@ -26,7 +26,6 @@ from agent.errors import ForgedRecord, FullStore, StoreError
 
 RETRY_NS = NS_PER_S
 HANGS_NS = 10 * NS_PER_S  # what no card takes that is well
-STUCK_NS = 300 * NS_PER_S  # from then on a restart may be worth a try
 ERRAND_NS = 300 * NS_PER_S  # small files wait no longer for a quick disk
 SLOW_NS, SLOW_TURNS, LATELY_NS = NS_PER_S // 20, 256, 60 * NS_PER_S
 RECEIPT_NS = 300 * NS_PER_S  # no receipt waits longer, though what was said goes first
@@ -187,11 +186,8 @@ class Keeping:
             trouble=self._trouble,
         )
 
-    def watch(self, now_ns: int) -> bool:
-        """Log where the disk hangs, and when it no longer does: one line each. Never waits.
-
-        False where it has hung for so long that the process may as well be started afresh.
-        """
+    def watch(self, now_ns: int) -> None:
+        """Log where the disk hangs, and when it no longer does: one line each. Never waits."""
         begun_ns = self._begun_ns
         hangs = begun_ns is not None and now_ns - begun_ns >= HANGS_NS
         if hangs and not self._is_hang_told:
@@ -200,7 +196,6 @@ class Keeping:
         elif self._is_hang_told and not hangs:
             log.info("the disk answers again, %d records wait", len(self._waiting))
         self._is_hang_told = hangs
-        return begun_ns is None or now_ns - begun_ns < STUCK_NS
 
     def pending(
         self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
