@@ -26,7 +26,6 @@ from agent.errors import ForgedRecord, FullStore, StoreError
 
 RETRY_NS = NS_PER_S
 HANGS_NS = 10 * NS_PER_S  # what no card takes that is well
-STUCK_NS = 300 * NS_PER_S  # from then on a restart may be worth a try
 ERRAND_NS = 300 * NS_PER_S  # small files wait no longer for a quick disk
 SLOW_NS, SLOW_TURNS, LATELY_NS = NS_PER_S // 20, 256, 60 * NS_PER_S
 RECEIPT_NS = 300 * NS_PER_S  # no receipt waits longer, though what was said goes first
@@ -89,11 +88,17 @@ class StoreState:
 class Keeping:
     """Recorder port for one thread, delivery for another, and `step` for the keeper's.
 
-    `now_ns` is read around the work on the disk, to tell how long it takes.
+    `now_ns` is read around the work on the disk, to tell how long it takes. `on_receipt` is told
+    each receipt that does not contradict the store, on the thread that keeps.
     """
 
-    def __init__(self, store: Store, now_ns: Callable[[], int] = lambda: 0) -> None:
-        self._store, self._now_ns = store, now_ns
+    def __init__(
+        self,
+        store: Store,
+        now_ns: Callable[[], int] = lambda: 0,
+        on_receipt: Callable[[Receipt], None] = lambda receipt: None,
+    ) -> None:
+        self._store, self._now_ns, self._on_receipt = store, now_ns, on_receipt
         self._lock = threading.Lock()  # held for moments, never while the disk is at work
         self._waiting = Waiting()
         self._fresh = Fresh()
@@ -181,11 +186,8 @@ class Keeping:
             trouble=self._trouble,
         )
 
-    def watch(self, now_ns: int) -> bool:
-        """Log where the disk hangs, and when it no longer does: one line each. Never waits.
-
-        False where it has hung for so long that the process may as well be started afresh.
-        """
+    def watch(self, now_ns: int) -> None:
+        """Log where the disk hangs, and when it no longer does: one line each. Never waits."""
         begun_ns = self._begun_ns
         hangs = begun_ns is not None and now_ns - begun_ns >= HANGS_NS
         if hangs and not self._is_hang_told:
@@ -194,7 +196,6 @@ class Keeping:
         elif self._is_hang_told and not hangs:
             log.info("the disk answers again, %d records wait", len(self._waiting))
         self._is_hang_told = hangs
-        return begun_ns is None or now_ns - begun_ns < STUCK_NS
 
     def pending(
         self, limit: int, skip: frozenset[RecordKey], young_above: int | None = None
@@ -264,6 +265,7 @@ class Keeping:
         receipt, is_more = self._fresh.receipts[0], False
         try:
             is_more = self._store.release_some(receipt)
+            self._on_receipt(receipt)
         except ForgedRecord as error:
             log.warning("receipt ignored: %s", error)
         if not is_more:

@@ -28,6 +28,7 @@ from agent.core.clock.timebase import ClockSettings, StateChange
 from agent.core.hearing import Hearing, Onset
 from agent.core.hearing.classification import model_sha256
 from agent.core.hearing.level_history import LevelHistory
+from agent.core.hearing.thinning import Thinning
 from agent.core.records import Draft
 from agent.core.records.findings import Finding, verdict
 from agent.core.records.kinds import Data, Gap, Heartbeat, Start, Stop, TimebaseChange
@@ -92,15 +93,13 @@ class Node:
         self._settings, self._format, self._outbox = settings, fmt, outbox
         self._timebase = Timebase(fmt.rate_hz, settings.clock, fmt.buffer_ms)
         ears = partial(Hearing, least_score=settings.least_score)
-        self._hearing = ears(fmt)
+        self._hearing, self._thinning = ears(fmt), Thinning(fmt.rate_hz)
         origin = Origin(settings.software, settings.settings_sha256, model_sha256(), backlog)
         self._pulse = Pulse(fmt, vitals, origin)
-        self._health = Health(fmt, vitals, history, reporters, ears)
-        self._vitals = vitals
+        self._health, self._vitals = Health(fmt, vitals, history, reporters, ears), vitals
         self.survey, self._runs = Survey(SurveySettings(), memory=settings.survey), Runs()
         self._on_mark, self._desk = on_mark, desk
-        self._is_started, self._microphone = False, ""
-        self._heard_samples, self._heard_ns = 0, 0
+        self._is_started, self._microphone, self._heard_samples, self._heard_ns = False, "", 0, 0
         self.visit = Visit(fmt, when_kept)
 
     def step(self, item: Item) -> None:
@@ -113,6 +112,7 @@ class Node:
                 self._heard_samples += len(item.samples)
                 self._heard_ns = item.host_ns
                 self._health.on_block(item, partial(self._utc_ns, item.host_ns))
+                self._hearing.passes_over = not self.visit.is_waiting  # a clap is no shot
                 self._tell_onsets(self._hearing.on_block(item), item.host_ns)
                 self._say_all(self.visit.on_block(item), item.host_ns)
             case AudioGap():
@@ -134,7 +134,7 @@ class Node:
         """Hear out what waits for more sound, and record the end of the run."""
         self._pass_time(host_ns)
         self._tell_onsets(self._hearing.finish(), host_ns)
-        self._say_all(self._runs.rest(), host_ns)
+        self._say_all((*self._thinning.closed(self._hearing.settled), *self._runs.rest()), host_ns)
         self._say(Stop(reason=reason), host_ns)
 
     def state(
@@ -219,7 +219,8 @@ class Node:
             self._say(correction, host_ns)
         self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            self._say(self._beat(host_ns), host_ns)
+            told: list[Data] = [*self._thinning.due(self._hearing.settled), self._beat(host_ns)]
+            self._say_all(told, host_ns)
         self.visit.pass_time(host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
@@ -244,10 +245,7 @@ class Node:
 
     def _findings(self, host_ns: int, clock: ClockReport) -> tuple[Finding, ...]:
         return self._health.findings(
-            host_ns,
-            clock,
-            is_surveyed=self.survey.is_surveyed,
-            has_moved=self.survey.has_moved,
+            host_ns, clock, is_surveyed=self.survey.is_surveyed, has_moved=self.survey.has_moved
         )
 
     def _utc_ns(self, host_ns: int) -> int | None:
@@ -274,14 +272,16 @@ class Node:
             self._say_all(self._runs.change(record, host_ns), host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
-        self._pulse.triggers += len(onsets)
+        self._pulse.triggers += len(onsets) + self._hearing.passed_over()
         for onset in onsets:
+            self._say_all(self._thinning.due(int(onset.sample)), host_ns)
+            thinned = self._thinning.is_thinned(int(onset.sample), onset.features, onset.verdict)
             stamp = self._timebase.stamp_sample(onset.sample)
             kind: HeardKind = ""
             for clap in self.visit.on_onset(onset, stamp):
                 kind = "clap"
                 self._say(clap, host_ns, stamp.utc_ns)
-            if onset.verdict.accepted:
+            if onset.verdict.accepted and not thinned:
                 self._pulse.published += 1
                 impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
                 kind = kind or "impulse"

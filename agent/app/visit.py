@@ -48,6 +48,11 @@ class Visit:
         self._tone: ToneMeter | None = None
         self.answer: Answer | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was asked for that is not answered yet."""
+        return self._wish is not None
+
     def take(self, wish: Wish, host_ns: int) -> None:
         """Begin what is asked for; a wish before it is forgotten."""
         self._wish, self._until_ns = wish, host_ns + WISH_NS

@@ -65,6 +65,7 @@ from agent.settings import AudioSection, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
+OPENING_S = 2.0  # a card that takes longer does not hold up hearing
 
 
 class _Closes(Protocol):
@@ -102,10 +103,10 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
-    keeping = Keeping(outbox, clock.monotonic_ns)
+    keeping = Keeping(outbox, clock.monotonic_ns, lambda receipt: witness.hear(receipt))
     known = KnownTime(Path(settings.store.directory) / "known-utc")
     confirmed = KnownTime(Path(settings.store.directory) / "confirmed-utc")
-    witness = Witness(outbox.head(), known.utc_ns)
+    witness = Witness(outbox.found, known.utc_ns)
     crystal = CrystalFile(Path(settings.store.directory) / "crystal")
     surveyed = SurveyFile(Path(settings.store.directory) / "survey.json")
     levels = LevelFile(Path(settings.store.directory) / "levels", device_of(settings.audio))
@@ -122,7 +123,6 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
         on_command=lambda verb, payload: daemon.order(verb, payload),
         keyid=lambda: sealer.identity.keyid,
         max_kbit_s=settings.link.max_kbit_s,
-        on_receipt=witness.hear,
     )
     obeyed = ObeyedFile(Path(settings.store.directory) / "obeyed")
     desk = CommandDesk(
@@ -222,6 +222,7 @@ def _outbox(store: StoreSection, sealer: Sealer) -> SqliteOutbox:
         sealer,
         partial(secrets.token_hex, 16),
         max_bytes=store.max_mb * BYTES_PER_MB,
+        patience_s=OPENING_S,
     )
 
 

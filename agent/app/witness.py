@@ -4,26 +4,31 @@ A receipt of a record of this run was signed after the run had begun; one of wha
 that it was at least so late already. Any thread may ask.
 """
 
+from collections.abc import Callable
+
 from agent.core.records.chain import Head
 from agent.core.records.messages import Receipt
 from agent.core.units import parse_rfc3339_ns
 
 
 class Witness:
-    """`last` is the end of the chain as the run before left it; `known_utc_ns` what it knew.
+    """`last` tells the end of the chain as the run before left it, None while that is not known;
+    `known_utc_ns` is what that run knew.
 
     Where there is neither, this is the first run of a node, and what it need not doubt.
     """
 
-    def __init__(self, last: Head, known_utc_ns: int | None) -> None:
+    def __init__(self, last: Callable[[], Head | None], known_utc_ns: int | None) -> None:
         self._last, self._known_ns = last, known_utc_ns or 0
-        self._is_first = last.seq == 0 and known_utc_ns is None
+        self._is_new = known_utc_ns is None
         self._run_ns: int | None = None
 
     @property
     def is_heard(self) -> bool:
         """Whether the locator has receipted a record of this run, or there was none before it."""
-        return self._is_first or self._run_ns is not None
+        last = self._last()
+        is_first = self._is_new and last is not None and last.seq == 0
+        return is_first or self._run_ns is not None
 
     @property
     def not_before_utc_ns(self) -> int:
@@ -46,5 +51,7 @@ class Witness:
             self._known_ns = max(self._known_ns, said_ns)
 
     def _is_of_this_run(self, receipt: Receipt) -> bool:
+        if (end := self._last()) is None:
+            return False
         highest = max([receipt.upto_seq, *(last for _, last in receipt.extra)])
-        return receipt.chain != self._last.chain or highest > self._last.seq
+        return receipt.chain != end.chain or highest > end.seq

@@ -16,6 +16,7 @@ from simulator.trials.inspection import (
     inspection_page,
     rows,
 )
+from simulator.trials.reasons import effects
 
 _PICTURES = (".png", ".svg")
 
@@ -28,6 +29,11 @@ def command(arguments: argparse.Namespace) -> int:
     check_outputs(out)
     seen = inspect(arguments.clip)
     printed(_table(seen))
+    for at_s, onset in seen.onsets:
+        speaks_for, against = effects(onset.features, most=2)
+        for word, told in (("for", speaks_for), ("against", against)):
+            for one in told:
+                printed(f"{at_s:.3f} s, {word} a shot: {one.told()}")
     printed(f"{len(seen.onsets)} onsets, {seen.published} published")
     if out.suffix in _PICTURES:
         _picture(out, seen)

@@ -271,12 +271,17 @@ def _add_timing(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="holds a manifest.csv")
+    parser.add_argument(
+        "directories", type=Path, nargs="+", metavar="DIR", help="each holds a manifest.csv"
+    )
     parser.add_argument("--seed", type=seed, default=1, metavar="N", help="(default: 1)")
     parser.add_argument(
         "--embeddings", type=count, default=5, metavar="N",
         help="streets that each clip is heard in (default: 5)",
     )  # fmt: skip
+    parser.add_argument(
+        "--microphones", action="store_true", help="through six other microphones as well"
+    )
     add_outputs(parser)
     parser.set_defaults(module="corpus")
 

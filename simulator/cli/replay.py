@@ -26,7 +26,16 @@ from agent.core.records.chain import Sealed
 from agent.core.records.correction import Correction
 from agent.core.records.envelope import load_public_key, open_envelope
 from agent.core.records.foreign import Foreign
-from agent.core.records.kinds import Data, Gap, Heartbeat, Identity, Impulse, TimebaseChange, parse
+from agent.core.records.kinds import (
+    Data,
+    Gap,
+    Heartbeat,
+    Identity,
+    Impulse,
+    Thinned,
+    TimebaseChange,
+    parse,
+)
 from agent.core.records.position import Position
 from agent.core.records.remote_records import KeyChange
 from agent.core.records.visit_records import Calibration, Clap
@@ -137,6 +146,8 @@ def _said(data: Data | Foreign) -> str:
             return f"{data.event}, sigma {data.sigma_m:g} m over {data.fixes} fixes"
         case KeyChange():
             return f"key {data.keyid} signs from here on"
+        case Thinned():
+            return f"{data.count} candidates like what was refused, counted but not told"
         case Clap():
             return f"peak {data.peak_dbfs:.1f} dBFS, score {data.score:.2f}: {data.reason}"
         case Calibration():

@@ -97,7 +97,8 @@ def noise_like(stretch: Wave, count: int, rng: np.random.Generator) -> Wave:
     shape = np.interp(np.fft.rfftfreq(count), bins, psd)
     parts = rng.standard_normal((2, len(shape)))
     noise = np.fft.irfft((parts[0] + 1j * parts[1]) * np.sqrt(shape), count)
-    return np.asarray(noise * (np.std(stretch) / np.std(noise)) + np.mean(stretch))
+    spread = float(np.std(noise))  # 0 where all that changes lies at an end, as with few bits
+    return np.asarray(noise * (np.std(stretch) / spread if spread else 0.0) + np.mean(stretch))
 
 
 def _to_int16(samples: npt.NDArray[np.int16] | npt.NDArray[np.int32]) -> Pcm:

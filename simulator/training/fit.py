@@ -1,137 +1,138 @@
-"""Fits the verdict's weights to examples, calibrates their score, and picks the operating point.
+"""Fits the two parts of a verdict to examples, mixes them, and calibrates the score.
 
 Cross-validation never splits a group (recordist, weapon, firing position): groups fall into folds
-by a hash of their name. The operating point and the calibration come from examples that the
-model of their fold has not seen.
+by a hash of their name. Calibration and operating point come from examples that the model of their
+fold has not seen.
 """
 
-import io
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from agent.core.hearing.classifier import PLAIN_FROM_DB, PLAIN_TO_DB, described
-from simulator.training.examples import Example
-from simulator.trials.corpus.folds import fold_of
+from agent.core.hearing.classifier import (
+    PLAIN_FROM_DB,
+    PLAIN_TO_DB,
+    Glance,
+    Model,
+    Regression,
+    written,
+)
+from agent.core.hearing.inputs import BANDS, SKETCH, edges_db
+from agent.core.hearing.trees import Trees
+from simulator.training.boosted import Growth
+from simulator.training.table import Array, Flags, Table, balanced, mostly_faint
 
-RECALL_WANTED = 0.912
-DEARER_PER_DB = 0.15
-_SHARE: Mapping[tuple[str, bool], float] = {
-    ("clips", True): 1.0,
-    ("clips", False): 1.5,
-    ("synthetic shots", True): 0.5,
-    ("synthetic confusers", False): 0.7,
-    ("live fire", True): 0.4,
-}
-_NEARLY_SHOTS = {"explosion": 0.3, "fireworks": 0.3, "balloon_pop": 0.3}
+DEARER_PER_DB = 0.05
+GROWTH = Growth(trees=150, depth=4, rate=0.06, share=0.1)
+GLANCE = Growth(trees=40, depth=3, rate=0.15, share=0.5)
+_OVERLOOKED, _FAINTEST = 5e-4, 5e-3
+_FAINT_SHARES = 0.86, 0.7
 _FREEDOM = 1.4
-_FAINT_DB = 12.0
-_FAINT_SHARE = 0.86
 _FURTHEST = 4.0
+_ROWS_AT_ONCE = 2000
 
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Examples as arrays: `inputs` (n, INPUTS), the others (n,)."""
-
-    inputs: Array
-    snr_db: Array
-    is_shot: npt.NDArray[np.bool_]
-    weights: Array
-    folds: npt.NDArray[np.int64]
-
-
-def table(examples: Sequence[Example]) -> Table:
-    """Examples with the weight that each source and kind is meant to have."""
-    in_take = Counter((one.source, one.take) for one in examples)
-    raw = [
-        _NEARLY_SHOTS.get(one.kind, 1.0) / in_take[one.source, one.take] ** 0.5 for one in examples
-    ]
-    total: dict[tuple[str, bool], float] = defaultdict(float)
-    for one, weight in zip(examples, raw, strict=True):
-        total[one.source, one.is_shot] += weight
-    weights = np.array(
-        [
-            weight * _SHARE[one.source, one.is_shot] / total[one.source, one.is_shot]
-            for one, weight in zip(examples, raw, strict=True)
-        ]
-    )
-    weights = _mostly_faint(weights, examples)
-    return Table(
-        inputs=np.array([described(one.features) for one in examples], np.float64),
-        snr_db=np.array([one.features.snr_db for one in examples]),
-        is_shot=np.array([one.is_shot for one in examples]),
-        weights=weights / weights.sum(),
-        folds=np.array([fold_of(one.group) for one in examples]),
-    )
-
-
-def _mostly_faint(weights: Array, examples: Sequence[Example]) -> Array:
-    """Of what is no shot, faint sounds get _FAINT_SHARE of the weight: so it is in a street."""
-    faint = np.array([one.features.snr_db < _FAINT_DB for one in examples])
-    others = np.array([not one.is_shot for one in examples])
-    shared, total = weights.copy(), weights[others].sum()
-    for mine, share in ((others & faint, _FAINT_SHARE), (others & ~faint, 1.0 - _FAINT_SHARE)):
-        if mine.any():
-            shared[mine] *= share * total / weights[mine].sum()
-    return shared
+Rows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """Weights before calibration; `log_odds` of rows of inputs."""
+class Mixture:
+    """How much of each part's log-odds is taken; the sum is calibrated afterwards."""
 
-    centre: Array
-    scale: Array
-    weights: Array
-    offset: float
+    regression: float
+    trees: float
 
-    def log_odds(self, inputs: Array) -> Array:
-        """Shape (n,)."""
-        return _standard(inputs, self.centre, self.scale) @ self.weights + self.offset
-
-    def as_bytes(self, line: "Calibration") -> bytes:
-        """The file that `agent.core.hearing.classifier` reads, calibrated by `line`."""
-        arrays: dict[str, Any] = {
-            "centre": self.centre,
-            "scale": self.scale,
-            "weights": self.weights * line.slope,
-            "offset": self.offset * line.slope + line.offset,
-            "threshold": line.threshold,
-            "dearer_per_db": DEARER_PER_DB,
-        }
-        file = io.BytesIO()
-        single: dict[str, Any] = {n: np.asarray(one, np.float32) for n, one in arrays.items()}
-        np.savez(file, **single)
-        return file.getvalue()
+    def of(self, regression: Array, trees: Array) -> Array:
+        """The log-odds of the mixture, (n,), from those of the parts."""
+        return np.asarray(self.regression * regression + self.trees * trees)
 
 
-def fit(rows: Table, chosen: npt.NDArray[np.bool_]) -> Fitted:
-    """A logistic regression on the `chosen` rows, kept on a short rein.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A regression and trees that learned from the same examples, and those examples' medians."""
 
-    Few recordists hold most free shots: what a freer model learns beyond the common trend is their
-    rooms and microphones. The penalty is stated per example, so it does not loosen with their
-    number.
+    regression: Regression
+    trees: Trees
+    glance: Glance
+    usual: Rows
+    faintest_edges_db: Array
+
+    def log_odds(self, rows: Rows) -> tuple[Array, Array]:
+        """Of the regression and of the trees, shape (n,) each."""
+        pieces = [rows[at : at + _ROWS_AT_ONCE] for at in range(0, len(rows), _ROWS_AT_ONCE)]
+        if not pieces:
+            return np.zeros(0), np.zeros(0)
+        return (
+            np.concatenate([self.regression.log_odds(one) for one in pieces]),
+            np.concatenate([self.trees.log_odds(one) for one in pieces]),
+        )
+
+    def model(self, mixture: Mixture, line: "Calibration") -> Model:
+        """What a node reads."""
+        linear, boosted = (line.slope * one for one in (mixture.regression, mixture.trees))
+        regression = replace(
+            self.regression,
+            weights=linear * self.regression.weights,
+            offset=linear * self.regression.offset + line.offset,
+        )
+        trees = replace(
+            self.trees, leaves=boosted * self.trees.leaves, offset=boosted * self.trees.offset
+        )
+        return Model(
+            regression=regression,
+            trees=(trees,) if mixture.trees else (),
+            glance=self.glance,
+            usual=self.usual,
+            faintest_edges_db=self.faintest_edges_db,
+            threshold=line.threshold,
+            dearer_per_db=DEARER_PER_DB,
+            sha256="",
+        )
+
+    def as_bytes(self, mixture: Mixture, line: "Calibration") -> bytes:
+        """The file that `agent.core.hearing.classifier` reads."""
+        return written(self.model(mixture, line))
+
+
+def fit(rows: Table, chosen: Flags, growth: Growth = GROWTH) -> Parts:
+    """Both parts, from the `chosen` rows.
+
+    The regression is kept on a short rein: few recordists hold most free shots, and what a freer
+    one learns beyond the common trend is their rooms. Its penalty is stated per example, so it does
+    not loosen with their number.
     """
-    inputs, weights = rows.inputs[chosen], rows.weights[chosen] / rows.weights[chosen].sum()
+    inputs, is_shot = rows.inputs[chosen], rows.is_shot[chosen]
+    linear, boosted = (
+        mostly_faint(rows.weights[chosen], rows.snr_db[chosen], is_shot, share)
+        for share in _FAINT_SHARES
+    )
+    weights = balanced(rows.weights[chosen], is_shot)
+    return Parts(
+        regression=_regression(inputs.astype(np.float64), is_shot, linear / linear.sum()),
+        trees=growth.grown(inputs, is_shot, balanced(boosted, is_shot)),
+        glance=_glance(inputs, is_shot, weights),
+        usual=np.median(inputs, axis=0).astype(np.float32),
+        faintest_edges_db=np.quantile(edges_db(inputs[:, :BANDS]), _FAINTEST, axis=0),
+    )
+
+
+def _glance(inputs: Rows, is_shot: Flags, weights: Array) -> Glance:
+    """Trees on the outline alone. What they want keeps all but _OVERLOOKED of the shots."""
+    sketch = inputs[:, SKETCH]
+    trees = GLANCE.grown(sketch, is_shot, weights)
+    log_odds = trees.log_odds(sketch[is_shot])
+    return Glance(trees, float(np.float32(np.quantile(log_odds, _OVERLOOKED))))
+
+
+def _regression(inputs: Array, is_shot: Flags, weights: Array) -> Regression:
     centre = weights @ inputs
     scale = np.sqrt(weights @ (inputs - centre) ** 2) + 1e-3
     model = LogisticRegression(C=_FREEDOM / len(inputs), max_iter=1000)
-    standard = _standard(inputs, centre, scale)
-    model.fit(standard, rows.is_shot[chosen], sample_weight=weights * len(inputs))
-    return Fitted(centre, scale, np.asarray(model.coef_[0]), float(model.intercept_[0]))
-
-
-def _standard(inputs: Array, centre: Array, scale: Array) -> Array:
-    return np.asarray(np.clip((inputs - centre) / scale, -_FURTHEST, _FURTHEST))
+    standard = np.clip((inputs - centre) / scale, -_FURTHEST, _FURTHEST)
+    model.fit(standard, is_shot, sample_weight=balanced(weights, is_shot))
+    return Regression(centre, scale, np.asarray(model.coef_[0]), float(model.intercept_[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,32 +141,30 @@ class Calibration:
 
     slope: float
     offset: float
-    threshold: float
+    threshold: float = 0.5
 
-    def published(self, log_odds: Array, rows: Table) -> npt.NDArray[np.bool_]:
+    def spare(self, log_odds: Array, snr_db: Array) -> Array:
+        """Calibrated log-odds above what is wanted of each row, but for the threshold's, (n,)."""
+        return np.asarray(self.slope * log_odds + self.offset - dearer(snr_db))
+
+    def published(self, log_odds: Array, snr_db: Array) -> Flags:
         """Which rows reach what is wanted of them, (n,)."""
         least = math.log(self.threshold / (1.0 - self.threshold))
-        return np.asarray(self.slope * log_odds + self.offset >= least + dearer(rows))
+        return np.asarray(self.spare(log_odds, snr_db) >= least)
+
+    def keeping(self, share: float, log_odds: Array, snr_db: Array) -> "Calibration":
+        """With the threshold that publishes this `share` of the rows."""
+        lowest = float(np.quantile(self.spare(log_odds, snr_db), 1.0 - share))
+        return replace(self, threshold=1.0 / (1.0 + math.exp(-lowest)))
 
 
-def calibrated(log_odds: Array, rows: Table, counted: npt.NDArray[np.bool_]) -> Calibration:
-    """From log-odds of unseen rows; what is wanted keeps RECALL_WANTED of the `counted` shots.
-
-    These are disguised, many of them beyond what a street does: of shots as they were recorded
-    more is kept.
-    """
+def calibrated(log_odds: Array, rows: Table) -> Calibration:
+    """From log-odds of unseen rows; shots and others count alike."""
     line = LogisticRegression(C=1e6)
-    weights = np.empty(len(rows.weights))
-    for label in (True, False):
-        mine = rows.is_shot == label
-        weights[mine] = rows.weights[mine] / rows.weights[mine].sum() * len(rows.weights)
-    line.fit(log_odds[:, None], rows.is_shot, sample_weight=weights)
-    slope, offset = float(line.coef_[0, 0]), float(line.intercept_[0])
-    spare = slope * log_odds + offset - dearer(rows)
-    lowest = float(np.quantile(spare[counted & rows.is_shot], 1.0 - RECALL_WANTED))
-    return Calibration(slope, offset, 1.0 / (1.0 + math.exp(-lowest)))
+    line.fit(log_odds[:, None], rows.is_shot, sample_weight=balanced(rows.weights, rows.is_shot))
+    return Calibration(float(line.coef_[0, 0]), float(line.intercept_[0]))
 
 
-def dearer(rows: Table) -> Array:
+def dearer(snr_db: Array) -> Array:
     """Log-odds that are wanted on top of the threshold's, because a row is heard plainly, (n,)."""
-    return DEARER_PER_DB * (np.clip(rows.snr_db, PLAIN_FROM_DB, PLAIN_TO_DB) - PLAIN_FROM_DB)
+    return DEARER_PER_DB * (np.clip(snr_db, PLAIN_FROM_DB, PLAIN_TO_DB) - PLAIN_FROM_DB)

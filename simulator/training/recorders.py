@@ -1,17 +1,21 @@
-"""What recorders do to a sound: tone controls, automatic gain, and an input pushed off zero.
+"""What recorders do to a sound: tone controls, gain, capsules, converters, coders, drift.
 
 Each changes how a sound is coloured or how it decays, never what it is: a shot stays a shot. The
 filters are those of R. Bristow-Johnson's "Cookbook formulae for audio EQ biquad filter
 coefficients"; all are causal, so that nothing sounds before the onset.
 """
 
+import io
+
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
+import soundfile
+from scipy.signal import butter, lfilter, sosfilt
 
 Wave = npt.NDArray[np.float64]
 
 _SHELF_Q = 0.7
+_CODED_AT_ONCE = 16_384
 
 
 def recorded(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
@@ -21,6 +25,58 @@ def recorded(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
     if rng.random() < 0.35:
         sound = _levelled(sound, rate_hz, rng)
     return sound
+
+
+def converted(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
+    """`sound`, peak below 1, through the capsule and the converter of one of many microphones.
+
+    Capsules end steeply at 6 to 16 kHz, ring where they end, and are deaf below some 20 to 250 Hz;
+    converters add hiss, have as few as 8 bits (even or mu-law), and files are coded with loss.
+    """
+    if rng.random() < 0.3:
+        top_hz = min(_between(rng, 6000.0, 16_000.0), 0.45 * rate_hz)
+        sos = butter(int(rng.integers(2, 9)), top_hz, fs=rate_hz, output="sos")
+        sound = np.asarray(sosfilt(sos, sound))
+        sound = lfilter(*_peak(0.9 * top_hz, rate_hz, rng.uniform(0.0, 9.0), 2.0), sound)
+    if rng.random() < 0.3:
+        low_hz = _between(rng, 20.0, 250.0)
+        order = int(rng.integers(1, 4))
+        sound = sosfilt(butter(order, low_hz, "highpass", fs=rate_hz, output="sos"), sound)
+    if rng.random() < 0.2:
+        sound = sound + rng.standard_normal(len(sound)) * _between(rng, 1e-4, 1e-2)
+    if rng.random() < 0.15:
+        sound = _coarsely(np.asarray(sound), rng)
+    if rng.random() < 0.15:
+        sound = _coded(np.asarray(sound), rate_hz, rng)
+    return np.asarray(sound)
+
+
+def _coarsely(sound: Wave, rng: np.random.Generator) -> Wave:
+    """In 8 to 11 bits, in even steps with dither or without, or by the mu-law of G.711."""
+    if rng.random() < 0.3:
+        small = np.sign(sound) * np.log1p(255.0 * np.minimum(np.abs(sound), 1.0)) / np.log(256.0)
+        small = np.rint(small * 127.0) / 127.0
+        return np.asarray(np.sign(small) * np.expm1(np.abs(small) * np.log(256.0)) / 255.0)
+    steps = 2.0 ** int(rng.integers(7, 11))
+    dither = rng.uniform(-0.5, 0.5, len(sound)) * rng.integers(0, 2)
+    return np.asarray(np.rint(sound * steps + dither) / steps)
+
+
+def _coded(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:
+    """By Vorbis, at one of its qualities, as clips from the web were."""
+    file = io.BytesIO()
+    clipped = np.clip(sound, -1.0, 1.0).astype(np.float32)
+    quality = float(rng.uniform(0.3, 0.95))
+    with soundfile.SoundFile(
+        file, "w", rate_hz, 1, "VORBIS", format="OGG", compression_level=quality
+    ) as coder:
+        for start in range(0, len(clipped), _CODED_AT_ONCE):  # long pieces overrun its stack
+            coder.write(clipped[start : start + _CODED_AT_ONCE])
+    file.seek(0)
+    back, _ = soundfile.read(file, dtype="float64")
+    whole = np.zeros(len(sound))
+    whole[: len(back)] = back[: len(sound)]
+    return whole
 
 
 def pushed_off_zero(sound: Wave, rate_hz: int, rng: np.random.Generator) -> Wave:

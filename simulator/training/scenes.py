@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from simulator.training import bangs, struck
 from simulator.training.takes import Take, Wave, disguised
 
 _RATE_HZ = 48_000
@@ -17,12 +18,12 @@ _FIRST_S = 0.3
 _SELF_NOISE = 1e-4
 
 
-def shots(count: int, rng: np.random.Generator) -> Iterator[Take]:
-    """`count` scenes with single shots or bursts down to 45 ms apart."""
-    for number in range(count):
+def shots(first: int, count: int, rng: np.random.Generator) -> Iterator[Take]:
+    """Scenes `first` and so many after it, with single shots or bursts down to 45 ms apart."""
+    for number in range(first, first + count):
         rounds = int(rng.choice((1, 1, 1, 2, 3, 8, 16)))
         every_s = float(rng.uniform(0.045, 0.3))
-        wave, sound = _shot(rng), _hush(rng)
+        wave, sound = _shot(rng), _hush(rng, round(_LENGTH_S * _RATE_HZ))
         at_s = [_FIRST_S + turn * every_s for turn in range(rounds)]
         for one_s in at_s:
             _lay(sound, wave * rng.uniform(0.7, 1.0), one_s)
@@ -30,18 +31,20 @@ def shots(count: int, rng: np.random.Generator) -> Iterator[Take]:
         yield take if number % 4 == 0 else disguised(take, rng)
 
 
-def confusers(count: int, rng: np.random.Generator) -> Iterator[Take]:
-    """`count` scenes that hold no shot."""
-    for number in range(count):
+def confusers(first: int, count: int, rng: np.random.Generator) -> Iterator[Take]:
+    """Scenes `first` and so many after it, each kind in turn, that hold no shot."""
+    for number in range(first, first + count):
         make = _CONFUSERS[number % len(_CONFUSERS)]
-        sound = make(rng) + _hush(rng)
-        group = f"synthetic {make.__name__.strip('_')} {number % 40}"
-        yield disguised(Take(sound, _RATE_HZ, (), group, "synthetic confuser"), rng)
+        name, sound = make.__name__.strip("_"), make(rng)
+        sound /= max(float(np.abs(sound).max()), 1e-9)
+        sound += _hush(rng, len(sound))
+        group = f"synthetic {name} {number // len(_CONFUSERS) % 40}"
+        yield disguised(Take(sound, _RATE_HZ, (), group, f"synthetic {name}"), rng)
 
 
-def _hush(rng: np.random.Generator) -> Wave:
+def _hush(rng: np.random.Generator, count: int) -> Wave:
     """The noise of a good microphone: silence is found in files only."""
-    return _SELF_NOISE * rng.standard_normal(round(_LENGTH_S * _RATE_HZ))
+    return _SELF_NOISE * rng.standard_normal(count)
 
 
 def _shot(rng: np.random.Generator) -> Wave:
@@ -227,4 +230,15 @@ _CONFUSERS: tuple[Callable[[np.random.Generator], Wave], ...] = (
     _knocks,
     _steps,
     _rustle,
+    struck.glass,
+    struck.metal,
+    struck.wood,
+    struck.hail,
+    struck.steps,
+    struck.claps,
+    struck.door,
+    bangs.firework,
+    bangs.backfire,
+    bangs.charge,
+    bangs.siren,
 )

@@ -5,7 +5,7 @@ a sound is and changes what a street does to it: distance, air, echoes, gain, cl
 microphone and the sample rate.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from simulator.scene.propagation import Air, Path, propagate
-from simulator.training.recorders import pushed_off_zero, recorded
+from simulator.training.recorders import converted, pushed_off_zero, recorded
 from simulator.trials.corpus.manifest import Clip
 from simulator.trials.corpus.rapidfire import burst, is_single
 
@@ -48,16 +48,6 @@ def of_clip(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
         yield disguised(plain, rng)
 
 
-def of_clips(
-    clips: Iterable[Clip], rng: np.random.Generator, *, of_shot: int, of_other: int, of_burst: int
-) -> Iterator[Take]:
-    """Takes of every clip that is free to learn from, so many of each; the rest are left alone."""
-    for clip in clips:
-        if clip.is_free:
-            yield from of_clip(clip, of_shot if clip.is_shot else of_other, rng)
-            yield from bursts(clip, of_burst, rng)
-
-
 def bursts(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
     """Automatic fire made of a clip's only shot; nothing where it holds several, or two parts."""
     if not is_single(clip):
@@ -87,6 +77,8 @@ def disguised(take: Take, rng: np.random.Generator) -> Take:
     if rng.random() < 0.12:
         sound = pushed_off_zero(sound, rate_hz, rng)
     sound = sound * (rng.uniform(0.02, 0.95) / max(float(np.abs(sound).max()), 1e-9))
+    if rng.random() < 0.5:
+        sound = converted(sound, rate_hz, rng)
     shots_s = tuple(one / speed for one in take.shots_s)
     return replace(take, sound=sound, rate_hz=rate_hz, shots_s=shots_s)
 

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.signal import spectrogram
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
+from agent.core.hearing.band_envelopes import BAND_EDGES_HZ
 from agent.core.units import dbfs
 from simulator.report.page import (
     Markup,
@@ -29,6 +31,7 @@ from simulator.report.plots import FOUND, INK, MUTED, WRONG, drawing, svg
 from simulator.scene.lead_in import read_recording
 from simulator.scene.randomness import stream
 from simulator.trials.corpus.embedding import FULL_SCALE, LEAD_IN_S, continued
+from simulator.trials.reasons import Effect, aspects, effects
 
 _BLOCK_S = 1024 / 48_000
 _TAIL_S = 0.5
@@ -36,6 +39,7 @@ _DRAWN_POINTS = 6000
 _CLOSE_S = (-3e-3, 12e-3)
 _MOST_CLOSE = 24
 _SIGMAS = 2.0
+_SPECTRUM_S = 12e-3
 COLUMNS = (
     "onset, s", "sigma noise, us", "published", "score", "reason", "peak dBFS", "SNR dB", "rise us",
     "lasts ms", "crest dB", "centroid Hz", "tonality", "clipped",
@@ -133,6 +137,12 @@ def inspection_page(seen: Inspection, software: str) -> str:
             table(COLUMNS, rows(seen), numbers=frozenset({0, 1, 3, 5, 6, 7, 8, 9, 10, 11})),
             heading("Close by"),
             side_by_side(_close_figure(seen, at_s, onset) for at_s, onset in shown),
+            heading("Why"),
+            paragraph(
+                "By how much the log-odds of a shot would fall were one number at its median; of "
+                "whole aspects of the sound first, then of the five numbers that spoke most."
+            ),
+            side_by_side(_why_figure(at_s, onset) for at_s, onset in shown),
         ]
         if len(shown) < len(seen.onsets):
             body.append(paragraph(f"The first {len(shown)} of {len(seen.onsets)} are drawn."))
@@ -143,9 +153,10 @@ def inspection_page(seen: Inspection, software: str) -> str:
 
 
 def draw_overview(drawn: Figure, seen: Inspection) -> None:
-    """Waveform above, levels below, on one axis of time."""
-    above, below = drawn.subplots(2, 1, sharex=True)
+    """Waveform above, spectrogram amid, levels below, on one axis of time."""
+    above, amid, below = drawn.subplots(3, 1, sharex=True)
     _draw_wave(above, seen)
+    _draw_spectrogram(amid, seen)
     at_s, low, high = _envelope(seen)
     peak_db = [max(-96.0, dbfs(max(float(top), 1e-6))) for top in np.maximum(high, -low)]
     below.plot(at_s, peak_db, color=MUTED, linewidth=0.7, label="sound, peak")
@@ -166,6 +177,37 @@ def _draw_wave(axes: Axes, seen: Inspection) -> None:
     axes.set(ylabel="full scale", ylim=(-1.05, 1.05))
     if seen.onsets:
         axes.legend(loc="upper right", ncols=2)
+
+
+def _draw_spectrogram(axes: Axes, seen: Inspection) -> None:
+    """Power per Hz in dB, in pieces of _SPECTRUM_S; the line is where the verdict's bands end."""
+    count = min(len(seen.sound), max(64, round(_SPECTRUM_S * seen.rate_hz)))
+    hertz, time_s, power = spectrogram(
+        seen.sound, seen.rate_hz, nperseg=count, noverlap=count // 2, scaling="density"
+    )
+    level_db = 10.0 * np.log10(power + 1e-14)
+    top = float(level_db.max())
+    axes.pcolormesh(time_s, hertz / 1e3, level_db, vmin=top - 80.0, vmax=top, rasterized=True)
+    axes.axhline(BAND_EDGES_HZ[-1] / 1e3, color=MUTED, linewidth=0.6)
+    axes.set(ylabel="kHz")
+
+
+def _why_figure(at_s: float, onset: Onset) -> Markup:
+    """Bars of the effects on the score, for a shot to the right."""
+    speaks_for, against = effects(onset.features)
+    whole = [Effect(name, 0.0, 0.0, one) for name, one in aspects(onset.features).items()]
+    bars = [*whole, *speaks_for, *reversed(against)]
+    with drawing(6.4, 3.6) as drawn:
+        axes = drawn.subplots()
+        colours = [FOUND if one.log_odds > 0.0 else WRONG for one in bars]
+        places = np.arange(len(bars))
+        axes.barh(places, [one.log_odds for one in bars], color=colours, height=0.7)
+        axes.set_yticks(places, [one.name for one in bars], fontsize=7)
+        axes.axhline(len(whole) - 0.5, color=MUTED, linewidth=0.6)
+        axes.invert_yaxis()
+        axes.set(xlabel="log-odds against the usual")
+        picture = svg(drawn, f"what spoke for and against a shot at {at_s:.3f} s")
+    return figure(picture, f"{at_s:.4f} s: score {onset.verdict.score:.3f}")
 
 
 def _envelope(seen: Inspection) -> tuple[Wave, Wave, Wave]:

@@ -28,6 +28,7 @@ from agent.core.records.kinds import (
     TimeQuality,
     Verdict,
 )
+from agent.core.records.thinned import Thinned, ThinningRule
 
 UTC_NS = 1_795_000_000_123_456_789
 NOW = "2026-11-23T17:00:00.000000000Z"
@@ -153,3 +154,19 @@ def sealed_status(node: str, backlog: int, connects: int) -> bytes:
         software="test",
     )
     return seal(STATUS_TYPE, msgspec.json.encode(status), signer_of(node))
+
+
+THINNED = Thinned(
+    first_sample=48_000,
+    last_sample=2_927_999,
+    count=17,
+    peak_dbfs=(-41.2, -30.5),
+    score=(0.31, 0.62),
+    model_sha256="a" * 64,
+    rule=ThinningRule(
+        candidates_last_hour=301,
+        not_above_dbfs=-29.7,
+        within_db=4.0,
+        like=((3, 2, 1, 0, 0, -1, -1, -2, -2, *[-9] * 19),),
+    ),
+)

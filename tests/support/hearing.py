@@ -4,12 +4,36 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
+from agent.core.records.kinds import Features
 from tests.support.noisystreet import RATE_HZ
 
 
-def hear(sound: np.ndarray, block: int) -> list[Onset]:
-    """All onsets, by the street's sample rate."""
+def hear(sound: np.ndarray, block: int, *, passes_over: bool = False) -> list[Onset]:
+    """All onsets, by the street's sample rate; with `passes_over` those that a node describes."""
     hearing, found = Hearing(AudioFormat(RATE_HZ)), []
+    hearing.passes_over = passes_over
     for start in range(0, len(sound), block):
         found += hearing.on_block(AudioBlock(start, sound[start : start + block], 0))
     return found + hearing.finish()
+
+
+def features_like(peak_dbfs: float, course: tuple[int, ...]) -> Features:
+    """Features of a made-up onset; `course` (19 spans) is that of all its bands alike, in dB."""
+    return Features(
+        peak_dbfs=peak_dbfs,
+        peak_db_spl=None,
+        snr_db=20.0,
+        noise_dbfs=peak_dbfs - 20.0,
+        rise_us=100.0,
+        duration_ms=20.0,
+        crest_db=12.0,
+        centroid_hz=1000.0,
+        envelope_db=(0.0,) * 10,
+        spectrum_db=(0,) * 9,
+        course_db=(course,) * 10,
+        before_db=(-20,) * 7,
+        shape=(10.0,) * 10,
+        tonality=0.1,
+        clipped=False,
+        gap_in_window=False,
+    )

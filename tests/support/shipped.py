@@ -11,6 +11,7 @@ from agent.adapters.keyfile import load_public_key_file
 from agent.core.records import Body
 from agent.core.records.envelope import key_id, open_envelope
 from agent.core.records.kinds import Receipt, parse
+from agent.core.records.receipts import open_word
 from tests.support.container import Container
 from tests.support.sound import add_blast, as_int16
 
@@ -72,8 +73,10 @@ class Town:
 
     def receipted(self) -> int:
         """How far the chain is receipted, by the retained receipt."""
-        raw = self._next_message("receipt")
-        return parse(self._opened("/etc/earshot/locator.pub.pem", raw), Receipt).upto_seq
+        key = load_public_key_file(self.machine.path("/etc/earshot/locator.pub.pem"))
+        receipt = open_word(self._next_message("receipt"), {key_id(key): key})
+        assert isinstance(receipt, Receipt)
+        return receipt.upto_seq
 
     def said(self, unit: str, text: str) -> None:
         """Wait until the unit says it; a unit that began again in the meantime has failed."""
@@ -89,8 +92,8 @@ class Town:
 
     def _next_message(self, what: str) -> bytes:
         topic = f"earshot/v1/s/c/n1/{what}"
-        words = ("mosquitto_sub", "-h", "127.0.0.1", "-t", topic, "-C", "1", "-W", "60")
-        return self.machine.run(*words).stdout.strip().encode()
+        words = ("mosquitto_sub", "-h", "127.0.0.1", "-t", topic, "-C", "1", "-W", "60", "-F", "%x")
+        return bytes.fromhex(self.machine.run(*words).stdout)
 
     def _opened(self, key_file: str, raw: bytes) -> bytes:
         key = load_public_key_file(self.machine.path(key_file))

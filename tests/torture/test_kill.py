@@ -116,7 +116,8 @@ def test_a_daemon_killed_under_load_loses_nothing(
     assert {(body.chain, body.seq) for body in bodies} >= set(found)
     reasons = [body.data.reason for body in bodies if isinstance(body.data, Start)]
     assert (reasons[0], set(reasons[1:])) == ("new-store", {"unclean"})
-    assert len(reasons) == kills + 1
+    if not sync_ms:  # else some are killed before their first word is acknowledged
+        assert len(reasons) == kills + 1
     assert isinstance(bodies[-1].data, Stop)
     impulses = sum(isinstance(body.data, Impulse) for body in bodies)
     assert impulses > kills

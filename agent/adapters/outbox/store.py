@@ -7,9 +7,12 @@ chain begins with the next record. Waiting for better days is `app.keeping`'s.
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agent.adapters.outbox import rows
 from agent.adapters.outbox.damage import DamagedStore, is_whole
@@ -17,7 +20,7 @@ from agent.adapters.outbox.owned import OwnedFile
 from agent.adapters.outbox.writing import BATCH, PreviousRun, Writer
 from agent.core.records import Draft, Sealer
 from agent.core.records.chain import Head, RecordKey, Sealed
-from agent.core.records.kinds import Receipt
+from agent.core.records.kinds import Receipt, Start
 from agent.core.records.remote_records import KeyChange
 from agent.errors import ForgedRecord, FullStore, StoreError
 
@@ -32,7 +35,9 @@ class SqliteOutbox:
     most `max_bytes` of disk. `durable` False leaves the writing to the operating system and the
     size without a limit: a power cut then loses records. It is for virtual time only, where
     thousands of stores live in a temporary directory. Raises StoreError if the file cannot be
-    owned or is another node's.
+    owned or is another node's; but where the disk takes longer than `patience_s` to tell, it is
+    opened meanwhile, for whoever appends first, and the first `Start` is told then how the run
+    before it ended.
     """
 
     def __init__(
@@ -43,23 +48,33 @@ class SqliteOutbox:
         *,
         durable: bool = True,
         max_bytes: int = DEFAULT_BYTES,
+        patience_s: float | None = None,
     ) -> None:
         self._file = OwnedFile(path, max_bytes, self._check, durable=durable)
         self._writer = Writer(self._file, sealer, new_chain)
         self._last_kept: Head | None = None
         self._in_doubt: tuple[Draft, list[Sealed]] | None = None
         self._previous_run: PreviousRun | None = None
-        try:
-            with self._file.transaction():
-                pass  # opened, and found to be ours
-        except BaseException:
-            self._file.let_go()
-            raise
+        self._failure: BaseException | None = None
+        self._found: Head | None = None
+        opening = threading.Thread(target=self._open, name="opening the store", daemon=True)
+        opening.start()
+        opening.join(patience_s)
+        self._is_late = opening.is_alive()
+        if failure := self._failure:
+            self._failure = None
+            raise failure
 
     @property
     def previous_run(self) -> PreviousRun:
-        """How the run before this one ended, as seen when the store was opened first."""
-        return self._previous_run or "new-store"
+        """How the run before this one ended, as seen when the store was opened first; "unclean"
+        while that is not known."""
+        return self._previous_run or "unclean"
+
+    def found(self) -> Head | None:
+        """The end of the chain as it was when the store was opened first; None while that is not
+        known. Never waits."""
+        return self._found
 
     def append(self, draft: Draft) -> Sealed:
         """Number, link, sign and store in one transaction; durable on return. StoreError."""
@@ -163,6 +178,14 @@ class SqliteOutbox:
             self._file.tally.is_unbridged = True
         return bool(found)
 
+    def _open(self) -> None:
+        try:
+            with self._file.transaction():
+                pass  # opened, and found to be ours
+        except BaseException as error:
+            self._file.let_go()
+            self._failure = error
+
     def _append_all(self, drafts: Sequence[Draft]) -> list[Sealed]:
         self._writer.turn_to_heir()
         with self._file.transaction() as db:
@@ -171,6 +194,7 @@ class SqliteOutbox:
                 kept = self._write(db, drafts)
                 self._in_doubt = drafts[0], kept
         self._in_doubt, self._last_kept = None, kept[-1].head
+        self._is_late = self._is_late and not any(one.kind == "start" for one in kept)
         last = drafts[len(kept) - 1].data
         if isinstance(last, KeyChange):
             self._writer.expect(last.keyid)
@@ -191,10 +215,16 @@ class SqliteOutbox:
         for draft in drafts[:BATCH]:
             if kept and self._is_short():
                 break
-            kept.append(self._writer.add(db, draft))
+            kept.append(self._writer.add(db, self._in_time(draft)))
             if isinstance(draft.data, KeyChange):
                 break
         return kept
+
+    def _in_time(self, draft: Draft) -> Draft:
+        """`draft`, but with what a node could not know that began before its store was open."""
+        if self._is_late and isinstance(draft.data, Start):
+            return replace(draft, data=replace(draft.data, reason=self.previous_run))
+        return draft
 
     def _is_short(self) -> bool:
         return self._file.room is not None and self._file.room.is_short()
@@ -218,6 +248,7 @@ class SqliteOutbox:
         if not rows.is_tail_whole(db):
             raise DamagedStore("the last record is missing")
         tail, kept = rows.head(db), self._last_kept or rows.head(db)
+        self._found = self._found or tail
         if tail.chain == kept.chain and tail.seq <= kept.seq and tail != kept:
             told = f"the disk lost records after seq {tail.seq} that it had acknowledged"
             rows.mark_rolled_back(db, told)

@@ -6,15 +6,15 @@ and distance, which colour a sound, leave its course alone. Loudness is `feature
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.hearing.attack_and_tail import lines, shape, tonality
 from agent.core.hearing.picker import Stretch, Wave
-from agent.core.hearing.spectra import hann, smooth_size, squares
+from agent.core.hearing.spectra import squares
 
 LOWEST_HZ = 80.0
 BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
@@ -31,9 +31,7 @@ _BEFORE_S = 0.42
 _AFTER_S = 0.26
 _ATTACK_S = (0.001, 0.02)
 _LEVEL_S = 12.5e-3
-_SHAPE_S = (-0.001, 0.03)
 _TAIL_S = (0.03, 0.25)
-_PERIODS_S = (1.25e-3, 14.2e-3)
 _SOFT_OCTAVES = 0.15
 _TINY = 1e-12
 
@@ -61,29 +59,70 @@ class Timbre:
     tonality: float
 
 
-def timbre(stretch: Stretch, onset: int) -> Timbre:
-    """Timbre of the onset at whole sample `onset`; sound that is not there counts as silence."""
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """An onset's sound of all bands together, and what can be told of it before they are parted.
+
+    `course_db` (19) and `before_db` (7) as in `Timbre`; `shape` (8) is its shape but for the two
+    numbers that need the tail's spectrum. `spectrum`, `wave` and `levels` are for `timbre`.
+    """
+
+    rate_hz: float
+    zero: int
+    spectrum: npt.NDArray[np.complex128]
+    wave: Wave
+    levels: Numbers
+    course_db: tuple[int, ...]
+    before_db: tuple[int, ...]
+    shape: tuple[float, ...]
+
+    @property
+    def tail(self) -> Wave:
+        """What follows the attack."""
+        first, last = (self.zero + round(one * self.rate_hz) for one in _TAIL_S)
+        return self.wave[first:last]
+
+
+def outline(stretch: Stretch, onset: int) -> Outline:
+    """Outline of the onset at whole sample `onset`; sound that is not there counts as silence."""
     rate_hz, sound = _coarse(stretch, onset)
     zero = round(_BEFORE_S * rate_hz)
     plan = _plan(rate_hz, len(sound))
     spectrum = np.fft.rfft(sound, plan.size) * plan.high_pass
     wave = np.fft.irfft(spectrum, plan.size)[: len(sound)]
+    levels = plan.whole.means(wave * wave) + _TINY
+    attack = float(levels[plan.attack] @ plan.attack_share)
+    first, last = (zero + round(one * rate_hz) for one in _TAIL_S)
+    return Outline(
+        rate_hz=rate_hz,
+        zero=zero,
+        spectrum=spectrum,
+        wave=wave,
+        levels=levels,
+        course_db=_whole(_within(levels / attack)),
+        before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], attack, rate_hz)),
+        shape=shape(wave, wave[first:last], zero, rate_hz),
+    )
+
+
+def timbre(outlined: Outline) -> Timbre:
+    """The whole timbre of an onset whose outline is known."""
+    plan = _plan(outlined.rate_hz, len(outlined.wave))
     levels = np.empty((len(BAND_EDGES_HZ), plan.whole.count))
-    levels[0] = plan.whole.means(wave * wave)
+    levels[0] = outlined.levels
     for row, band in zip(levels[1:], plan.bands, strict=True):
-        envelope = np.fft.ifft(spectrum[band.first : band.last] * band.weight, band.size)
+        envelope = np.fft.ifft(outlined.spectrum[band.first : band.last] * band.weight, band.size)
         row[:] = band.spans.means(squares(envelope))
-    levels += _TINY
+    levels[1:] += _TINY
     attack = levels[:, plan.attack] @ plan.attack_share
-    relative = levels / attack[:, None]
     bands = np.clip(_db(attack[1:] / attack[0]), -60.0, 0.0)
-    tail = wave[zero + round(_TAIL_S[0] * rate_hz) : zero + round(_TAIL_S[1] * rate_hz)]
+    tail, (early, late) = outlined.tail, (outlined.shape[:3], outlined.shape[3:])
     return Timbre(
         spectrum_db=_whole(bands - bands.mean()),
-        course_db=_whole_rows(np.clip(_db(relative), float(LOWEST_DB), float(HIGHEST_DB))),
-        before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], float(attack[0]), rate_hz)),
-        shape=_shape(wave, tail, zero, rate_hz),
-        tonality=round(_tonality(tail, rate_hz), 3),
+        course_db=(outlined.course_db, *_whole_rows(_within(levels[1:] / attack[1:, None]))),
+        before_db=outlined.before_db,
+        shape=(*early, *lines(tail, outlined.rate_hz), *late),
+        tonality=round(tonality(tail, outlined.rate_hz), 3),
     )
 
 
@@ -217,51 +256,9 @@ def _before(past: Wave, attack: float, rate_hz: float) -> Numbers:
     return np.clip(_db((np.array(shares + lately) + _TINY) / attack), -60.0, float(HIGHEST_DB))
 
 
-def _shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
-    attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
-    size = np.abs(attack)
-    peak = max(float(size.max()), _TINY)
-    at = int(np.argmax(size))
-    tail_peak = max(float(np.abs(tail).max()), _TINY)
-    per_hz = len(tail) / rate_hz
-    lines = squares(np.fft.rfft(tail * hann(len(tail))))
-    lines = lines[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
-    mean = float(lines.mean())
-    numbers = (
-        20.0 * np.log10(peak / max(_rms(attack), _TINY)),
-        20.0 * np.log10(tail_peak / max(_rms(tail), _TINY)),
-        max(-80.0, 20.0 * np.log10(tail_peak / peak)),
-        10.0 * (float(np.log10(lines).mean()) - np.log10(mean)),
-        10.0 * np.log10(float(lines.max()) / mean),
-        at / rate_hz * 1e3,
-        float(attack.max()) / peak,
-        -float(attack.min()) / peak,
-        10.0 * _crossings(attack),
-        10.0 * _crossings(tail),
-    )
-    return tuple(round(float(one), 2) for one in numbers)
-
-
-def _tonality(tail: Wave, rate_hz: float) -> float:
-    """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
-    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
-    size = smooth_size(len(tail) + len(lags) + int(lags[0]))
-    together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
-    if together[0] <= _TINY:
-        return 0.0
-    return min(
-        1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
-    )
-
-
-def _rms(samples: Wave) -> float:
-    return math.sqrt(float(np.dot(samples, samples)) / len(samples))
-
-
-def _crossings(samples: Wave) -> float:
-    """Share of samples that lie on another side of zero than the one before."""
-    up = samples > 0.0
-    return float(np.count_nonzero(up[1:] != up[:-1])) / len(samples)
+def _within(ratio: Numbers) -> Numbers:
+    """In dB, from LOWEST_DB to HIGHEST_DB."""
+    return np.clip(_db(ratio), float(LOWEST_DB), float(HIGHEST_DB))
 
 
 def _db(ratio: Numbers) -> Numbers:

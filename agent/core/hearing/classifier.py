@@ -1,8 +1,8 @@
 """Says how much an onset sounds like a shot, from its features alone.
 
-A logistic regression, with numpy: one weight for each number in the record, so anyone who holds
-the record and the weights can repeat the score, and see what spoke for it and what against. How
-the weights came about is the model card's and the training script's matter; what is published is
+A mixture of a regression and of boosted trees, with numpy: anyone who holds the record and the
+weights can repeat the score, and see what spoke for it and what against. How the weights came
+about is the model card's and the training script's matter; what is published is
 `classification`'s.
 """
 
@@ -14,68 +14,77 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.hearing.band_envelopes import (
-    BAND_EDGES_HZ,
-    COURSE_EDGES_S,
-    LATELY_S,
-    PAST_EDGES_S,
-    SHAPES,
-    SHARES,
-)
+from agent.core.hearing.inputs import INPUTS, described, edges_db
+from agent.core.hearing.trees import NO_TREES, Numbers, Sums, Trees
 from agent.core.records.kinds import Features
 
-Numbers = npt.NDArray[np.float32]
-
-INPUTS = (
-    len(BAND_EDGES_HZ)
-    - 1
-    + len(BAND_EDGES_HZ) * (len(PAST_EDGES_S) + len(COURSE_EDGES_S) - 2)
-    + len(SHARES)
-    + len(LATELY_S)
-    + SHAPES
-    + 1
-)
 PLAIN_FROM_DB, PLAIN_TO_DB = 14.0, 40.0
 _FURTHEST = 4.0
+_TREES, _GLANCE = "trees", "glance"
+_NO_EDGES = np.full(2, -np.inf)
 
 
-def described(features: Features) -> Numbers:
-    """What the model looks at, shape (INPUTS,): the timbre alone.
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """`weights` of inputs standardised with `centre` and `scale`, shape (INPUTS,), and `offset`."""
 
-    The loudness of the sound is left out on purpose: it is the distance's and the gain's.
-    """
-    return np.array(
-        (
-            *features.spectrum_db,
-            *(level for row in features.course_db for level in row),
-            *features.before_db,
-            *features.shape,
-            10.0 * features.tonality,
-        ),
-        np.float32,
-    )
+    centre: Sums
+    scale: Sums
+    weights: Sums
+    offset: float
+
+    def log_odds(self, rows: Numbers) -> Sums:
+        """Of `rows` (n, INPUTS), shape (n,)."""
+        away = np.clip((rows - self.centre) / self.scale, -_FURTHEST, _FURTHEST)
+        return np.asarray(away @ self.weights + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Trees that look at the outline of an onset, and the log-odds from which it is worth more."""
+
+    trees: Trees
+    least: float
+
+    def refuses(self, sketch: Numbers) -> bool:
+        """Whether an onset with these numbers (see `inputs.SKETCH`) need not be described."""
+        return float(self.trees.log_odds(sketch[None])[0]) < self.least
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`weights` of inputs standardised with `centre` and `scale`, shape (INPUTS,), and `offset`.
+    """A regression and a number of groups of trees, whose log-odds are added.
 
     `threshold` is the score that a sound at PLAIN_FROM_DB over the noise or below must reach;
     `dearer_per_db` says how much more, in log-odds, is wanted of what is heard more plainly.
+    `usual` (INPUTS,) are the medians that an effect is told against. What its `glance` refuses is
+    no candidate, whatever its score. `faintest_edges_db` (2,) is how faint the edges of the band
+    were (see `inputs.edges_db`) in all but a few of the sounds that it learned from.
     """
 
-    centre: Numbers
-    scale: Numbers
-    weights: Numbers
-    offset: float
+    regression: Regression
+    trees: tuple[Trees, ...]
+    glance: Glance
+    usual: Numbers
+    faintest_edges_db: Sums
     threshold: float
     dearer_per_db: float
     sha256: str
 
+    def log_odds(self, rows: Numbers) -> Sums:
+        """Calibrated log-odds of `rows` (n, INPUTS), shape (n,)."""
+        total = self.regression.log_odds(rows)
+        for one in self.trees:
+            total = total + one.log_odds(rows)
+        return total
+
     def score(self, features: Features) -> float:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
-        away = np.clip((described(features) - self.centre) / self.scale, -_FURTHEST, _FURTHEST)
-        return _chance(float(np.dot(away, self.weights)) + self.offset)
+        return chance(float(self.log_odds(described(features)[None])[0]))
+
+    def has_learned_of(self, features: Features) -> bool:
+        """False where the microphone lacks a part of the band that it never lacked in training."""
+        return bool((edges_db(features.spectrum_db) >= self.faintest_edges_db).all())
 
     def wanted(self, features: Features) -> float:
         """The score from which on it is published.
@@ -86,31 +95,106 @@ class Model:
         """
         plain_db = min(max(features.snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
         least = math.log(self.threshold / (1.0 - self.threshold))
-        return _chance(least + self.dearer_per_db * plain_db)
+        return chance(least + self.dearer_per_db * plain_db)
+
+    def effects(self, features: Features, groups: npt.NDArray[np.bool_]) -> Sums:
+        """What each group of inputs adds to the log-odds, by not being as usual, shape (groups,).
+
+        `groups` (groups, INPUTS). The effect is the fall in log-odds were the group's inputs at
+        their medians and all others as they are; effects of a mixture with trees do not add up.
+        """
+        row = described(features)
+        rows = np.where(np.concatenate((np.zeros((1, INPUTS), np.bool_), groups)), self.usual, row)
+        log_odds = self.log_odds(rows)
+        return np.asarray(log_odds[0] - log_odds[1:])
 
 
-def _chance(log_odds: float) -> float:
+def chance(log_odds: float) -> float:
+    """The probability that has these log-odds."""
     return 1.0 / (1.0 + math.exp(-min(60.0, max(-60.0, log_odds))))
 
 
 def read_model(data: bytes) -> Model:
     """A model from the bytes of its .npz file (arrays only, nothing that runs).
 
-    Raises ValueError, KeyError, OSError, EOFError or BadZipFile where they are not one that scores.
+    Also those of earlier versions: a regression alone, whose centre is what was usual. Raises
+    ValueError, KeyError, OSError, EOFError or BadZipFile where they are not one that scores.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
-        arrays = {name: held[name].astype(np.float32) for name in held.files}
-    shapes = {arrays[name].shape for name in ("centre", "scale", "weights")}
-    if shapes != {(INPUTS,)} or not all(np.isfinite(one).all() for one in arrays.values()):
-        raise ValueError("the model holds numbers of another shape, or none")
-    if not (arrays["scale"] > 0).all() or not 0.0 < float(arrays["threshold"]) < 1.0:
-        raise ValueError("the model holds numbers that cannot score")
+        arrays = {name: held[name] for name in held.files}
+    _check(arrays)
+    groups = sum(name.startswith(_TREES) and name.endswith("_leaves") for name in arrays)
     return Model(
-        centre=arrays["centre"],
-        scale=arrays["scale"],
-        weights=arrays["weights"],
-        offset=float(arrays["offset"]),
+        regression=Regression(
+            centre=arrays["centre"].astype(np.float64),
+            scale=arrays["scale"].astype(np.float64),
+            weights=arrays["weights"].astype(np.float64),
+            offset=float(arrays["offset"]),
+        ),
+        trees=tuple(_trees(arrays, f"{_TREES}_{number}") for number in range(groups)),
+        glance=_glance(arrays),
+        usual=arrays.get("usual", arrays["centre"]).astype(np.float32),
+        faintest_edges_db=arrays.get("faintest_edges_db", _NO_EDGES).astype(np.float64),
         threshold=float(arrays["threshold"]),
         dearer_per_db=float(arrays["dearer_per_db"]),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def written(model: Model) -> bytes:
+    """The bytes of the .npz file that `read_model` reads; single precision, compressed."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "centre": _single(model.regression.centre),
+        "scale": _single(model.regression.scale),
+        "weights": _single(model.regression.weights),
+        "offset": _single(model.regression.offset),
+        "usual": _single(model.usual),
+        "faintest_edges_db": _single(model.faintest_edges_db),
+        "threshold": _single(model.threshold),
+        "dearer_per_db": _single(model.dearer_per_db),
+    }
+    named = {f"{_TREES}_{number}": one for number, one in enumerate(model.trees)}
+    for name, one in (named | {_GLANCE: model.glance.trees}).items():
+        arrays[f"{name}_inputs"] = one.inputs.astype(np.uint8)
+        arrays[f"{name}_limits"] = _single(one.limits)
+        arrays[f"{name}_leaves"] = _single(one.leaves)
+        arrays[f"{name}_offset"] = _single(one.offset)
+    arrays[f"{_GLANCE}_least"] = _single(model.glance.least)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _check(arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Raises ValueError or KeyError."""
+    shapes = {arrays[name].shape for name in ("centre", "scale", "weights")}
+    numbers = [arrays[name].astype(np.float64) for name in ("centre", "scale", "weights", "offset")]
+    if shapes != {(INPUTS,)} or not all(np.isfinite(one).all() for one in numbers):
+        raise ValueError("the model holds numbers of another shape, or none")
+    if not (numbers[1] > 0).all() or not 0.0 < float(arrays["threshold"]) < 1.0:
+        raise ValueError("the model holds numbers that cannot score")
+    for name in arrays:
+        if name.endswith("_inputs") and (arrays[name].astype(np.intp) >= INPUTS).any():
+            raise ValueError("the model's trees ask for numbers that no record holds")
+        if name.endswith("_leaves") and not np.isfinite(arrays[name].astype(np.float64)).all():
+            raise ValueError("the model's trees hold numbers that cannot score")
+
+
+def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return np.asarray(values, np.float32)
+
+
+def _trees(arrays: dict[str, npt.NDArray[np.generic]], name: str) -> Trees:
+    return Trees(
+        inputs=arrays[f"{name}_inputs"].astype(np.intp),
+        limits=arrays[f"{name}_limits"].astype(np.float32),
+        leaves=arrays[f"{name}_leaves"].astype(np.float64),
+        offset=float(arrays[f"{name}_offset"]),
+    )
+
+
+def _glance(arrays: dict[str, npt.NDArray[np.generic]]) -> Glance:
+    """Models of earlier versions refuse nothing at a glance."""
+    if f"{_GLANCE}_least" not in arrays:
+        return Glance(NO_TREES, -math.inf)
+    return Glance(_trees(arrays, _GLANCE), float(arrays[f"{_GLANCE}_least"]))

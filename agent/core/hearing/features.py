@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from agent.core.hearing.band_envelopes import timbre
+from agent.core.hearing.band_envelopes import Outline, outline, timbre
 from agent.core.hearing.picker import Stretch, Wave
 from agent.core.hearing.spectra import hann, squares
 from agent.core.records.kinds import Features
@@ -27,11 +27,16 @@ _CLIPPED_RUN = 3
 
 
 def measure(
-    stretch: Stretch, onset: int, full_scale_db_spl: float | None, gap_in_window: bool
+    stretch: Stretch,
+    onset: int,
+    full_scale_db_spl: float | None,
+    gap_in_window: bool,
+    outlined: Outline | None = None,
 ) -> Features:
     """Features of the onset at whole sample `onset`, from 0.1 s before to WINDOW_S after it.
 
-    A stretch that ends early gives what it holds; missing envelope pieces are left out.
+    A stretch that ends early gives what it holds; missing envelope pieces are left out. The onset's
+    outline, where it is `outlined` already, is not made twice.
     """
     samples = stretch.samples
     noise = samples[max(0, onset + round(_NOISE_S[0] * stretch.rate_hz)) : onset]
@@ -45,7 +50,7 @@ def measure(
     rms = float(np.sqrt(np.mean(attack**2)))
     peak_dbfs = dbfs(peak)
     raw = np.abs(samples[onset : onset + stretch.count(WINDOW_S)])
-    colour = timbre(stretch, onset)
+    colour = timbre(outlined or outline(stretch, onset))
     return Features(
         peak_dbfs=round(peak_dbfs, 2),
         peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),

@@ -22,7 +22,8 @@ from agent.core.audio import (
     full_scale,
 )
 from agent.core.hearing.arrival import arrive, plain_break, prepare
-from agent.core.hearing.classification import judge, wanted
+from agent.core.hearing.band_envelopes import outline
+from agent.core.hearing.classification import is_passed_over, judge, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
 from agent.core.hearing.features import WINDOW_S, measure
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
@@ -33,7 +34,6 @@ from agent.core.units import dbfs
 LOOK_BACK_S = 0.45
 LOOK_AHEAD_S = WINDOW_S + 0.02
 _FLOOR_BACK_S = 0.9
-_WORTH_FITTING = 0.1
 _PICK_BACK_S = 0.045
 _PICK_AHEAD_S = 0.02
 
@@ -59,11 +59,13 @@ class Hearing:
 
     A gap ends the stretch before it: onsets close to it come out at once with what there is,
     marked `gap_in_window`. After a gap the gate's floor is kept. What scores below `least_score`
-    is not accepted, whatever the model thinks of it.
+    is not accepted, whatever the model thinks of it. While it `passes_over`, as on a node, what
+    its outline alone shows to be no shot is not described; else every onset comes out.
     """
 
     def __init__(self, fmt: AudioFormat, least_score: float = 0.0) -> None:
         self._format, self._least_score = fmt, least_score
+        self.passes_over, self._passed_over = False, 0
         self._slot = frame_samples(fmt.rate_hz)
         self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
@@ -91,6 +93,16 @@ class Hearing:
         """Peak level of the faintest muzzle blast that is looked at; None before it is known."""
         peak = self._gate.opens_at
         return None if peak is None else round(dbfs(peak), 2)
+
+    @property
+    def settled(self) -> int:
+        """The sample, since the stream opened, before which no more onset will come out."""
+        return self._first + max(0, self._heard - self._wait)
+
+    def passed_over(self) -> int:
+        """How many onsets were not described since this was last asked."""
+        count, self._passed_over = self._passed_over, 0
+        return count
 
     def on_block(self, block: AudioBlock) -> list[Onset]:
         """Onsets completed by `block`, in order."""
@@ -176,7 +188,11 @@ class Hearing:
         """Onsets of the open slots that begin no later than sample `until` of this stretch."""
         while True:
             if self._found and self._found[0][0].slot * self._slot <= until:
-                yield self._described(*self._found.popleft(), before_gap=before_gap)
+                onset = self._described(*self._found.popleft(), before_gap=before_gap)
+                if onset is None:
+                    self._passed_over += 1
+                else:
+                    yield onset
             elif self._open and self._open[0].slot * self._slot <= until:
                 self._found.extend(self._picks())
             else:
@@ -206,17 +222,23 @@ class Hearing:
             if opening := slots.get((start + pick.rough) // self._slot):
                 yield opening, replace(pick, rough=start + pick.rough, index=start + pick.index)
 
-    def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset:
-        """What the onset is like, the verdict, and when it began: roughly if hardly a shot."""
+    def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset | None:
+        """What the onset is like, the verdict, and when it began: roughly if hardly a shot.
+
+        None if it is passed over.
+        """
         first = opening.slot * self._slot
         begin = max(0, first - self._back)
         stretch = self._stretch(begin, first + self._wait)
         at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
         gap_near = before_gap or (self._after_gap and not begin)
-        features = measure(stretch, int(at.index), self._format.full_scale_db_spl, gap_near)
+        outlined = outline(stretch, int(at.index))
+        if self.passes_over and is_passed_over(outlined):
+            return None
+        full_scale_db_spl = self._format.full_scale_db_spl
+        features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, outlined)
         verdict = wanted(judge(at, features), self._least_score)
-        is_worth_it = verdict.score >= _WORTH_FITTING
-        arrival = arrive(stretch, at) if is_worth_it else plain_break(stretch, at.index)
+        arrival = arrive(stretch, at) if verdict.accepted else plain_break(stretch, at.index)
         return Onset(
             sample=self._first + begin + arrival.index,
             sigma_noise_samples=arrival.sigma_noise,

@@ -3,8 +3,7 @@
 A body is compact UTF-8 JSON and a CloudEvents 1.0 structured event at once, so `id`, `source`,
 `type` and `time` are covered by the signature. Times since 1970 are decimal strings, because
 nanoseconds do not fit a double. What a store loses is told by the kinds in `store_records`, what is
-changed from afar by those in `remote_records`, what is done at the pole by those in
-`visit_records`. Sealing is `envelope`, numbering and linking is `chain`.
+changed from afar in `remote_records`, at the pole in `visit_records`; sealing is `envelope`.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -37,6 +36,7 @@ from agent.core.records.messages import Status as Status
 from agent.core.records.position import Position
 from agent.core.records.remote_records import CommandOutcome, ConfigChange, KeyChange
 from agent.core.records.store_records import Damaged, Rollback, Shed
+from agent.core.records.thinned import Thinned as Thinned
 from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import rfc3339
 from agent.errors import MalformedRecord
@@ -187,6 +187,7 @@ Data = (
     | CommandOutcome
     | ConfigChange
     | KeyChange
+    | Thinned
     | Clap
     | Calibration
 )
@@ -205,6 +206,7 @@ PRIORITY: dict[type[Data], Priority] = {
     Damaged: 1,
     CommandOutcome: 1,
     ConfigChange: 1,
+    Thinned: 1,
     Clap: 1,
     Calibration: 1,
     Heartbeat: 2,

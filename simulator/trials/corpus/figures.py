@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.hearing.classification import OUT_OF_RANGE
+from simulator.trials.corpus.bill import bytes_an_hour
 from simulator.trials.corpus.listening import Heard
+from simulator.trials.corpus.ranking import area, lower_bound
 
 REPORTED_APART = ("gun_handling", "explosion", "fireworks", "balloon_pop")
 SPENT_ON_FALSE = 0.05
@@ -43,6 +46,7 @@ def figures(listened: Listened, rapid_fire: Iterable[tuple[int, Heard]] = ()) ->
         **_ranking(listened),
         **_bursts(shots),
         **_rapid_fire(rapid_fire),
+        "out_of_range": _out_of_range(heard),
         "per_class": {kind: _class(group) for kind, group in _by_kind(heard).items()},
         "missed_shots": _missed(shots),
     }
@@ -79,17 +83,20 @@ def _spurious(heard: Heard) -> int:
 
 
 def _ranking(listened: Listened) -> dict[str, Any]:
-    """Area under the ROC curve (the Mann-Whitney statistic) and the recall at 5 % of false."""
+    """Area under the ROC curve with its lower bound, and the recall at 5 % of false."""
     scores = np.array([np.mean([one.best_score for one in group]) for group in listened])
     is_shot = np.array([group[0].clip.is_shot for group in listened])
-    good, bad = scores[is_shot], np.sort(scores[~is_shot])[::-1]
-    if not len(good) or not len(bad):
-        return {"auc": None, "recall_at_5pct_fpr": None}
-    above = np.mean(good[:, None] > bad) + 0.5 * np.mean(good[:, None] == bad)
-    threshold = bad[int(SPENT_ON_FALSE * len(bad))]
+    recall, bad = None, np.sort(scores[~is_shot])[::-1]
+    if len(bad) and is_shot.any():
+        threshold = bad[int(SPENT_ON_FALSE * len(bad))]
+        recall = _rounded(float(np.mean(scores[is_shot] > threshold)))
+    groups = [group[0].clip.group for group in listened]
+    bound = lower_bound(scores, is_shot, groups)
+    above = area(scores, is_shot)
     return {
-        "auc": _rounded(float(above)),
-        "recall_at_5pct_fpr": _rounded(float(np.mean(good > threshold))),
+        "auc": None if above is None else _rounded(above),
+        "auc_lower_90": None if bound is None else _rounded(bound),
+        "recall_at_5pct_fpr": recall,
     }
 
 
@@ -132,6 +139,8 @@ def _class(heard: Sequence[Heard]) -> dict[str, Any]:
         "published_per_hour": _per_hour(heard),
         "clip_rate": _clip_rate(heard),
     }
+    if not heard[0].clip.is_impulsive:
+        row["kb_an_hour"] = round(bytes_an_hour(heard) / 1000)
     if heard[0].clip.is_shot:
         row["recall"] = _share(map(found_shots, heard), map(_shots, heard))
     return row
@@ -150,6 +159,12 @@ def _by_kind(heard: Sequence[Heard]) -> dict[str, list[Heard]]:
     for one in heard:
         groups[one.clip.kind].append(one)
     return dict(sorted(groups.items()))
+
+
+def _out_of_range(heard: Sequence[Heard]) -> float | None:
+    """Share of triggers whose sound lies outside what the model has learned."""
+    reasons = [one.verdict.reason for group in heard for one in group.triggers]
+    return _rounded(reasons.count(OUT_OF_RANGE) / len(reasons)) if reasons else None
 
 
 def _shots(heard: Heard) -> int:

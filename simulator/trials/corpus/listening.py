@@ -5,7 +5,7 @@ The path is the one of a node: blocks into `Hearing`, onsets out. Whether a shot
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
@@ -17,6 +17,7 @@ BLOCK_SAMPLES = 1024
 EDGE_S = 20e-3
 
 Judge = Callable[[Features], Verdict]
+JudgeOf = Callable[[Clip], Judge | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,29 @@ class Heard:
 
 
 def listen(
-    clips: Iterable[Clip], seed: int, count: int, judge_of: Callable[[Clip], Judge | None]
+    clips: Iterable[Clip],
+    seed: int,
+    count: int,
+    judge_of: JudgeOf,
+    digitised: Callable[[Embedding], Embedding] = lambda one: one,
 ) -> Iterator[tuple[Heard, ...]]:
     """Per clip, what was heard in each of its `count` embeddings.
 
     `judge_of` gives the opinion to use in place of the node's own, or None for the node's own.
+    `digitised` is what a microphone makes of each embedding.
     """
     for clip in clips:
         judge = judge_of(clip)
-        yield tuple(heard(clip, one, judge) for one in embeddings(clip, seed, count))
+        yield tuple(heard(clip, digitised(one), judge) for one in embeddings(clip, seed, count))
+
+
+def judged_anew(heard: Heard, judge_of: JudgeOf) -> Heard:
+    """The same triggers by another opinion; by their own where there is none."""
+    judge = judge_of(heard.clip)
+    if judge is None:
+        return heard
+    anew = (replace(one, verdict=judge(one.features)) for one in heard.triggers)
+    return replace(heard, triggers=tuple(anew))
 
 
 def onsets(samples: Embedding) -> Iterator[Onset]:

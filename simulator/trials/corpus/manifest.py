@@ -5,6 +5,7 @@ own matter; a clip whose onsets are known less well says so in `onset_accuracy_m
 """
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,15 @@ class Clip:
     def is_free(self) -> bool:
         """True where the licence lets what was learned from it be used in any way."""
         return self.licence.startswith(_FREE_LICENCES)
+
+    def digest(self) -> str:
+        """Of the sound and all that the manifest says of it. Raises CorpusError."""
+        try:
+            sound = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise CorpusError(f"{self.path}: cannot be read: {error.strerror}") from None
+        said = (self.name, self.kind, self.group, self.licence, self.onsets_s, self.secondary_s)
+        return hashlib.sha256(repr((sound, *said, self.accuracy_s)).encode()).hexdigest()
 
     def read(self) -> tuple[Pcm, int]:
         """Samples, shape (n,), and their rate in Hz. Raises CorpusError."""

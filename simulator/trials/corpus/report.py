@@ -14,13 +14,23 @@ HEADLINES = {
     "confuser_clip_rate": "of impulsive clips without a gun, any publication",
     **{f"{kind}_clip_rate": f"the same for {kind}" for kind in REPORTED_APART},
     "auc": "clips ranked by best score, by models that had not seen them",
+    "auc_lower_90": "its one-sided 90 % bound, groups of recordings drawn anew",
     "recall_at_5pct_fpr": "of shot clips, at a score that 5 % of the others reach",
+    "out_of_range": "of the triggers, outside what the model has learned",
     "burst_recall": "of the rounds in clips with several",
     "burst_spurious_share": "published in these clips and no round, per round",
     "rapid_fire_recall": "of the rounds in bursts made of dry single shots, 45 to 150 ms apart",
     "rapid_fire_spurious_share": "published in these bursts and no round, per round",
 }
-CLASS_COLUMNS = ("clips", "triggers", "published", "published_per_hour", "clip_rate", "recall")
+CLASS_COLUMNS = (
+    "clips",
+    "triggers",
+    "published",
+    "published_per_hour",
+    "clip_rate",
+    "kb_an_hour",
+    "recall",
+)
 _BINS = np.linspace(0.0, 1.0, 41).tolist()
 
 
@@ -52,7 +62,7 @@ def corpus_report(result: dict[str, Any], listened: Listened) -> str:
             "learned from were judged by the model of a fold that had not seen them.",
         ),
         heading("Classes"),
-        table(classes, class_rows(result["per_class"]), numbers=frozenset(range(1, 7))),
+        table(classes, class_rows(result["per_class"]), numbers=frozenset(range(1, 8))),
         heading("Shots missed, over all streets"),
         table(("clip", "missed"), missed, numbers=frozenset({1})),
     ]

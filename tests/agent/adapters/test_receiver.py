@@ -164,8 +164,9 @@ def test_the_line_is_ours_alone(terminal: Terminal) -> None:
     """No gpsd or console may take a part of the bytes: a second opening is refused (TIOCEXCL)."""
     receiver = receiver_on(terminal)
     try:
+        time.sleep(0.3)  # opening the line discards what had come before
         terminal.write(rmc().encode() + b"\r\n")
-        wait_for(receiver, Fix)
+        wait_for(receiver, Fix, 5.0)
         with pytest.raises(serial.SerialException):
             serial.Serial(str(terminal.name), 9600, exclusive=True)
         told = fcntl.ioctl(terminal.theirs, TIOCGEXCL, bytes(4))

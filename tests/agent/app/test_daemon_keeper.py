@@ -93,3 +93,31 @@ def test_last_words_that_cannot_be_kept_end_in_error() -> None:
     with pytest.raises(EarshotError, match="keeper thread died: the store is full"):
         daemon.run()
     assert not daemon.stop_recorded
+
+
+class SlowKeeper(Keeper):
+    """Its disk is at its first work as long as anything is heard."""
+
+    def __init__(self, ear: Ear) -> None:
+        super().__init__(ear)
+        self.disk = threading.Event()
+
+    def step(self, host_ns: int) -> bool:
+        self.disk.wait(60)
+        return super().step(host_ns)
+
+
+def test_hearing_and_delivery_do_not_wait_for_the_disk() -> None:
+    """All is heard, and the uplink has its turns, while the keeper has not come back once."""
+    ear, post = Ear(), Post(20)
+    keeper = SlowKeeper(ear)
+
+    def end_of_tape() -> None:
+        while len(ear.heard) < 1500 or post.waiting:
+            threading.Event().wait(0.01)
+        assert keeper.kept == 0
+        keeper.disk.set()
+
+    daemon = Daemon(Tape(1500, end_of_tape), [], CLOCK, ear, post, threading.Event(), keeper=keeper)
+    assert daemon.run() == "end of sound"
+    assert keeper.kept == len(ear.heard)

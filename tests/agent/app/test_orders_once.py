@@ -51,7 +51,7 @@ class Run:
         self.outbox = SqliteOutbox(
             home / "o.db", sealer_of("n1"), lambda: secrets.token_hex(16), durable=False
         )
-        self.witness = Witness(self.outbox.head(), self.known.utc_ns)
+        self.witness = Witness(self.outbox.found, self.known.utc_ns)
         operators = {OPERATOR.keyid: load_public_key(OPERATOR.public_key())}
         self.desk = CommandDesk(
             CommandJudge(SOURCE, operators, self.boot, obeyed.ids, obeyed.keep),

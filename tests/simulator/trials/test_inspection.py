@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from agent.core.hearing.classification import shipped_model
+from agent.core.hearing.inputs import NAMES, described
 from agent.errors import AudioError
 from simulator.cli.main import main
+from simulator.trials import reasons
 from simulator.trials.inspection import inspect, inspection_page, rows
 
 RATE_HZ = 48_000
@@ -66,3 +69,23 @@ def test_what_is_no_recording_is_named(tmp_path):
     path.write_bytes(b"not sound")
     with pytest.raises(AudioError, match=r"noise\.wav"):
         inspect(path)
+
+
+def test_it_says_what_spoke_for_and_against(recording, tmp_path, capsys):
+    """Each onset's strongest numbers are named with their effect on the score, and drawn."""
+    out = tmp_path / "page.html"
+    assert main(["inspect", str(recording), "--out", str(out)]) == 0
+    assert "for a shot: " in capsys.readouterr().out
+    page = out.read_text()
+    assert "what spoke for and against" in page
+    onset = inspect(recording).onsets[0][1]
+    speaks_for, against = reasons.effects(onset.features)
+    assert all(one.log_odds > 0.0 for one in speaks_for)
+    assert all(one.log_odds < 0.0 for one in against)
+    assert speaks_for == sorted(speaks_for, key=lambda one: -one.log_odds)
+    strongest = speaks_for[0]
+    usual = described(onset.features).copy()
+    usual[NAMES.index(strongest.name)] = shipped_model().usual[NAMES.index(strongest.name)]
+    rows_of = np.stack((described(onset.features), usual))
+    here, there = shipped_model().log_odds(rows_of)
+    assert strongest.log_odds == pytest.approx(here - there)

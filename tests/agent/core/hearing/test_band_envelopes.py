@@ -13,6 +13,7 @@ from agent.core.hearing.band_envelopes import (
     SHAPES,
     SHARES,
     Timbre,
+    outline,
     timbre,
 )
 from agent.core.hearing.picker import Stretch
@@ -28,7 +29,7 @@ def heard(rate_hz: int, *parts: tuple[float, np.ndarray]) -> Timbre:
     for start_s, samples in parts:
         start = round(start_s * rate_hz)
         sound[start : start + len(samples)] += samples[: len(sound) - start]
-    return timbre(Stretch(sound, rate_hz), round(ONSET_S * rate_hz))
+    return timbre(outline(Stretch(sound, rate_hz), round(ONSET_S * rate_hz)))
 
 
 def tone(rate_hz: int, hz: float, seconds: float, decay_s: float = 1e9) -> np.ndarray:
@@ -58,7 +59,7 @@ def test_loudness_is_left_out(rate_hz: int) -> None:
     knock = tone(rate_hz, 500.0, 0.2, decay_s=0.02)
     sound[onset : onset + len(knock)] += knock
     soft, loud, shifted = (
-        timbre(Stretch(one, rate_hz), onset) for one in (sound, 3.0 * sound, sound + 0.01)
+        timbre(outline(Stretch(one, rate_hz), onset)) for one in (sound, 3.0 * sound, sound + 0.01)
     )
     for other in (loud, shifted):
         assert np.abs(np.subtract(soft.course_db, other.course_db)).max() <= 1
@@ -91,7 +92,7 @@ def test_what_went_before_is_told() -> None:
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_short_silent_or_constant_sound_has_a_timbre_too(count: int, level: float) -> None:
     """Any stretch gives all numbers, finite and within their limits."""
-    told = timbre(Stretch(np.full(count, level), 48_000), count // 2)
+    told = timbre(outline(Stretch(np.full(count, level), 48_000), count // 2))
     assert len(told.spectrum_db) == len(BAND_EDGES_HZ) - 1
     assert [len(row) for row in told.course_db] == [SPANS] * len(BAND_EDGES_HZ)
     assert len(told.before_db) == len(SHARES) + len(LATELY_S)

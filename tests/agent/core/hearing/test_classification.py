@@ -1,15 +1,28 @@
 """The node's opinion: repeatable from the record alone, and none of it a matter of loudness."""
 
 import hashlib
+import io
+from dataclasses import replace
 from importlib.resources import files
 
 import msgspec
 import numpy as np
 import pytest
 
-from agent.core.hearing.classification import IMPULSIVE, MODEL_FILE, TONAL, judged_by, shipped_model
-from agent.core.hearing.classifier import INPUTS, described, read_model
+from agent.core.audio import AudioBlock, AudioFormat
+from agent.core.hearing import Hearing
+from agent.core.hearing.classification import (
+    IMPULSIVE,
+    MODEL_FILE,
+    OUT_OF_RANGE,
+    TONAL,
+    judged_by,
+    known_model,
+    shipped_model,
+)
+from agent.core.hearing.classifier import Glance, read_model
 from agent.core.hearing.features import measure
+from agent.core.hearing.inputs import ASPECTS, INPUTS, NAMES, described
 from agent.core.hearing.picker import Stretch
 from agent.core.records.kinds import Features
 from tests.support.sound import add_blast, as_int16, hear, noise
@@ -33,7 +46,40 @@ def test_the_weights_are_named_by_their_hash_and_small() -> None:
     verdict = judged_by(shipped_model(), features_of(blast_in_noise()))
     assert verdict.model_sha256 == hashlib.sha256(data).hexdigest()
     assert len(data) < 64_000
-    assert read_model(data).centre.shape == (INPUTS,)
+    assert read_model(data).usual.shape == (INPUTS,)
+
+
+def test_models_of_earlier_versions_are_still_known() -> None:
+    """A record that names verdict-3 is scored by verdict-3, as its release did; others are not."""
+    data = files("agent.models").joinpath("verdict-3.npz").read_bytes()
+    old = known_model(hashlib.sha256(data).hexdigest())
+    assert old is not None
+    with np.load(io.BytesIO(data)) as held:
+        away = (described(features_of(blast_in_noise())) - held["centre"]) / held["scale"]
+        log_odds = float(np.clip(away, -4, 4) @ held["weights"] + held["offset"])
+    score = old.score(features_of(blast_in_noise()))
+    assert score == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-5)
+    again = known_model(shipped_model().sha256)
+    assert again is not None
+    assert again.sha256 == shipped_model().sha256
+    assert known_model("0" * 64) is None
+
+
+def test_every_input_has_a_name_and_an_aspect() -> None:
+    """No two inputs are called alike, and each belongs to exactly one aspect."""
+    assert len(set(NAMES)) == INPUTS == len(described(features_of(blast_in_noise())))
+    assert sorted(np.concatenate(list(ASPECTS.values())).tolist()) == list(range(INPUTS))
+
+
+def test_an_effect_is_what_the_score_loses_without_it() -> None:
+    """The effect of all inputs together is the way from the usual sound to this one; none is 0."""
+    model, features = shipped_model(), features_of(blast_in_noise())
+    groups = np.stack((np.ones(INPUTS, np.bool_), np.zeros(INPUTS, np.bool_)))
+    everything, nothing = model.effects(features, groups)
+    usual = float(model.log_odds(model.usual[None])[0])
+    here = float(model.log_odds(described(features)[None])[0])
+    assert everything == pytest.approx(here - usual)
+    assert nothing == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_record_suffices_to_repeat_the_verdict() -> None:
@@ -86,3 +132,45 @@ def test_sound_that_ends_early_is_judged_with_what_there_is(held: int) -> None:
     features = features_of(blast_in_noise()[: ONSET + 1 + held])
     assert described(features).shape == (INPUTS,)
     assert 0.0 <= shipped_model().score(features) <= 1.0
+
+
+def test_a_microphone_that_lacks_a_part_of_the_band_is_told_as_out_of_range() -> None:
+    """Whatever it is, nothing is sure any more, the reason says so; what is published stays."""
+    features = features_of(blast_in_noise())
+    deaf = msgspec.structs.replace(features, spectrum_db=(*features.spectrum_db[:-1], -60))
+    never = replace(shipped_model(), faintest_edges_db=np.full(2, -np.inf))
+    verdict, otherwise = judged_by(shipped_model(), deaf), judged_by(never, deaf)
+    assert judged_by(shipped_model(), features).reason != OUT_OF_RANGE
+    assert verdict.reason == OUT_OF_RANGE
+    assert 0.25 <= verdict.score <= 0.75
+    assert verdict.accepted == otherwise.accepted
+
+
+def test_what_is_refused_at_a_glance_is_refused_when_described() -> None:
+    """Passing over loses no candidate, counts what it passes over, and spares no other onset."""
+    rng = np.random.default_rng(3)
+    sound = noise(12.0, seed=4, rms=0.002)
+    for at_s in np.arange(3.0, 11.0, 0.4):
+        start, count = int(at_s * 48_000), 14_400
+        swell = np.minimum(1.0, np.arange(count) / 48_000 / 0.004)
+        sound[start : start + count] += 0.05 * swell * rng.standard_normal(count)
+    add_blast(sound, 2.5 * 48_000, 0.3)
+    thorough, quick = Hearing(AudioFormat(48_000)), Hearing(AudioFormat(48_000))
+    quick.passes_over = True
+    pcm = as_int16(sound)
+    every = [*thorough.on_block(AudioBlock(0, pcm, 0)), *thorough.finish()]
+    some = [*quick.on_block(AudioBlock(0, pcm, 0)), *quick.finish()]
+    assert [one for one in every if one.verdict.accepted] == [
+        one for one in some if one.verdict.accepted
+    ]
+    assert len(every) == len(some) + quick.passed_over()
+    assert quick.passed_over() == 0
+    assert all(one in every for one in some)
+
+
+def test_a_glance_that_refuses_makes_a_reject_of_any_score() -> None:
+    """A model whose glance refuses everything accepts nothing; one without a glance does."""
+    features, model = features_of(blast_in_noise()), shipped_model()
+    blind = replace(model, glance=Glance(model.glance.trees, np.inf))
+    assert judged_by(model, features).accepted
+    assert not judged_by(blind, features).accepted

@@ -34,7 +34,7 @@ NODES = {
 }
 STATIONS = stations(nodes=NODES)
 SHOTS = [
-    (60.0 * number, (RNG.uniform(-150, 150), RNG.uniform(-150, 150), 1.5)) for number in range(6)
+    (60.0 * number, (RNG.uniform(-150, 150), RNG.uniform(-150, 150), 1.5)) for number in range(4)
 ]
 LATE_NS = 400 * NS_PER_MS  # of the link
 
@@ -152,7 +152,7 @@ def test_two_groups_that_are_both_sure_are_both_told_and_named() -> None:
     assert all(centre.names(f"n{one}") for one in range(5))
 
 
-@pytest.mark.parametrize("off_s", [-2, -1, 1, 2])
+@pytest.mark.parametrize("off_s", [-1, 2])
 def test_an_unsure_node_is_resolved_by_the_others_and_it_is_told(off_s: int) -> None:
     """Its sub-second is good: with the right second it counts, and the incident says so."""
     centre = Centre(present_bound_ns=None)

@@ -5,16 +5,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 from agent.core.records.kinds import Features, Verdict
 from simulator.cli.main import main
-from simulator.trials.corpus import embedding, folds, manifest
+from simulator.trials.corpus import bill, embedding, folds, manifest, microphones, ranking
 from simulator.trials.corpus.figures import figures
 from simulator.trials.corpus.listening import Heard, Trigger
 from simulator.trials.corpus.manifest import Clip
+from tests.support.hearing import features_like
 from tests.support.sound import add_blast, noise
 
 RATE_HZ = 24_000
@@ -157,3 +159,89 @@ def test_a_broken_corpus_is_told_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert str(tmp_path) in line
+
+
+def test_several_folders_are_told_each_and_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each folder has its figures and its page; a folder without a transfer model says so."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for one in folders:
+        one.mkdir()
+        write_corpus(one)
+    out, html = tmp_path / "out.json", tmp_path / "out.html"
+    asked = ["corpus", *map(str, folders), "--embeddings", "1", "--json", str(out)]
+    assert main([*asked, "--report", str(html)]) == 0
+    told = json.loads(out.read_text())["folders"]
+    assert set(told) == {"one", "two"}
+    assert told["one"]["auc"] == told["two"]["auc"] == 1.0
+    assert told["one"]["transfer"] is None
+    assert "no transfer" in capsys.readouterr().out
+    assert (tmp_path / "out-one.html").exists()
+    assert (tmp_path / "out-two.html").exists()
+
+
+def test_folders_of_one_name_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures go by the folder's name: two of one name would hide each other."""
+    folders = [tmp_path / "a" / "clips", tmp_path / "b" / "clips"]
+    for one in folders:
+        one.mkdir(parents=True)
+        write_corpus(one)
+    assert main(["corpus", *map(str, folders)]) == 2
+    assert "clips" in capsys.readouterr().err
+
+
+def test_the_bound_on_a_ranking_counts_recordings_not_clips() -> None:
+    """Copies of one recording tighten nothing; more recordings do. Perfection has no spread."""
+    rng = np.random.default_rng(1)
+    is_shot = np.arange(40) % 2 == 0
+    scores = rng.normal(0.0, 1.0, 40) + 1.0 * is_shot
+    groups = [f"g{number}" for number in range(40)]
+    one = ranking.lower_bound(scores, is_shot, groups)
+    assert one is not None
+    copied = ranking.lower_bound(np.tile(scores, 5), np.tile(is_shot, 5), groups * 5)
+    apart = ranking.lower_bound(
+        np.tile(scores, 5), np.tile(is_shot, 5), [f"g{number}" for number in range(200)]
+    )
+    assert copied == pytest.approx(one)
+    assert apart is not None
+    assert apart > one + 0.02
+    assert one < (ranking.area(scores, is_shot) or 0.0) - 0.05
+    assert ranking.lower_bound(1.0 * is_shot, is_shot, groups) == 1.0
+    assert ranking.area(scores[::2], is_shot[::2]) is None
+
+
+@pytest.mark.parametrize("name", list(microphones.CHAINS))
+def test_a_microphone_keeps_the_clip_where_it_says(tmp_path: Path, name: str) -> None:
+    """Whatever the chain's rate, the blast is where the embedding says, within a millisecond or so.
+
+    The same seed gives the same sound.
+    """
+    write_corpus(tmp_path)
+    one = manifest.load(tmp_path)[0]
+    plain = next(embedding.embeddings(one, 1, 1))
+    through = microphones.through(name, plain, seed=1)
+    again = microphones.through(name, plain, seed=1)
+    assert np.array_equal(through.samples, again.samples)
+    at_s = 0.4
+    for told in (plain, through):
+        first = told.start + round((at_s - 0.05) * told.rate_hz)
+        piece = np.abs(told.samples[first : first + told.rate_hz // 10].astype(float))
+        assert np.argmax(piece > 0.5 * piece.max()) / told.rate_hz == pytest.approx(0.05, abs=3e-3)
+
+
+def test_the_bill_of_a_street_counts_what_a_node_would_send() -> None:
+    """Nothing for silence, a few kilobytes a candidate, less than that in a busy street."""
+    features = features_like(-30.0, course=tuple(range(0, -19, -1)))
+    judged = [Verdict(accepted=score > 0.5, score=score, reason="") for score in (0.3, 0.9)]
+    named = [msgspec.structs.replace(one, model_sha256="a" * 64) for one in judged]
+    refused, published = (Trigger(1.0, features, one) for one in named)
+    silent = Heard(clip("rain", impulsive=False), 36.0, 30.0, (refused,))
+    quiet = Heard(clip("rain", impulsive=False), 36.0, 30.0, (published,))
+    busy = Heard(clip("hooves", impulsive=False), 2.0, 30.0, (published, refused))
+    assert bill.bytes_an_hour([silent]) == 0
+    hundred = bill.bytes_an_hour([quiet])
+    assert 100_000 < hundred < 500_000
+    assert hundred < bill.bytes_an_hour([busy]) < 9 * hundred

@@ -1,0 +1,67 @@
+"""Keeps on disk what hearing made of sound, so that a second run of training takes minutes.
+
+What is kept is named by the digest of everything that it follows from: the sound, the draw, and
+the source code that made it. So nothing kept is ever out of date, and nothing needs clearing away.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+Kept = TypeVar("Kept")
+
+Modules = tuple[str, tuple[str, ...]]
+
+HEARING: Modules = (
+    "agent.core.hearing",
+    ("attack_and_tail", "band_envelopes", "detector", "features", "picker", "pipeline", "spectra"),
+)
+MADE_BY: tuple[Modules, ...] = (
+    HEARING,
+    ("simulator.scene", ("lead_in", "propagation", "sources")),
+    ("simulator.trials.corpus", ("embedding", "listening", "rapidfire")),
+)
+TAUGHT_BY: tuple[Modules, ...] = (
+    *MADE_BY,
+    ("simulator.training", ("bangs", "recorders", "scenes", "struck", "takes")),
+)
+
+
+@lru_cache
+def code_digest(*modules: Modules) -> str:
+    """Of the source of these modules, each (package, names)."""
+    digest = hashlib.sha256()
+    for package, names in modules:
+        for name in names:
+            digest.update(files(package).joinpath(f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+class Shelf:
+    """Lists of one type in files of `folder`; without a folder everything is made anew."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def kept(
+        self, kind: type[Kept], follows_from: tuple[str, ...], make: Callable[[], list[Kept]]
+    ) -> list[Kept]:
+        """What `make` returns, or returned when it last followed from the same."""
+        if self._folder is None:
+            return make()
+        name = hashlib.sha256("\0".join(follows_from).encode()).hexdigest()
+        path = self._folder / name[:2] / name[2:34]
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=list[kind])  # type: ignore[valid-type]
+        except (OSError, msgspec.DecodeError):
+            made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".half")
+        half.write_bytes(msgspec.msgpack.encode(made))
+        half.replace(path)
+        return made

@@ -1,0 +1,91 @@
+"""What a street's candidates cost on the wire: bytes an hour, thinning counted in.
+
+A class's clips are heard one after another, over and over for two hours, as if a street held
+nothing else. Records are composed, signed and wrapped as a node does; heartbeats and the like,
+which cost the same everywhere, are left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+
+from agent.adapters.keyfile import Ed25519FileSigner
+from agent.app.impulse import impulse_of
+from agent.core.clock import Stamp
+from agent.core.hearing import Onset
+from agent.core.hearing.thinning import Thinning
+from agent.core.records import Draft, Sealer
+from agent.core.records.chain import Head
+from agent.core.records.fields import TimePair
+from agent.core.records.kinds import Data, Identity, TimeQuality
+from simulator.trials.corpus.listening import Heard, Trigger
+
+HOURS = 2
+_HOUR_S = 3600
+_RATE_HZ = 48_000
+_MQTT_BYTES = 90
+_SIGMA_SAMPLES = 1.5
+_UTC_NS = 1_795_000_000_123_456_789
+
+
+def bytes_an_hour(heard: Sequence[Heard]) -> int:
+    """The dearer of the first HOURS, in which these embeddings of clips follow one another."""
+    if not any(one.published for one in heard):
+        return 0
+    spent = [0] * HOURS
+    for at_s, size in _told(heard):
+        spent[min(HOURS - 1, int(at_s / _HOUR_S))] += size
+    return max(spent)
+
+
+def _told(heard: Sequence[Heard]) -> Iterator[tuple[float, int]]:
+    """When each record is told (s), and its bytes on the wire."""
+    thinning, size, begun_s = Thinning(_RATE_HZ), _Sizes(), 0.0
+    for one in cycle(heard):
+        for trigger in one.triggers:
+            at_s = begun_s + min(max(trigger.at_s, 0.0), one.clip_s)
+            sample = round(at_s * _RATE_HZ)
+            for summary in thinning.due(sample):
+                yield at_s, size.of(summary)
+            thinned = thinning.is_thinned(sample, trigger.features, trigger.verdict)
+            if trigger.verdict.accepted and not thinned:
+                yield at_s, size.of(_impulse(trigger, sample))
+        begun_s += one.clip_s
+        if begun_s >= HOURS * _HOUR_S:
+            return
+
+
+def _impulse(trigger: Trigger, sample: int) -> Data:
+    onset = Onset(
+        sample=float(sample),
+        sigma_noise_samples=_SIGMA_SAMPLES,
+        sigma_total_samples=_SIGMA_SAMPLES,
+        strength=9.0,
+        features=trigger.features,
+        verdict=trigger.verdict,
+    )
+    pairs = tuple(TimePair(samples=sample, utc_ns=str(_UTC_NS)) for _ in range(2))
+    return impulse_of(onset, Stamp(_UTC_NS, 1000), _RATE_HZ, pairs)
+
+
+class _Sizes:
+    """Bytes of records of one node, with a key of its own."""
+
+    def __init__(self) -> None:
+        signer = Ed25519FileSigner.from_seed(bytes(32))
+        identity = Identity(
+            site="street", cell="north", node="n1", keyid=signer.keyid, boot="b" * 32
+        )
+        self._sealer, self._head = Sealer(identity, signer), Head("c" * 32, 100_000, "d" * 64)
+        self._clock = TimeQuality(
+            state="locked",
+            source="pps",
+            sigma_ns=1200,
+            mark_age_ms=400,
+            oscillator_ppm=1.25,
+            leap="none",
+        )
+
+    def of(self, data: Data) -> int:
+        """On the wire: envelope, topic and header."""
+        draft = Draft(data=data, clock=self._clock, host_ns=_UTC_NS, utc_ns=_UTC_NS)
+        return len(self._sealer.seal(draft, self._head).envelope) + _MQTT_BYTES
