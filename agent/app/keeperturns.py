@@ -73,6 +73,8 @@ class KeeperTurns:
             while self._keeper and self._keeper.step(self._clock.monotonic_ns()):
                 self._advance()
                 self._wake.set()
+                if end.is_set():
+                    return
                 time.sleep(PAUSE_S)
             self._advance()
             self._wake.set()

@@ -4,7 +4,8 @@
 becomes of settings that are wrong, whoever made them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def pole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
     made.until(lambda: made.rows()["receipts"]["status"] == "healthy", "a receipt")
     yield made
     made.close()
+
+
+@pytest.fixture
+def visited(tmp_path: Path) -> Iterator[Callable[..., Visited]]:
+    """Makes a node of the test's own, which is stopped whatever becomes of the test."""
+    with ExitStack() as opened:
+
+        def make(**how: object) -> Visited:
+            return opened.enter_context(closing(Visited(tmp_path, **how)))
+
+        yield make
 
 
 def test_a_clap_comes_back_receipted(pole: Visited) -> None:
@@ -70,15 +82,14 @@ def test_devices_are_listed_as_settings_want_them(pole: Visited, monkeypatch) ->
     assert "48000" in told
 
 
-def test_in_a_silent_street_a_clap_is_not_heard(tmp_path: Path) -> None:
+def test_in_a_silent_street_a_clap_is_not_heard(visited: Callable[..., Visited]) -> None:
     """No sound stands out: said after half a minute, with what to do next."""
-    quiet = Visited(tmp_path, has_blasts=False)
+    quiet = visited(has_blasts=False)
     quiet.run()
     quiet.until(lambda: quiet.rows()["hearing"]["status"] == "healthy", "the self-test")
     told = quiet.check("--clap")
     assert told.returncode == 1
     assert "NOT HEARD" in told.stdout
-    quiet.close()
 
 
 WRONG = {
@@ -90,11 +101,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("program", ["tests.support.hasty", LONG])
-def test_settings_from_afar_that_are_wrong_are_taken_back(tmp_path: Path, program: str) -> None:
+def test_settings_from_afar_that_are_wrong_are_taken_back(
+    visited: Callable[..., Visited], program: str
+) -> None:
     """Each within the trial's patience, with the reason in the chain, and the node works again as
     before; what is right is kept.
     """
-    node = Visited(tmp_path, program=program)
+    node = visited(program=program)
     node.locate()
     node.run()
     patience_s = 60.0 if program == "tests.support.hasty" else 180.0
@@ -120,14 +133,13 @@ def test_settings_from_afar_that_are_wrong_are_taken_back(tmp_path: Path, progra
     ]
     for reason, (_, wanted) in zip(reverted, WRONG.values(), strict=True):
         assert reason.startswith(wanted)
-    node.close()
 
 
-def test_a_typo_in_the_file_leaves_the_node_listening(tmp_path: Path) -> None:
+def test_a_typo_in_the_file_leaves_the_node_listening(visited: Callable[..., Visited]) -> None:
     """Once a run has proved the file, a typo in it does not keep the next one from listening: it
     has the settings before, and says so in log, check and chain; mended, it goes on with it.
     """
-    node = Visited(tmp_path)
+    node = visited()
     node.locate()
     node.run()
     node.until(lambda: (node.home / "store/last-good-settings.json").exists(), "a proved file")
@@ -149,14 +161,13 @@ def test_a_typo_in_the_file_leaves_the_node_listening(tmp_path: Path) -> None:
     (told,) = (one.data for one in node.bodies(ConfigChange))
     assert told.outcome == "reverted"
     assert "time.sauce" in told.reason
-    node.close()
 
 
-def test_without_the_daemon_the_microphone_is_tried(tmp_path: Path) -> None:
+def test_without_the_daemon_the_microphone_is_tried(visited: Callable[..., Visited]) -> None:
     """Before a first start: the sound of some seconds, the broker, the host; a silent card is told
     by its name of the catalogue.
     """
-    node = Visited(tmp_path)
+    node = visited()
     env = {"ALSA_CONFIG_PATH": node.card.env["ALSA_CONFIG_PATH"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ALSA_CONFIG_PATH", env["ALSA_CONFIG_PATH"])
@@ -167,4 +178,3 @@ def test_without_the_daemon_the_microphone_is_tried(tmp_path: Path) -> None:
         assert node.rows()["microphone"]["fault"] == "digital-silence"
         node.config.write_text(node.config.read_text().replace(f":{SILENT}", ":nowhere"))
         assert node.rows()["microphone"]["fault"] == "microphone-absent"
-    node.close()

@@ -45,7 +45,9 @@ def is_whole(raw: bytes, digest: str) -> bool:
 def is_gone(path: Path) -> bool:
     """True when there was a store at `path`, and now there are only the files beside it."""
     beside = (Path(f"{path}{part}") for part in _PARTS[1:])
-    return not path.exists() and any(one.exists() for one in beside)
+    with suppress(OSError):  # of another's folder: who opens the store will tell
+        return not path.exists() and any(one.exists() for one in beside)
+    return False
 
 
 def salvaged(db: sqlite3.Connection) -> list[Draft]:
