@@ -7,6 +7,7 @@ taken, however the line is wired. Which second a pulse was is not known here.
 """
 
 import fcntl
+import logging
 import os
 import struct
 import threading
@@ -18,7 +19,7 @@ from queue import Empty, SimpleQueue
 from agent.core.clock.time_signs import Pulse, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from agent.errors import TimeError
-from agent.ports import HostClock
+from agent.ports import HostClock, TimeReference
 
 _BRACKETS = 5
 _SLEW = 600e-6
@@ -27,6 +28,9 @@ _OLDEST_NS = 3 * NS_PER_S
 _PPS_FETCH = 0xC00870A4
 _PPS_FDATA = struct.Struct("@IIqiIqiIiIqiI")
 _FETCH_TIMEOUT_NS = 300 * NS_PER_MS
+_REOPEN_AFTER_NS = 5 * NS_PER_S
+
+log = logging.getLogger("earshot")
 
 Edge = tuple[int, int]
 """CLOCK_REALTIME of a pulse's edge in ns, and the kernel's running number of it."""
@@ -176,6 +180,42 @@ class DevicePps:
     def _tell(self, signs: list[TimeSign]) -> None:
         for sign in signs:
             self._signs.put(sign)
+
+
+class AwaitedPps:
+    """A pulse source that may come later: a node without one hears all the same.
+
+    `open_source` is called at once, and again every _REOPEN_AFTER_NS, until it raises no TimeError;
+    its first error goes to the journal.
+    """
+
+    def __init__(self, open_source: Callable[[], TimeReference], clock: HostClock) -> None:
+        self._open_source, self._clock = open_source, clock
+        self._source: TimeReference | None = None
+        self._due_ns, self._is_told = 0, False
+        self._try_to_open()
+
+    def poll(self) -> list[TimeSign]:
+        """The signs of the source; while there is none, a refusal at each try."""
+        if self._source is None and self._clock.monotonic_ns() >= self._due_ns:
+            self._try_to_open()
+            if self._source is None:
+                return [Refusal(self._clock.monotonic_ns(), "no pulse device")]
+        return self._source.poll() if self._source else []
+
+    def close(self) -> None:
+        """Close the source, if it came."""
+        if self._source:
+            self._source.close()
+
+    def _try_to_open(self) -> None:
+        try:
+            self._source = self._open_source()
+        except TimeError as error:
+            self._due_ns = self._clock.monotonic_ns() + _REOPEN_AFTER_NS
+            if not self._is_told:
+                log.warning("%s", error)
+            self._is_told = True
 
 
 class _Converter:

@@ -9,7 +9,7 @@ from pathlib import Path
 import agent
 from agent.adapters import nmea, ubx
 from agent.adapters.host import HostWitness, SleepWatch, SystemTimeReference, kernel_discipline
-from agent.adapters.pps import DevicePps, SysfsPps
+from agent.adapters.pps import AwaitedPps, DevicePps, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.adapters.thermometer import Thermometer
 from agent.core.clock.thermal import CrystalSlope
@@ -74,6 +74,9 @@ def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
     path = Path(time.pps_device)
     if time.source == "pps-adc" and not path.exists():
         return []
-    if path.is_dir():
-        return [SysfsPps(path, clock, time.pps_sigma_ns)]
-    return [DevicePps(path, clock, time.pps_sigma_ns)]
+
+    def open_source() -> TimeReference:
+        kind = SysfsPps if path.is_dir() else DevicePps
+        return kind(path, clock, time.pps_sigma_ns)
+
+    return [AwaitedPps(open_source, clock)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.pps import NO_EDGE, DevicePps, Edges, SysfsPps
+from agent.adapters.pps import NO_EDGE, AwaitedPps, DevicePps, Edges, SysfsPps
 from agent.core.clock.lock import ClockSettings, Lock
 from agent.core.clock.time_signs import Fix, Pulse, Refusal
 from agent.core.units import NS_PER_MS, NS_PER_S
@@ -145,6 +145,28 @@ def test_a_missing_device_is_told_at_the_start(tmp_path: Path) -> None:
         SysfsPps(tmp_path / "nodevice", kernel, SIGMA_NS)
     with pytest.raises(TimeError, match=r"nodevice.*: no pulse per second"):
         DevicePps(tmp_path / "nodevice", kernel, SIGMA_NS)
+
+
+def test_a_source_that_comes_late_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The absence is told once in the journal, and in a refusal at each try; then pulses come."""
+    kernel = Kernel(tmp_path)
+    late = tmp_path / "late"
+    source = AwaitedPps(lambda: SysfsPps(late, kernel, SIGMA_NS), kernel)
+    for _ in range(3):
+        assert source.poll() == []
+        kernel.host_ns += 5 * NS_PER_S
+        assert [sign.reason for sign in source.poll()] == ["no pulse device"]
+    kernel.directory.rename(late)
+    kernel.directory = late
+    kernel.host_ns += 5 * NS_PER_S
+    assert pulses(source.poll()) == []
+    kernel.host_ns += NS_PER_S
+    kernel.write(kernel.realtime_ns())
+    assert len(pulses(source.poll())) == 1
+    source.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_a_device_plugged_in_anew_is_opened_anew(tmp_path: Path) -> None:
