@@ -27,7 +27,7 @@ COLUMNS = (
 FEATURES = Features(
     peak_dbfs=-6.0, peak_db_spl=None, snr_db=30.0, noise_dbfs=-60.0, rise_us=40.0,
     duration_ms=80.0, crest_db=15.0, centroid_hz=800.0, envelope_db=(), clipped=False,
-    gap_in_window=False,
+    gap_in_window=False, spectrum_db=(0,) * 9, course_db=((0,) * 19,) * 10,
 )  # fmt: skip
 
 
