@@ -116,11 +116,12 @@ def test_a_daemon_killed_under_load_loses_nothing(
     assert {(body.chain, body.seq) for body in bodies} >= set(found)
     reasons = [body.data.reason for body in bodies if isinstance(body.data, Start)]
     assert (reasons[0], set(reasons[1:])) == ("new-store", {"unclean"})
-    if not sync_ms:  # else some are killed before their first word is acknowledged
-        assert len(reasons) == kills + 1
+    # Whoever left a record left its start; a run killed before its first word was kept left none.
+    assert len(reasons) == len(set(found)) + 1
+    assert len(reasons) > kills * (0.3 if sync_ms else 0.97)
     assert isinstance(bodies[-1].data, Stop)
     impulses = sum(isinstance(body.data, Impulse) for body in bodies)
-    assert impulses > kills
+    assert impulses > kills * (0.3 if sync_ms else 1)
     print(
         f"\n{kills} kills, {len(bodies)} records, {impulses} impulses: none lost, no fork; ready "
         f"again in {max(ready_s):.2f} s at most, {sum(ready_s) / kills:.2f} s on average"
