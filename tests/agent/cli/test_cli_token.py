@@ -81,7 +81,7 @@ def test_a_daemon_that_ends_without_its_token_says_so(
     _, told = daemon.communicate(timeout=30)
     assert daemon.returncode == 2
     assert "nothing can be signed: " in told.splitlines()[-1]
-    assert told.splitlines()[-1].startswith("earshot: node thread died: ")
+    assert told.splitlines()[-1].startswith("earshot: keeper thread died: ")
     assert "Traceback" not in told
     key = load_public_key_file(pole.public)
     topic = "earshot/v1/s/c/n1/status"
