@@ -63,6 +63,7 @@ class Connection(threading.Thread):
         self._begun_ns = 0
         self._max_octets: int | None = None
         self._qos, self._retained = 1, set[int]()
+        self._is_retaining, self._prompt = False, set[int]()
         self._reason = ""
 
     def run(self) -> None:
@@ -76,7 +77,8 @@ class Connection(threading.Thread):
             self._reason = explain(error, self._route)
         finally:
             self.client = None
-        if self._retained and self._is_answered and not self._ending.is_set():
+        is_open = self._is_retaining or self._retained
+        if is_open and self._is_answered and not self._ending.is_set():
             self._route.manners.retained_message(is_answered=False)
         self._emit(self, Lost(self._reason or self._why_silent()))
 
@@ -97,9 +99,14 @@ class Connection(threading.Thread):
             told = link_advice.refusal(_PACKET_TOO_LARGE, "Packet too large")
             self._emit(self, Refused(token_of(self._generation, mid), told))
             return int(mid)
+        self._is_retaining = may_retain  # the answer may be here before the number is
         mid = client.publish(topic, payload, qos=self._qos, retain=may_retain).mid
         if may_retain:
             self._retained.add(mid)
+            self._is_retaining = False
+            if mid in self._prompt:
+                self._retained_is_answered(mid)
+            self._prompt.clear()
         return mid
 
     def _seek_manner(self) -> None:
@@ -243,12 +250,17 @@ class Connection(threading.Thread):
             self._tell_connected()
 
     def _on_publish(self, _: Client, __: Any, mid: int, code: ReasonCode, ___: Any) -> None:
+        if self._is_retaining:
+            self._prompt.add(mid)
         if mid in self._retained:
-            self._retained.discard(mid)
-            self._route.manners.retained_message(is_answered=True)
+            self._retained_is_answered(mid)
         token = token_of(self._generation, mid)
         failed = code.is_failure or code.value == _NO_MATCHING_SUBSCRIBERS
         self._emit(self, Refused(token, _told(code)) if failed else Sent(token))
+
+    def _retained_is_answered(self, mid: int) -> None:
+        self._retained.discard(mid)
+        self._route.manners.retained_message(is_answered=True)
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         self._emit(self, Message(message.topic, bytes(message.payload)))

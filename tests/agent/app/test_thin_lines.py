@@ -1,6 +1,8 @@
 """Thin lines in virtual time: the node's uplink and the real locator at the ends of a slow line."""
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -83,7 +85,16 @@ class Pole:
         return sorted(self.waits_s)
 
 
-def pole_at(directory: Path, bit_s: float, round_trip_s: float, max_kbit_s: float = 0) -> Pole:
+@pytest.fixture
+def pole_at(tmp_path: Path) -> Iterator[Callable[..., Pole]]:
+    """Makes poles; their stores are closed after the test."""
+    with ExitStack() as stores:
+        yield lambda *line: made_at(tmp_path, stores, *line)
+
+
+def made_at(
+    directory: Path, stores: ExitStack, bit_s: float, round_trip_s: float, max_kbit_s: float = 0
+) -> Pole:
     broker = VirtualBroker()
     sealer, outbox = sealer_of("n1"), outbox_of("n1", directory / "o.db")
     round_trip_ns = round(round_trip_s * NS_PER_S)
@@ -105,6 +116,8 @@ def pole_at(directory: Path, bit_s: float, round_trip_s: float, max_kbit_s: floa
     link = VirtualPublisher(broker, "locator", SUBSCRIPTIONS, persistent=True)
     ears = VirtualPublisher(broker, "ears", (f"{IDENTITY.topic}/event/impulse",))
     ears.connect()
+    stores.callback(outbox.close)
+    stores.callback(store.close)
     service = LocatorService(store, link, registry, rng=random.Random(1))
     service.step(0, lambda: NOW)
     return Pole(outbox, uplink, line, service, ears)
@@ -120,11 +133,16 @@ def pole_at(directory: Path, bit_s: float, round_trip_s: float, max_kbit_s: floa
     ],
 )
 def test_a_new_alert_overtakes_what_waits(
-    tmp_path: Path, backlog: str, bit_s: float, round_trip_s: float, bar_s: float, alerts: int
+    pole_at: Callable[..., Pole],
+    backlog: str,
+    bit_s: float,
+    round_trip_s: float,
+    bar_s: float,
+    alerts: int,
 ) -> None:
     """Whatever waits, each new alert is there within 2 s (8 s on the thinnest line), while the
     backlog takes four fifths of the line and the receipts a quarter of that at most."""
-    pole = pole_at(tmp_path, bit_s, round_trip_s)
+    pole = pole_at(bit_s, round_trip_s)
     for turn in range(600):
         is_shot = backlog == "impulses" or (backlog == "mixture" and turn % 3 == 0)
         pole.outbox.append(draft(shot() if is_shot else heartbeat()))
@@ -140,9 +158,9 @@ def test_a_new_alert_overtakes_what_waits(
     assert line.down.octets <= line.up.octets / 4
 
 
-def test_a_quiet_hour_costs_little_and_the_way_down_less(tmp_path: Path) -> None:
+def test_a_quiet_hour_costs_little_and_the_way_down_less(pole_at: Callable[..., Pole]) -> None:
     """A heartbeat a minute and its receipt: a quarter of what goes up comes down, at most."""
-    pole = pole_at(tmp_path, 64_000, 0.6)
+    pole = pole_at(64_000, 0.6)
     pole.step_ns = 250 * NS_PER_MS
     pole.run(30)
     up, down = pole.line.up.octets, pole.line.down.octets
@@ -156,10 +174,10 @@ def test_a_quiet_hour_costs_little_and_the_way_down_less(tmp_path: Path) -> None
     assert down <= up / 4
 
 
-def test_the_cap_holds_for_all_but_young_alerts(tmp_path: Path) -> None:
+def test_the_cap_holds_for_all_but_young_alerts(pole_at: Callable[..., Pole]) -> None:
     """On a line that could do more the backlog takes what it may, and a new alert is not slower."""
     max_kbit_s = 8.0
-    pole = pole_at(tmp_path, 256_000, 0.2, max_kbit_s)
+    pole = pole_at(256_000, 0.2, max_kbit_s)
     for _ in range(600):
         pole.outbox.append(draft(heartbeat()))
     pole.run(20)
