@@ -5,12 +5,11 @@ MQTT in them may turn into nonsense, as after a middlebox with a bug. TCP itself
 """
 
 import asyncio
-import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from tests.support.relay import Relay
 
 CHUNK_BYTES = 700  # less than a record: faults fall into the middle of packets too
 LIFE_BYTES = 12_000
@@ -30,41 +29,15 @@ class Fault:
     after: int = 0
 
 
-class Proxy:
+class Proxy(Relay):
     """Serves until `close`; `connections` counts those made, `passed` the bytes of the last one."""
 
     def __init__(self, broker_url: str, next_fault: Callable[[], Fault] = Fault) -> None:
         self.next_fault = next_fault
         self.connections = self.passed = 0
-        address = urlsplit(broker_url)
-        self._broker = (address.hostname, address.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"{address.scheme}://127.0.0.1:{self.port}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
+        super().__init__(broker_url)
 
-    def close(self) -> None:
-        """End all connections and the thread."""
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, sock=self._listener)
-        await self._ended.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         pipe, writers = _Pipe(self.next_fault()), [writer]
         try:
@@ -89,7 +62,6 @@ class Proxy:
             for one in writers:
                 with suppress(OSError):
                     await one.wait_closed()
-            self._tasks.discard(task)
 
 
 class _Pipe:

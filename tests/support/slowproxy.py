@@ -5,11 +5,10 @@ headers are not counted. What is read waits in the proxy for its turn, up to a s
 """
 
 import asyncio
-import socket
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from tests.support.relay import Relay
 
 CHUNK_BYTES = 500
 BUFFER_BYTES = 16 * 1024  # what a modem queues
@@ -24,39 +23,14 @@ class Way:
     octets: int = 0
 
 
-class SlowProxy:
+class SlowProxy(Relay):
     """Serves until `close`, towards the broker at `broker_url`."""
 
     def __init__(self, broker_url: str, bit_s: float, round_trip_s: float) -> None:
         self.up, self.down = Way(bit_s, round_trip_s / 2), Way(bit_s, round_trip_s / 2)
-        address = urlsplit(broker_url)
-        self._broker = (address.hostname, address.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
+        super().__init__(broker_url)
 
-    def close(self) -> None:
-        """End all connections and the thread."""
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, sock=self._listener)
-        await self._ended.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._broker)
@@ -78,7 +52,6 @@ class SlowProxy:
                 one.close()
                 with suppress(OSError):
                     await one.wait_closed()
-            self._tasks.discard(task)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
