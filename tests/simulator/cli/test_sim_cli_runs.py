@@ -180,7 +180,7 @@ def test_locate_waits_for_a_broker_that_is_not_up_yet(tmp_path):
 def test_locate_locates_receipts_and_remembers(broker, tmp_path):
     """Against any broker: it tells its key, the incident, and after a restart both again."""
     words = ["locate", "--broker", broker.url, "--registry", registry_file(tmp_path)]
-    words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem", "--for", 3]
+    words += ["--store", tmp_path / "s.sqlite", "--key", tmp_path / "k.pem", "--for", 5]
     first, pem = introduced(earshot_sim(*words))
     receipts = published_shot(broker.url)
     lines = first.communicate(timeout=30)[0].splitlines()
