@@ -67,16 +67,15 @@ class Uplink:
     """Feeds one outbox to one broker until receipts have emptied it.
 
     `status` seals the status message for (backlog, connects); `on_command` is told the verb and
-    payload of what comes on a command topic, `on_receipt` each receipt that holds. When `keyid`
-    tells another key than when the connection began, it is made afresh, once all replies are gone:
-    its last will was signed by the key before. As much is without the broker's answer as fills the
-    line, at most `window` records, and at most MAX_UNRECEIPTED are without a receipt. Alerts do not
-    count there: a receipt tells of so many gaps only, and what fills them must not wait for it.
-    What is no young alert takes `max_kbit_s` of the line at most, if that is above 0.
-
-    A broker may lose what it acknowledged, above all while no locator listens yet. So until a
-    receipt comes on a connection, one record, the scout, is repeated from HASTY_NS on; and a
-    receipt for a record tells that those handed over before it, if it lacks them, are lost.
+    payload of what comes on a command topic. When `keyid` tells another key than when the
+    connection began, it is made afresh, once all replies are gone: its last will was signed by the
+    key before. As much is without the broker's answer as fills the line, at most `window` records,
+    and at most MAX_UNRECEIPTED are without a receipt. Alerts do not count there: a receipt tells of
+    so many gaps only, and what fills them must not wait for it. What is no young alert takes
+    `max_kbit_s` of the line at most, if that is above 0. A broker may lose what it acknowledged,
+    above all while no locator listens yet. So until a receipt comes on a connection, one record,
+    the scout, is repeated from HASTY_NS on; and a receipt for a record tells that those handed over
+    before it, if it lacks them, are lost.
     """
 
     def __init__(
@@ -91,7 +90,6 @@ class Uplink:
         on_command: Callable[[str, bytes], None] = lambda verb, payload: None,
         keyid: Callable[[], str] = lambda: "",
         max_kbit_s: float = 0,
-        on_receipt: Callable[[Receipt], None] = lambda receipt: None,
     ) -> None:
         self.counters = UplinkCounters()
         self._topic, self._source = identity.topic, identity.source
@@ -99,7 +97,7 @@ class Uplink:
         self._locator_keys = locator_keys
         self._seal_status = status
         self._window, self._budget = window, Budget(max_kbit_s)
-        self._on_command, self._told_receipt = on_command, on_receipt
+        self._on_command = on_command
         self._keyid, self._keyid_of_will = keyid, ""
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=MAX_REPLIES)
         self._reconnects, self._probes = BackOff(rng), BackOff(rng, MAX_PROBE_NS)
@@ -245,7 +243,6 @@ class Uplink:
             self.counters.last_reason = f"receipt ignored: {error}"
             return
         self.counters.receipts += 1
-        self._told_receipt(receipt)
         self._meet(receipt.software, now_ns)
         ranges = [(1, receipt.upto_seq), *receipt.extra]
         self._receipted = tuple(ranges)
