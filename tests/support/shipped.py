@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from agent.adapters.keyfile import load_public_key_file
@@ -12,6 +13,7 @@ from agent.core.records import Body
 from agent.core.records.envelope import key_id, open_envelope
 from agent.core.records.kinds import Receipt, parse
 from agent.core.records.receipts import open_word
+from tests.support import debian
 from tests.support.container import Container
 from tests.support.sound import add_blast, as_int16
 
@@ -114,3 +116,14 @@ def _street(path: Path) -> None:
     for second in range(BLAST_EVERY_S, SOUND_S, BLAST_EVERY_S):
         add_blast(sound, second * RATE_HZ, 0.4, rate_hz=RATE_HZ)
     soundfile.write(path, as_int16(sound), RATE_HZ)
+
+
+def machine_with_wheels(own: Path) -> Container:
+    """A Debian with the node's wheel, made in `own`, and others'; skips where none can be had."""
+    try:
+        root = debian.debian()
+        wheels = debian.wheelhouse(root)
+        debian.build_wheel(own)
+        return Container(root, {"/media": wheels, "/srv": own})
+    except (debian.CannotMakeError, OSError) as error:
+        pytest.skip(f"no container here: {error}")

@@ -21,9 +21,9 @@ from agent.core.clock.node_state import NodeState
 from agent.core.records.kinds import Impulse, Start
 from simulator.centre.locator import registry
 from simulator.centre.locator.store import EventStore
-from tests.support import container, debian
+from tests.support import container
 from tests.support.container import Container
-from tests.support.shipped import EARSHOT, ROOT, Town
+from tests.support.shipped import EARSHOT, ROOT, Town, machine_with_wheels
 
 CHRONY = ROOT / "config/chrony/socket.conf"
 LOCATOR_HOME = "/var/lib/earshot-locator"
@@ -37,15 +37,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """A Debian with wheels in two folders; nothing is installed."""
-    own = tmp_path_factory.mktemp("wheel")
-    try:
-        root = debian.debian()
-        wheels = debian.wheelhouse(root)
-        debian.build_wheel(own)
-        running = Container(root, {"/media": wheels, "/srv": own})
-    except (debian.CannotMakeError, OSError) as error:
-        pytest.skip(f"no container here: {error}")
-    with running:
+    with machine_with_wheels(tmp_path_factory.mktemp("wheel")) as running:
         yield running
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import container, debian
+from tests.support import container
 from tests.support.container import Container
 from tests.support.disk import preload
-from tests.support.shipped import ROOT, Town
+from tests.support.shipped import ROOT, Town, machine_with_wheels
 from tests.support.simmic import Card
 from tests.support.sound import as_int16, noise
 
@@ -119,15 +119,7 @@ class Pole:
 @pytest.fixture(scope="module")
 def pole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pole]:
     """A Debian with the node installed as the README says; it is not started."""
-    own = tmp_path_factory.mktemp("wheel")
-    try:
-        root = debian.debian()
-        wheels = debian.wheelhouse(root)
-        debian.build_wheel(own)
-        running = Container(root, {"/media": wheels, "/srv": own})
-    except (debian.CannotMakeError, OSError) as error:
-        pytest.skip(f"no container here: {error}")
-    with running:
+    with machine_with_wheels(tmp_path_factory.mktemp("wheel")) as running:
         yield Pole(running, tmp_path_factory.mktemp("bench"))
 
 
