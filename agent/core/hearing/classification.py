@@ -82,10 +82,15 @@ def judged_by(model: Model, features: Features) -> Verdict:
     )
     reason = IMPULSIVE if accepted else _objection(model, features)
     if not model.has_learned_of(features):
-        score, reason = min(max(score, 1.0 - _UNSURE), _UNSURE), OUT_OF_RANGE
+        score, reason = unsure(score), OUT_OF_RANGE
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
+
+
+def unsure(score: float) -> float:
+    """What is left of a score where the sound lies outside what the model has learned."""
+    return min(max(score, 1.0 - _UNSURE), _UNSURE)
 
 
 def wanted(verdict: Verdict, least_score: float) -> Verdict:
@@ -120,9 +125,9 @@ def known_model(sha256: str) -> Model | None:
     """The model that a record names, of this version or an earlier one; None if it is foreign."""
     for one in files(_MODELS).iterdir():
         if one.name.endswith(".npz"):
-            model = read_model(one.read_bytes())
-            if model.sha256 == sha256:
-                return model
+            data = one.read_bytes()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return read_model(data)
     return None
 
 
