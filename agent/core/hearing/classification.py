@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from agent.core.hearing.band_envelopes import Outline
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
-from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, described, sketched
+from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
@@ -74,13 +74,14 @@ def judged_by(model: Model, features: Features) -> Verdict:
     included, none reaches _TONAL. Of sound outside what the model has learned the score says
     little: it is kept from being sure, and the reason tells of it; what is published stays.
     """
-    score = model.score(features)
+    row = described(features)
+    score = model.score_of(row)
     accepted = (
         score >= model.wanted(features)
         and features.tonality <= _TONAL
-        and not model.glance.refuses(described(features)[SKETCH])
+        and not model.glance.refuses(row[SKETCH])
     )
-    reason = IMPULSIVE if accepted else _objection(model, features)
+    reason = IMPULSIVE if accepted else _objection(model, features, row)
     if not model.has_learned_of(features):
         score, reason = min(max(score, 1.0 - _UNSURE), _UNSURE), OUT_OF_RANGE
     return Verdict(
@@ -126,13 +127,13 @@ def known_model(sha256: str) -> Model | None:
     return None
 
 
-def _objection(model: Model, features: Features) -> str:
+def _objection(model: Model, features: Features, row: Numbers) -> str:
     """The aspect of the sound that, were it as usual, would raise the score most."""
     if features.snr_db < _WEAK_SNR_DB:
         return WEAK
     if features.tonality > _TONAL:
         return TONAL
-    effects = model.effects(features, _GROUPS)
+    effects = model.effects_of(row, _GROUPS)
     most = int(np.argmin(effects))
     if effects[most] > _PLAINLY:
         return UNLIKE
