@@ -227,9 +227,12 @@ class Node:
 
     def _on_order(self, order: Order) -> None:
         if self._desk:
-            now = self._timebase.utc_at_host(order.host_ns)
-            report = partial(self._beat, order.host_ns)
-            told = self._desk.take(order, now.utc_ns, now.sigma_ns, report)
+            now, beat = (
+                self._timebase.utc_at_host(order.host_ns),
+                partial(self._beat, order.host_ns),
+            )
+            clock = self._timebase.quality(order.host_ns)
+            told = self._desk.take(order, now.utc_ns, now.sigma_ns, beat, clock)
             self._say_all(told, order.host_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
