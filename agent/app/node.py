@@ -227,13 +227,10 @@ class Node:
 
     def _on_order(self, order: Order) -> None:
         if self._desk:
-            now, beat = (
-                self._timebase.utc_at_host(order.host_ns),
-                partial(self._beat, order.host_ns),
-            )
-            clock = self._timebase.quality(order.host_ns)
-            told = self._desk.take(order, now.utc_ns, now.sigma_ns, beat, clock)
-            self._say_all(told, order.host_ns)
+            at_ns, timebase = order.host_ns, self._timebase
+            now, beat = timebase.utc_at_host(at_ns), partial(self._beat, at_ns)
+            told = self._desk.take(order, now.utc_ns, now.sigma_ns, beat, timebase.quality(at_ns))
+            self._say_all(told, at_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
