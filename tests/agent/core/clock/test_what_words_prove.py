@@ -1,4 +1,4 @@
-"""Words about the second that prove less than they seem to, and leap seconds that somebody forgot."""
+"""Words about the second that prove less than they seem to; leap seconds that somebody forgot."""
 
 from dataclasses import replace
 
