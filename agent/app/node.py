@@ -227,10 +227,10 @@ class Node:
 
     def _on_order(self, order: Order) -> None:
         if self._desk:
-            now = self._timebase.utc_at_host(order.host_ns)
-            report = partial(self._beat, order.host_ns)
-            told = self._desk.take(order, now.utc_ns, now.sigma_ns, report)
-            self._say_all(told, order.host_ns)
+            at_ns, timebase = order.host_ns, self._timebase
+            now, beat = timebase.utc_at_host(at_ns), partial(self._beat, at_ns)
+            told = self._desk.take(order, now.utc_ns, now.sigma_ns, beat, timebase.quality(at_ns))
+            self._say_all(told, at_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)

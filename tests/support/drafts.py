@@ -137,6 +137,8 @@ def receipt(
         head=upto.digest,
         extra=tuple(extra),
         received_at=NOW,
+        clock="kernel",
+        bound_ms=5,
     )
 
 
