@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from agent.core.audio import AudioFormat, Heard
-from agent.core.clock.time_signs import TimeSign
+from agent.core.clock.time_signs import Kept, TimeSign
 from agent.core.records import Draft
 from agent.core.records.chain import Head, RecordKey, Sealed
 from agent.core.records.kinds import Receipt
@@ -48,6 +48,16 @@ class HostClock(Protocol):
 
     def realtime_ns(self) -> int:
         """CLOCK_REALTIME: may be wrong or step; never used for an event's time."""
+
+
+class HostKeeper(Protocol):
+    """Knows who keeps the host's clock; answers at once, by what was found out last."""
+
+    def kept(self) -> Kept:
+        """Time servers, a receiver, or unknown."""
+
+    def close(self) -> None:
+        """Ask nobody any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.core.clock.time_signs import (
+    BY_SERVERS,
     Discontinuity,
     HostWord,
     RealtimeStep,
@@ -22,7 +23,7 @@ from agent.core.clock.time_signs import (
 )
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from agent.ports import HostClock
+from agent.ports import HostClock, HostKeeper
 
 _BRACKETS = 5
 _SLEW = 600e-6
@@ -87,7 +88,8 @@ class SystemTimeReference:
     server too where the daemon says so (chrony: the root distance never falls to nothing), which
     shows when the server answers; then the bound over sqrt 3 is 1-sigma. A daemon that resets it
     at each answer (timesyncd) does not know its path, and `sigma_ns` stands for that, or a third
-    of the maximum error if that is more. Without `discipline`, `sigma_ns` is believed.
+    of the maximum error if that is more. Without `discipline`, `sigma_ns` is believed. `keeper`
+    says who keeps the clock; without it, time servers do.
     """
 
     def __init__(
@@ -96,9 +98,10 @@ class SystemTimeReference:
         sigma_ns: int,
         source: str = "system",
         discipline: Callable[[], Discipline] | None = None,
+        keeper: HostKeeper | None = None,
     ) -> None:
         self._clock, self._sigma_ns, self._source = clock, sigma_ns, source
-        self._discipline = discipline
+        self._discipline, self._keeper = discipline, keeper
         self._due_ns = clock.monotonic_ns()
         self._last: tuple[int, int] | None = None
         self._max_error_ns: int | None = None
@@ -124,7 +127,8 @@ class SystemTimeReference:
                 return [*signs, Refusal(host_ns, "system clock is not synchronised")]
             sigma_ns = self._sigma_by(known.max_error_ns)
             signs.append(ReceiverReport(host_ns, leap=known.leap))
-        return [*signs, TimeMark(host_ns, utc_ns, sigma_ns + width_ns // 2, self._source)]
+        kept = BY_SERVERS if self._keeper is None else self._keeper.kept()
+        return [*signs, TimeMark(host_ns, utc_ns, sigma_ns + width_ns // 2, self._source, kept)]
 
     def _sigma_by(self, max_error_ns: int) -> int:
         last_ns, self._max_error_ns = self._max_error_ns, max_error_ns
@@ -143,6 +147,8 @@ class SystemTimeReference:
     def close(self) -> None:
         """Give no more marks."""
         self._due_ns = sys.maxsize
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _steps(self, host_ns: int, ahead_ns: int) -> list[TimeSign]:
         last, self._last = self._last, (host_ns, ahead_ns)
@@ -164,13 +170,17 @@ class HostWitness:
 
     It speaks only while the kernel vouches for the clock, and not where the kernel steers it by a
     pulse: that may be the node's own. A daemon that this node itself feeds is no witness either;
-    then none of these is made. `sigma_ns` as in SystemTimeReference.
+    then none of these is made. `sigma_ns` and `keeper` as in SystemTimeReference.
     """
 
     def __init__(
-        self, clock: HostClock, sigma_ns: int, discipline: Callable[[], Discipline]
+        self,
+        clock: HostClock,
+        sigma_ns: int,
+        discipline: Callable[[], Discipline],
+        keeper: HostKeeper | None = None,
     ) -> None:
-        self._marks = SystemTimeReference(clock, sigma_ns, "system", discipline)
+        self._marks = SystemTimeReference(clock, sigma_ns, "system", discipline, keeper)
         self._discipline = discipline
 
     def poll(self) -> list[TimeSign]:
@@ -182,7 +192,10 @@ class HostWitness:
         leaps = [sign.leap for sign in signs if isinstance(sign, ReceiverReport)]
         leap: Leap = leaps[-1] if leaps else "unknown"
         bound_ns = self._marks.bound_ns
-        return [HostWord(mark.host_ns, mark.utc_ns, bound_ns, leap) for mark in marks]
+        return [
+            HostWord(one.host_ns, one.utc_ns, max(bound_ns, one.kept.within_ns), leap, one.kept)
+            for one in marks
+        ]
 
     def close(self) -> None:
         """Say no more."""

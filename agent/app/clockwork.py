@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import agent
-from agent.adapters import nmea, ubx
+from agent.adapters import casic, nmea, ubx
 from agent.adapters.host import HostWitness, SleepWatch, SystemTimeReference, kernel_discipline
+from agent.adapters.keeper import AskedKeeper
 from agent.adapters.pps import AwaitedPps, DevicePps, SysfsPps
-from agent.adapters.receiver import ByteReader, SerialReceiver
+from agent.adapters.receiver import ByteReader, Echo, SerialReceiver
 from agent.adapters.thermometer import Thermometer
 from agent.core.clock.thermal import CrystalSlope
 from agent.core.clock.timebase import ClockSettings
@@ -42,31 +43,45 @@ def clock_settings(
     )
 
 
-def time_references(time: TimeSection, clock: HostClock) -> Iterator[TimeReference]:
-    """All that tells about UTC. In "sim" the host's clock is the truth by definition."""
+def time_references(
+    time: TimeSection, clock: HostClock, own: TimeReference | None = None
+) -> Iterator[TimeReference]:
+    """All that tells about UTC, `own` being what an earlier run knew. In "sim" the host's clock is
+    the truth by definition."""
     yield SleepWatch(clock)
     yield Thermometer(clock)
     if time.source == "sim":
         yield SystemTimeReference(clock, SIM_SIGMA_NS, "sim")
         return
+    sigma_ns = time.system_sigma_ms * NS_PER_MS
     if time.source in ("pps", "pps-adc"):
         yield from _pulses(time, clock)
     if time.receiver:
-        frames = ubx.UbxFrames().parse
-        reader = ByteReader(time.baud, nmea.NmeaParser().parse, frames)
+        if own is not None:
+            yield own
+        reader = ByteReader(
+            time.baud,
+            nmea.NmeaParser().parse,
+            ubx.UbxFrames().parse,
+            casic.CasicFrames().parse,
+            Echo(ubx.question(), ubx.is_answer),
+        )
         hello = ubx.switch_on() if time.ublox else []
         yield SerialReceiver(time.receiver, time.baud, clock, reader, hello, _ask_for_sentences)
         if not time.chrony_socket:  # else the host's clock may be kept by this very receiver
-            yield HostWitness(clock, time.system_sigma_ms * NS_PER_MS, kernel_discipline)
+            yield HostWitness(clock, sigma_ns, kernel_discipline, AskedKeeper())
+    elif not time.require_sync:
+        yield SystemTimeReference(clock, sigma_ns)
     else:
-        discipline = kernel_discipline if time.require_sync else None
-        sigma_ns = time.system_sigma_ms * NS_PER_MS
-        yield SystemTimeReference(clock, sigma_ns, "system", discipline)
+        keeper = AskedKeeper()
+        yield SystemTimeReference(clock, sigma_ns, "system", kernel_discipline, keeper)
+        if time.source != "system":  # pulses that it names: it is their witness too
+            yield HostWitness(clock, sigma_ns, kernel_discipline, keeper)
 
 
 def _ask_for_sentences(baud: int) -> list[bytes]:
     """In the languages in which other daemons leave receivers; others do not know the words."""
-    return [*ubx.speak_sentences(baud), nmea.CASIC_SENTENCES]
+    return [*ubx.speak_sentences(baud), *casic.speak_sentences(baud), nmea.CASIC_SENTENCES]
 
 
 def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:

@@ -30,6 +30,7 @@ from agent.adapters.levelfile import LevelFile
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.adapters.obeyed import ObeyedFile
 from agent.adapters.outbox import SqliteOutbox
+from agent.adapters.ownclock import OwnClock
 from agent.adapters.servicemanager import ServiceManager
 from agent.adapters.surveyfile import SurveyFile
 from agent.adapters.trialsettings import TrialSettings
@@ -65,6 +66,7 @@ from agent.settings import AudioSection, StoreSection, TimeSection
 
 SIM_SIGMA_NS = 1000
 BYTES_PER_MB = 1024 * 1024
+SECOND_LOST_NS = NS_PER_S
 OPENING_S = 2.0  # a card that takes longer does not hold up hearing
 
 
@@ -99,7 +101,8 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
     will, wake = LastWill(sealer), threading.Event()
     senses = opened.enter_context(ExitStack())
     source = _kept(senses, sound_source(settings.audio, clock))
-    references = [_kept(senses, one) for one in time_references(settings.time, clock)]
+    own_clock = OwnClock(Path(settings.store.directory) / "clock-of-boot", clock)
+    references = [_kept(senses, one) for one in time_references(settings.time, clock, own_clock)]
     unused = opened.enter_context(ExitStack())
     outbox = _outbox(settings.store, sealer)
     unused.callback(lambda: outbox.close(clean=outbox.previous_run != "unclean"))
@@ -185,7 +188,9 @@ def _assemble(trial: TrialSettings, evidence: EvidenceKey, opened: ExitStack) ->
             slope = clock_now.ppm_per_c, clock_now.ppm_per_c_sigma
             keeping.errand("known", lambda: known.keep(utc_ns))
             if clock_now.confirmed:
+                sigma_ns = clock_now.sigma_ns or SECOND_LOST_NS  # without sound nobody tells it
                 keeping.errand("confirmed", lambda: confirmed.keep(utc_ns))
+                keeping.errand("own", lambda: own_clock.keep(host_ns, utc_ns, sigma_ns))
             keeping.errand("crystal", lambda: crystal.keep(host_ns, *slope))
 
     progress = Progress()

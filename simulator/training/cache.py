@@ -23,7 +23,16 @@ Modules = tuple[str, tuple[str, ...]]
 
 HEARING: Modules = (
     "agent.core.hearing",
-    ("attack_and_tail", "band_envelopes", "detector", "features", "picker", "pipeline", "spectra"),
+    (
+        "attack_and_tail",
+        "band_envelopes",
+        "detector",
+        "features",
+        "filterbank",
+        "picker",
+        "pipeline",
+        "spectra",
+    ),
 )
 MADE_BY: tuple[Modules, ...] = (
     HEARING,

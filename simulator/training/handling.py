@@ -39,8 +39,8 @@ def handling(rng: np.random.Generator) -> Wave:
     ]
     while at_s < LENGTH_S - 0.3:
         made = gestures[int(rng.integers(len(gestures)))](sound, at_s, rng)
-        at_s = made + between(rng, 0.25, 2.0)
-    if rng.random() < 0.7:
+        at_s = made + between(rng, 0.1, 2.0)
+    if rng.random() < 0.6:
         sound = sound - low_pass(sound, between(rng, 150.0, 1500.0))
     return in_room(sound, rng) if rng.random() < 0.4 else sound
 

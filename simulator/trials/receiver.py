@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 
+from agent.adapters import casic
 from agent.adapters.nmea import NmeaParser
 from agent.adapters.receiver import ByteReader
 from agent.adapters.ubx import UbxFrames, frame
@@ -29,7 +30,8 @@ _UPTIME_NS = 100 * NS_PER_S
 _DAY_S = 86_400.0
 _LONGEST_STEP_S = 600.0
 _FULL_SHARE = 0.85
-_BEGINS = re.compile(rb"\$|\xb5b|\n")
+_BEGINS = re.compile(rb"\$|\xb5b|\xba\xce|\n")
+_CASIC_TIME = b"\xba\xce\x18\0\x01\x10"
 _TIMED = re.compile(
     rb"\$[A-Z]{2}(?:(RMC|GGA|GNS|ZDA),|GLL,[^,]*,[^,]*,[^,]*,[^,]*,)(\d{6}(?:\.\d+)?)"
 )
@@ -105,7 +107,7 @@ def play(path: Path, baud: int, not_before: date | None = None) -> Heard:
         source="nmea", nmea_lag_ns=LAG_NS, nmea_sigma_ns=_SIGMA_NS, earliest_utc_ns=earliest_ns
     )
     timebase = Timebase(48_000, settings)
-    reader = ByteReader(baud, NmeaParser().parse, UbxFrames().parse)
+    reader = ByteReader(baud, NmeaParser().parse, UbxFrames().parse, casic.CasicFrames().parse)
     begun_ns: int | None = None
     for data, host_ns in paced(raw, baud):
         begun_ns = host_ns if begun_ns is None else begun_ns
@@ -150,7 +152,7 @@ def _epochs(raw: bytes) -> list[tuple[int, float]]:
     first of any kind that tells the same instant.
     """
     stamps = [(m.start(), m[1] or b"GLL", _of_day_s(m[2].decode())) for m in _TIMED.finditer(raw)]
-    framed = list(_frame_stamps(raw))
+    framed = sorted([*_frame_stamps(raw), *_casic_stamps(raw)])
     stamps = sorted([*stamps, *_in_utc(raw, framed)]) if stamps else framed
     counts = Counter(kind for _, kind, _ in stamps)
     pace = max(counts, key=lambda kind: (counts[kind], kind == b"RMC"), default=b"")
@@ -175,6 +177,15 @@ def _frame_stamps(raw: bytes) -> Iterator[tuple[int, bytes, float]]:
         if is_timed and frame((1, kind[0]), body) == raw[at : at + size + 8]:
             yield at, kind, int.from_bytes(body[:4], "little") / 1000.0 % _DAY_S
         at = raw.find(b"\xb5b\x01", at + 2)
+
+
+def _casic_stamps(raw: bytes) -> Iterator[tuple[int, bytes, float]]:
+    """Whole frames of CASIC's NAV-TIMEUTC."""
+    for at in (m.start() for m in re.finditer(re.escape(_CASIC_TIME), raw)):
+        body = raw[at + 6 : at + 30]
+        if raw[at : at + 34] == casic.frame((0x01, 0x10), body):
+            ms, (hour, minute, second) = int.from_bytes(body[12:14], "little"), body[18:21]
+            yield at, b"casic", hour * 3600.0 + minute * 60.0 + second + ms / 1000.0
 
 
 def _in_utc(
@@ -243,6 +254,8 @@ def _words(data: bytes) -> Iterator[str]:
     yield from (m[1].decode() for m in _NAMED.finditer(data))
     if data.startswith(b"\xb5b") and len(data) > 4:
         yield f"UBX-{data[2]:02X}-{data[3]:02X}"
+    if data.startswith(b"\xba\xce") and len(data) > 6:
+        yield f"CASIC-{data[4]:02X}-{data[5]:02X}"
 
 
 def _without_heading(raw: bytes) -> bytes:

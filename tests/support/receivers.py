@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from agent.core.clock.lock import ClockSettings, Lock
-from agent.core.clock.time_signs import Fix, HostWord, NextPulse, Pulse, ReceiverReport
+from agent.core.clock.time_signs import (
+    BY_SERVERS,
+    Fix,
+    HostWord,
+    Kept,
+    NextPulse,
+    Pulse,
+    ReceiverReport,
+)
+from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 HOST_0_NS = 77 * NS_PER_S
@@ -20,7 +29,10 @@ class Receiver:
 
     `late_s`: sentences come so much later; `pulse_off_ms`: the edge is so late; `leap_off_s`: it
     has so many leap seconds too few, and takes the right ones after `knows_after_s`; `weeks`: its
-    weeks are off. `host_bound_ms`: the host's clock is right within that, None if nobody vouches.
+    weeks are off. `host_bound_ms`: the host's clock is right within that, None if nobody vouches;
+    `kept` says who keeps it. `own_leap_s`: the receiver inserts a leap second then; `true_leap_s`:
+    UTC does, and the kernel announces it and says 23:59:59 twice. `next_delay_ms`: so late may
+    its words about the next pulse be.
     """
 
     late_s: float = 0.13
@@ -34,6 +46,9 @@ class Receiver:
     tells_leap: bool = False
     tells_next: bool = False
     own_leap_s: int | None = None
+    true_leap_s: int | None = None
+    kept: Kept = BY_SERVERS
+    next_delay_ms: float = 0.0
     settings: ClockSettings = SETTINGS
     start_s: int = UTC_0_S
 
@@ -72,8 +87,12 @@ class Receiver:
         signs.append(Fix(at_ns + lag_ns, utc_ns, True, is_leap, 9))
         if self.host_bound_ms is not None:
             reads_ns = (self.start_s + second) * NS_PER_S + round(self.host_off_s * NS_PER_S)
+            reads_ns -= NS_PER_S * (self.true_leap_s is not None and second >= self.true_leap_s)
+            is_ahead = self.true_leap_s is not None and second < self.true_leap_s
+            at_600_ns, reads_ns = at_ns + 600 * NS_PER_MS, reads_ns + 600 * NS_PER_MS
             bound_ns = round(self.host_bound_ms * NS_PER_MS)
-            signs.append(HostWord(at_ns + 600 * NS_PER_MS, reads_ns + 600 * NS_PER_MS, bound_ns))
+            leap: Leap = "insert" if is_ahead else "unknown"
+            signs.append(HostWord(at_600_ns, reads_ns, bound_ns, leap, self.kept))
         if self.tells_leap:
             knows = second >= self.knows_after_s or not self.leap_off_s
             signs.append(
@@ -85,7 +104,9 @@ class Receiver:
                 )
             )
         if self.tells_next:
-            signs.append(NextPulse(at_ns + 800 * NS_PER_MS, utc_ns + NS_PER_S))
+            delay_ns = round(self.next_delay_ms * NS_PER_MS)
+            word = NextPulse(at_ns + 800 * NS_PER_MS, utc_ns + NS_PER_S, delay_ns=delay_ns)
+            signs.append(word)
         for sign in sorted(signs, key=lambda one: one.host_ns):  # type: ignore[attr-defined]
             lock.on_time(sign.host_ns)  # type: ignore[attr-defined]
             lock.on_sign(sign)  # type: ignore[arg-type]
@@ -97,7 +118,8 @@ class Receiver:
             return
         count_ns, sigma_ns = lock.discipline.at(HOST_0_NS + second * NS_PER_S)
         utc_ns = lock.calendar.utc_of(count_ns)
-        error_ns = abs(utc_ns - (self.start_s + second) * NS_PER_S)
+        leapt = self.true_leap_s is not None and second > self.true_leap_s
+        error_ns = abs(utc_ns - (self.start_s + second - leapt) * NS_PER_S)
         self.wrong_and_confirmed += lock.confirmed and error_ns > 9 * 10**8
         self.wrong_and_locked += lock.state == "locked" and error_ns > 10 * sigma_ns
         if lock.state == "locked" and self.locked_at is None:

@@ -21,7 +21,7 @@ class Hunt:
         self._speeds: Sequence[int] = (baud, *(one for one in SPEEDS if one != baud))
         self._at = self._bytes = 0
         self._since_ns: int | None = None
-        self._sensible = self._sentences = -1
+        self._sensible = self._dated = -1
         self._ask_ns: int | None = None
 
     def next_speed(self, read: int, sensible: int, now_ns: int) -> int | None:
@@ -38,10 +38,10 @@ class Hunt:
         self._since_ns, self._bytes = now_ns, 0
         return self.baud
 
-    def is_to_ask(self, sentences: int, frames: int, now_ns: int) -> bool:
-        """Whether frames come and no sentence does, every ten seconds."""
-        if sentences > self._sentences or not frames:
-            self._sentences, self._ask_ns = sentences, now_ns + _PATIENCE_NS
+    def is_to_ask(self, dated: int, frames: int, now_ns: int) -> bool:
+        """Whether frames come and nothing with a date does, every ten seconds."""
+        if dated > self._dated or not frames:
+            self._dated, self._ask_ns = dated, now_ns + _PATIENCE_NS
             return False
         if self._ask_ns is None or now_ns < self._ask_ns:
             return False

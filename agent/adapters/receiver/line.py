@@ -112,6 +112,8 @@ class SerialReceiver:
                     self._signs.put(sign)
                 if data:
                     self._look_at(line, len(data), now_ns)
+                elif echo := self._reader.echo:  # in a pause, so that the answer need not wait
+                    self._write(line, [echo.question_due(now_ns)])
         finally:
             line.close()
 
@@ -125,11 +127,11 @@ class SerialReceiver:
             line.baudrate = speed
             reader.set_baud(speed)
             self._write(line, (*self._hello, *self._ask(speed)))
-        elif self._hunt.is_to_ask(reader.sentences, reader.frames, now_ns):
+        elif self._hunt.is_to_ask(reader.dated, reader.frames, now_ns):
             self._write(line, self._ask(self._hunt.baud))
 
     def _write(self, line: Line, words: Sequence[bytes]) -> None:
-        for one in words:
+        for one in filter(None, words):
             line.write(one)
 
     def _refuse(self, reason: str) -> None:

@@ -5,8 +5,19 @@ from agent.adapters.ubx.frames import (
     UbxParser,
     checksum,
     frame,
+    is_answer,
+    question,
     speak_sentences,
     switch_on,
 )
 
-__all__ = ["UbxFrames", "UbxParser", "checksum", "frame", "speak_sentences", "switch_on"]
+__all__ = [
+    "UbxFrames",
+    "UbxParser",
+    "checksum",
+    "frame",
+    "is_answer",
+    "question",
+    "speak_sentences",
+    "switch_on",
+]

@@ -15,6 +15,7 @@ from agent.core.records.fields import Doubt, Leap
 _NAV_STATUS, _NAV_TIMELS = (0x01, 0x03), (0x01, 0x26)
 _MON_HW, _SEC_SIG = (0x0A, 0x09), (0x27, 0x09)
 _TIM_TP = (0x0D, 0x01)
+_CFG_RATE, _ACK = (0x06, 0x08), 0x05
 _SENTENCES = ((0xF0, 0x00), (0xF0, 0x04), (0xF0, 0x08))  # GGA, RMC, ZDA
 _KEYS = (0x10740002, 0x10760002, 0x10780002)  # CFG-UART1, -UART2, -USBOUTPROT-NMEA of F9 and M10
 _SPOOF: dict[int, Doubt] = {1: "none", 2: "suspect", 3: "affirmed"}
@@ -95,6 +96,17 @@ def frame(kind: tuple[int, int], payload: bytes) -> bytes:
     """A whole frame around `payload`."""
     body = bytes(kind) + len(payload).to_bytes(2, "little") + payload
     return b"\xb5b" + body + checksum(body)
+
+
+def question() -> bytes:
+    """A poll of CFG-RATE, which changes nothing: it is answered by the rate, or an ACK or NAK."""
+    return frame(_CFG_RATE, b"")
+
+
+def is_answer(whole: bytes) -> bool:
+    """Whether a frame answers `question`."""
+    kind = (whole[2], whole[3])
+    return kind == _CFG_RATE or (kind[0] == _ACK and whole[6:8] == bytes(_CFG_RATE))
 
 
 def switch_on() -> list[bytes]:

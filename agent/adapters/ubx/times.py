@@ -83,7 +83,11 @@ class UbxTime:
         return [Fix(host_ns, _rounded(utc_ns), is_valid=True), report]
 
     def _next_pulse(self, told: Any, host_ns: int) -> list[TimeSign]:
-        """Its quantisation error is added to the pulse to get the second: it is early by it."""
+        """Its quantisation error is added to the pulse to get the second: it is early by it.
+
+        The interface descriptions give no sign. Counters that start with a better clock and stop
+        with the pulse were seen to scatter least with it added (anderswallin.net, F9T, 2019).
+        """
         late_ns = 0.0 if getattr(told, "qErrInvalid", 0) else -told.qErr / _PS_PER_NS
         utc_ns = _gps_ns(told.week, told.towMS, 0)
         if not told.timeBase:  # in GPS time

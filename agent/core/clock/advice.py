@@ -5,6 +5,7 @@ Only words: the values come from `report`, and showing them is the command's mat
 
 from collections.abc import Iterator
 
+from agent.core.clock.integrity import KEPT_BY_RECEIVER, KEPT_BY_UNKNOWN
 from agent.core.clock.report import ClockReport
 
 _DOUBTS = {
@@ -17,6 +18,8 @@ _DOUBTS = {
     "host's clock names another second": "The host's clock and the receiver name different "
     "seconds: compare `chronyc tracking` and the sentences with another clock. Sentences more than "
     "a second late (raise time.baud) or leap seconds that the receiver does not know do this.",
+    "this node's own clock names another second": "What this node knew for good before the agent "
+    "restarted was another second than the receiver names now: one of both is wrong.",
     "host's clock has the second elsewhere": "The host's clock has the second where no pulse is: "
     "the pulse's trailing edge may be taken for it. Check the polarity (assert_falling_edge of the "
     "pps-gpio overlay), or the host's servers.",
@@ -71,6 +74,12 @@ _REFUSALS = {
     "`chronyc tracking`, and the network.",
     "receiver reports spoofing": "The receiver itself reports spoofing: its pulses are not used.",
 }
+_NO_WITNESS = {
+    KEPT_BY_RECEIVER: "The host's clock is kept by a receiver, perhaps this one, so that it does "
+    "not vouch for the second: give chrony a time server beside it.",
+    KEPT_BY_UNKNOWN: "Nobody says who keeps the host's clock, so that it does not vouch for the "
+    "second: `chronyc sources` must answer on this host.",
+}
 _NO_SIGN = {
     "pps": "No sign of the receiver at all: check its power, time.receiver and the PPS wire.",
     "pps-adc": "No pulse in the sound: check the wire to the second channel, audio.pps_channel "
@@ -118,5 +127,7 @@ def _advice(report: ClockReport, configured_source: str) -> Iterator[str]:
         yield from (_REFUSALS[reason] for reason, _ in worst_first if reason in _REFUSALS)
         if configured_source in ("pps", "nmea") and report.has_fix is None and not report.refused:
             yield _PULSE_ALONE if report.has_pulse else _NO_SIGN[configured_source]
+    if not report.confirmed:
+        yield from (_NO_WITNESS[reason] for reason in report.refused if reason in _NO_WITNESS)
     if report.latency == "bounded" and report.measured_latency_us is not None:
         yield "The capture latency was measured: `earshot time calibrate` tells how to use it."

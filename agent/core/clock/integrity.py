@@ -7,7 +7,7 @@ Nothing is ever called free of spoofing or jamming unless a receiver says so.
 from collections import Counter, deque
 from typing import Literal
 
-from agent.core.clock.time_signs import Fix, ReceiverReport
+from agent.core.clock.time_signs import Fix, Keeper, ReceiverReport
 from agent.core.records.fields import Doubt, Leap
 from agent.core.units import NS_PER_S
 
@@ -27,6 +27,7 @@ Contradiction = Literal[
     "position jumped",
     "reports near the next second",
     "sample rate is not what the device claims",
+    "this node's own clock names another second",
     "host's clock names another second",
     "host's clock has the second elsewhere",
     "leap seconds are the firmware's default",
@@ -34,6 +35,10 @@ Contradiction = Literal[
     "pulses are seen at their trailing edge",
     "pulses come several times a second",
 ]
+
+
+KEPT_BY_RECEIVER = "host's clock is kept by a receiver"
+KEPT_BY_UNKNOWN = "nobody says who keeps the host's clock"
 
 
 class Doubts:
@@ -64,6 +69,11 @@ class Doubts:
     def refuse(self, host_ns: int, reason: str) -> None:
         """A sign was of no use."""
         self._refusals.append((host_ns, reason))
+
+    def note_keeper(self, host_ns: int, keeper: Keeper) -> None:
+        """A clock that no time server keeps proves nothing about the second."""
+        if keeper != "servers":
+            self.refuse(host_ns, KEPT_BY_RECEIVER if keeper == "receiver" else KEPT_BY_UNKNOWN)
 
     def refused(self, host_ns: int | None) -> dict[str, int]:
         """How often each reason came up during the last minute, up to _REFUSALS_KEPT in all."""

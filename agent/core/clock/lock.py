@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import get_args
 
 from agent.core.clock.clock_settings import ClockSettings
+from agent.core.clock.counting import Calendar
+from agent.core.clock.cross_check import CrossCheck
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.integrity import Contradiction, Doubts
-from agent.core.clock.second_labels import Calendar, Named, Namer
+from agent.core.clock.second_labels import Named, Namer
 from agent.core.clock.testimony import Testimony, WitnessAgainst
 from agent.core.clock.time_signs import (
     Discontinuity,
     Fix,
     HostWord,
     NextPulse,
+    OwnWord,
     Pulse,
     RealtimeStep,
     ReceiverReport,
@@ -40,7 +43,6 @@ _MORE_PATIENCE = 6.0
 EXPIRED_SIGMA_NS = 100 * NS_PER_MS
 _NAMES_A_SECOND_NS = 100 * NS_PER_MS
 _LATEST_SURE_LAG_NS = 900 * NS_PER_MS
-_COARSE_IS_FRESH_NS = 10 * NS_PER_S
 _FRAME_NS = NS_PER_MS  # of USB
 _WITNESS_IS_FRESH_NS = 5 * NS_PER_S
 
@@ -59,7 +61,6 @@ class Lock:
 
     def __init__(self, settings: ClockSettings) -> None:
         self._settings = settings
-        self._coarse: TimeMark | None = None
         self._was_locked = False
         self._held_back: dict[Contradiction, None] = {}
         self._shared_sigma_ns = settings.edge_sigma_ns
@@ -69,6 +70,7 @@ class Lock:
         self.doubts = Doubts()
         is_alone = settings.source == "system" and not settings.is_host_vouched
         self.testimony = Testimony(Witnesses(CAN_BE["nmea" if is_alone else settings.source]))
+        self._words = CrossCheck(self.discipline, self.namer, self.calendar, self.testimony)
         self.state: TimeState = "unsynchronised"
         self.reason, self.source = "no mark yet", "none"
         self.believed: Named | None = None
@@ -87,12 +89,18 @@ class Lock:
                 return self.on_pulse(sign.host_ns - late_ns, sign.sigma_ns) or change
             case Fix():
                 return self._on_fix(sign)
-            case HostWord():
-                return self._on_host_word(sign)
+            case HostWord() | OwnWord():
+                if isinstance(sign, HostWord):
+                    self.doubts.note_keeper(sign.host_ns, sign.kept.by)
+                self._words.on_clock(sign)
+                return self._weigh()
             case NextPulse():
                 self.namer.on_next_pulse(sign)
             case ReceiverReport():
-                return self._on_report(sign)
+                self.doubts.on_report(sign)
+                self.calendar.announced = self.doubts.announced_leap
+                self._words.on_report(sign)
+                return self._weigh()
             case Temperature():
                 self.discipline.holdover.on_temperature(sign.host_ns / NS_PER_S, sign.celsius)
             case RealtimeStep() if self._settings.source in ("sim", "system"):
@@ -123,24 +131,6 @@ class Lock:
         """Whether which second it is was confirmed by witnesses that share no cause of error."""
         return self.discipline.is_known and self.testimony.confirmed
 
-    def _on_host_word(self, word: HostWord) -> StateChange | None:
-        self.namer.host_leap, host_ns = word.leap, word.host_ns
-        self.testimony.on_host_speaking(host_ns)
-        self._coarse = TimeMark(host_ns, word.utc_ns, word.bound_ns, "system")
-        if self.discipline.is_known and not self.calendar.check(word.utc_ns):
-            count_ns, sigma_ns = self.discipline.at(host_ns)
-            self.testimony.on_host(word, self.calendar.utc_of(count_ns), sigma_ns)
-        return self._weigh()
-
-    def _on_report(self, report: ReceiverReport) -> StateChange | None:
-        self.doubts.on_report(report)
-        self.calendar.announced = self.doubts.announced_leap
-        known = self.discipline.is_known
-        count_ns = self.discipline.at(report.host_ns)[0] if known else None
-        utc_ns = None if count_ns is None else self.calendar.utc_of(count_ns)
-        self.testimony.on_report(report, utc_ns)
-        return self._weigh()
-
     def _weigh(self) -> StateChange | None:
         """Hold back what witnesses speak against, at once."""
         against = self.testimony.against
@@ -149,7 +139,8 @@ class Lock:
         return self._enter("locked", self.reason) if self.state == "locked" and against else None
 
     def on_time(self, host_ns: int) -> StateChange | None:
-        """Notice that good marks have stopped coming."""
+        """Notice that good marks have stopped coming, and moments at which a second may leap."""
+        self._words.on_time(host_ns)
         last_ns = self.discipline.last_axis_ns
         if self.state in ("unsynchronised", "expired") or last_ns is None:
             return None
@@ -171,11 +162,14 @@ class Lock:
 
     def _on_mark(self, mark: TimeMark) -> StateChange | None:
         if self._settings.source not in ("sim", "system"):
-            self._coarse = mark
+            self._words.coarse.note(mark)
             return None
         if fault := self.calendar.check(mark.utc_ns):
             self.doubts.refuse(mark.host_ns, fault)
             return None
+        if self._settings.is_host_vouched:
+            self.doubts.note_keeper(mark.host_ns, mark.kept.by)
+            self.testimony.on_keeper(mark)
         named = Named(mark.host_ns, self.calendar.count_of(mark.utc_ns))
         return self._offer(named, mark.sigma_ns, mark.source)
 
@@ -188,25 +182,13 @@ class Lock:
         self._note_dates(fix.host_ns, self.namer.fault)
         lag_ns = self.namer.lag_ns or 0
         self.doubts.stand("reports near the next second", stands=lag_ns > _LATEST_SURE_LAG_NS)
-        self._hear(fix)
+        self._words.on_fix(fix)
         if wrong_ns and (not self.confirmed or self.testimony.is_backed(wrong_ns)):
             return self._start_over(f"reports insist on {-wrong_ns / NS_PER_S:+.0f} s")
         if self.namer.fault == "report contradicts the count" and self.state == "locked":
             self.discipline.interrupt()
             return self._enter("holdover", "a report contradicts the count of seconds")
         return self._offer_pulse(named) if named else None
-
-    def _hear(self, fix: Fix) -> None:
-        """What a sentence that named a second says beside it."""
-        namer = self.namer
-        if fix.utc_ns is None or not fix.is_valid or namer.fault:
-            return
-        self.testimony.on_named(has_floor=self.calendar.has_floor)
-        if namer.was_foretold and namer.confirmed_ns == fix.host_ns:
-            self.testimony.on_foretold()
-        if namer.has_leapt_alone:
-            namer.has_leapt_alone = False
-            self.testimony.on_leap_alone()
 
     def _on_report_as_mark(self, fix: Fix) -> StateChange | None:
         if fix.utc_ns is None or not fix.is_valid or fix.is_leap_second:
@@ -215,7 +197,9 @@ class Lock:
         self._note_dates(fix.host_ns, "")
         self.testimony.on_named(has_floor=self.calendar.has_floor)
         named = Named(fix.host_ns - self._settings.nmea_lag_ns, self.calendar.count_of(utc_ns))
-        return self._offer(named, self._settings.nmea_sigma_ns, "nmea")
+        change = self._offer(named, self._settings.nmea_sigma_ns, "nmea")
+        self._words.on_label(fix.host_ns, agrees=self.believed is not None)
+        return self._weigh() or change
 
     def _note_dates(self, host_ns: int, fault: str) -> None:
         doubts = self.doubts
@@ -233,14 +217,12 @@ class Lock:
             count_ns, sigma_ns = self.discipline.at(host_ns)
             if sigma_ns < _NAMES_A_SECOND_NS:
                 return count_ns
-        coarse, often = self._coarse, self.namer.pulses_a_second
+        often = self.namer.pulses_a_second
         self.doubts.stand("pulses come several times a second", stands=often > 1)
-        if coarse is None or (self.doubts.has_fix is not None and often == 1):
+        if self.doubts.has_fix is not None and often == 1:
             return None
-        most_ns = min(_NAMES_A_SECOND_NS, NS_PER_S // (3 * often))
-        if host_ns - coarse.host_ns > _COARSE_IS_FRESH_NS or coarse.sigma_ns > most_ns:
-            return None
-        return self.calendar.count_of(coarse.utc_ns + host_ns - coarse.host_ns)
+        utc_ns = self._words.coarse.utc_ns(host_ns, often)
+        return None if utc_ns is None else self.calendar.count_of(utc_ns)
 
     def _offer_pulse(self, named: Named) -> StateChange | None:
         if reason := self.doubts.barred_by(named.at_ns):

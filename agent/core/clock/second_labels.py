@@ -8,15 +8,13 @@ a pulse is in phase is for `discipline` to judge.
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
+from agent.core.clock.counting import DAY_NS, Calendar
 from agent.core.clock.leap_seconds import may_leap
 from agent.core.clock.time_signs import Fix, NextPulse
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S
 
-GPS_WEEKS_NS = 1024 * 7 * 86_400 * NS_PER_S
-DAY_NS = 86_400 * NS_PER_S
 LATEST_LAG_NS = 990 * NS_PER_MS
 _LEAST_LAG_NS = 0
 _LAG_WINDOW_NS = 150 * NS_PER_MS
@@ -27,8 +25,8 @@ _CHAIN_SLACK = 500e-6
 _CHAIN_SECONDS = 3
 _STEADY_STEPS, _STEADY_NS, _OFTEN = 7, 200_000, (2, 4, 5, 10)
 _MIDNIGHT_NS = 5 * NS_PER_S
-
-DateFault = Literal["", "date before this software", "date far in the future"]
+_LEAP_SLACK_NS = 50 * NS_PER_MS
+_FORGET_LEAP_NS = 3600 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +35,6 @@ class Named:
 
     at_ns: int
     count_ns: int
-
-
-class Calendar:
-    """From counted seconds to UTC: remembers the leap seconds that were lived through.
-
-    During 23:59:60 UTC reads like the first second of the next day, and that second is then
-    repeated (`leap` tells which of both it was). Satellites tell weeks modulo 1024, so a date is
-    only good within that: it is taken as the first such one not before what is known, the date of
-    this software (`earliest_utc_ns`, 0: unknown) or a confirmed time of an earlier run. That is
-    right for 19 years after either, whatever the receiver's firmware believes.
-    """
-
-    def __init__(self, earliest_utc_ns: int, last_known_utc_ns: int | None) -> None:
-        self._floor_ns = max(earliest_utc_ns, last_known_utc_ns or 0)
-        self._leaps: list[tuple[int, int]] = []  # (count from which on, seconds added)
-        self.announced: Leap = "unknown"
-        self.has_rolled_over = False
-
-    @property
-    def has_floor(self) -> bool:
-        """Whether there is a date that none can be before."""
-        return self._floor_ns > 0
-
-    def utc_of(self, count_ns: int) -> int:
-        """UTC in ns since 1970 of a counted instant."""
-        return count_ns - sum(added for since, added in self._leaps if count_ns >= since)
-
-    def count_of(self, utc_ns: int) -> int:
-        """The counted instant of `utc_ns`, taken as after all known leap seconds."""
-        return utc_ns + sum(added for _, added in self._leaps)
-
-    def leap_at(self, count_ns: int) -> Leap:
-        """What to say about leap seconds at a counted instant."""
-        for since, added in self._leaps:
-            if added > 0 and since - NS_PER_S <= count_ns < since:
-                return "insert"
-        return self.announced
-
-    def insert_leap_second(self, midnight_count_ns: int) -> None:
-        """The second that began at `midnight_count_ns` was 23:59:60."""
-        if not any(since == midnight_count_ns + NS_PER_S for since, _ in self._leaps):
-            self._leaps.append((midnight_count_ns + NS_PER_S, NS_PER_S))
-            self.announced = "none"
-
-    def skip_leap_second(self, midnight_count_ns: int) -> None:
-        """23:59:59 was left out: the count at midnight was one second behind."""
-        self._leaps.append((midnight_count_ns, -NS_PER_S))
-        self.announced = "none"
-
-    def of_receiver(self, utc_ns: int) -> int:
-        """A receiver's date, set right by multiples of 1024 weeks (`has_rolled_over` if it was)."""
-        if not self.has_floor:
-            return utc_ns
-        least_ns = self._floor_ns - DAY_NS
-        right_ns = least_ns + (utc_ns - least_ns) % GPS_WEEKS_NS
-        self.has_rolled_over = right_ns != utc_ns
-        return right_ns
-
-    def check(self, utc_ns: int) -> DateFault:
-        """What is wrong with a date of a host's clock, which counts no weeks; empty if nothing."""
-        if utc_ns < self._floor_ns - DAY_NS:
-            return "date before this software"
-        return "date far in the future" if self._is_far(utc_ns) else ""
-
-    def _is_far(self, utc_ns: int) -> bool:
-        return 0 < self._floor_ns < utc_ns - GPS_WEEKS_NS
 
 
 class Namer:
@@ -116,7 +48,8 @@ class Namer:
         self._contradictions: list[int] = []
         self.fault = ""
         self.confirmed_ns: int | None = None
-        self.host_leap: Leap = "unknown"
+        self._host_leap: tuple[int, Leap] = (0, "unknown")
+        self._day: int | None = None
         self.has_leapt_alone = False
         self._next: NextPulse | None = None
         self.was_foretold = False
@@ -173,8 +106,8 @@ class Namer:
         """Whether the receiver named this pulse so before it came."""
         word, self._next = self._next, None
         self.was_foretold = False
-        if word is None or not 0 < host_ns - word.host_ns < NS_PER_S:
-            return
+        if word is None or not 0 < host_ns - word.host_ns < NS_PER_S - word.delay_ns:
+            return  # what came right after a pulse may have been about that one
         named_ns = self._calendar.count_of(self._calendar.of_receiver(word.utc_ns))
         self.was_foretold = named_ns == count_ns
 
@@ -242,9 +175,33 @@ class Namer:
     def _may_leap(self, utc_ns: int) -> bool:
         """Whether a leap second can be now. Where the list of them has expired and the host's
         clock does not announce it, it is followed and left open."""
-        told = "yes" if self.host_leap in ("insert", "delete") else may_leap(utc_ns)
-        self.has_leapt_alone = self.has_leapt_alone or told == "unknown"
-        return told != "no"
+        is_known = self._host_leap[1] in ("insert", "delete")
+        told = may_leap(utc_ns)
+        self.has_leapt_alone = self.has_leapt_alone or (told == "unknown" and not is_known)
+        return is_known or told != "no"
+
+    def on_host_leap(self, host_ns: int, leap: Leap) -> None:
+        """What the host's clock says of a leap second to come. A word that was not repeated for
+        some hours is no word."""
+        is_ahead = leap in ("insert", "delete")
+        if is_ahead or host_ns - self._host_leap[0] > _FORGET_LEAP_NS:
+            self._host_leap = host_ns, leap
+
+    def leaps_near(self, utc_ns: int) -> bool:
+        """Whether it is 23:59:60 by the host's own announcement: the kernel says 23:59:59 twice
+        then, and this program 00:00:00."""
+        is_ahead = self._host_leap[1] in ("insert", "delete")
+        return is_ahead and (utc_ns + _LEAP_SLACK_NS) % DAY_NS < NS_PER_S + 2 * _LEAP_SLACK_NS
+
+    def may_have_leapt(self, utc_ns: int) -> bool:
+        """Whether a midnight went by since the last call at which a second may have leapt."""
+        day, last = utc_ns // DAY_NS, self._day
+        self._day = day
+        return last is not None and day == last + 1 and self._can_leap(day * DAY_NS)
+
+    def _can_leap(self, midnight_ns: int) -> bool:
+        is_announced = {self._host_leap[1], self._calendar.announced} & {"insert", "delete"}
+        return bool(is_announced) or may_leap(midnight_ns) != "no"
 
     def forget(self) -> None:
         """The names given hold no longer; the lag stays as learnt."""

@@ -4,10 +4,11 @@ Those that agree exclude what their kind can (`witnesses`); those that do not ar
 they stand nothing is locked: nobody here can tell which of both is wrong.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from agent.core.clock.leap_seconds import leap_seconds_at
-from agent.core.clock.time_signs import HostWord, ReceiverReport
+from agent.core.clock.time_signs import HostWord, OwnWord, ReceiverReport, TimeMark
 from agent.core.clock.witnesses import Witnesses
 from agent.core.units import NS_PER_MS, NS_PER_S
 
@@ -18,14 +19,17 @@ _AWAITED_NS = 30 * NS_PER_S
 _SLACK_NS = 5 * NS_PER_MS
 _WIDTHS_TO_BELIEVE = 3
 _SHORT_NS = 450 * NS_PER_MS
+_LABELS_AFTER_WORD = 8
 
 WitnessAgainst = Literal[
+    "this node's own clock names another second",
     "host's clock names another second",
     "host's clock has the second elsewhere",
     "leap seconds are the firmware's default",
     "leap seconds are not those of the list",
     "pulses are seen at their trailing edge",
 ]
+OWN_OTHER: WitnessAgainst = "this node's own clock names another second"
 OTHER_SECOND: WitnessAgainst = "host's clock names another second"
 ELSEWHERE: WitnessAgainst = "host's clock has the second elsewhere"
 DEFAULT_LEAP: WitnessAgainst = "leap seconds are the firmware's default"
@@ -40,8 +44,9 @@ class Testimony:
         self.witnesses = can_be
         self._against: dict[WitnessAgainst, None] = {}
         self._report = ReceiverReport(0)
-        self._agreed = self._widths = 0
+        self._agreed = self._widths = self._labels = 0
         self.host_off_ns: float | None = None
+        self._listed_s: int | None = None
         self._host_since_ns: int | None = None
         self._is_host_tight = False
 
@@ -62,13 +67,16 @@ class Testimony:
         """Each alternative is excluded, and nobody objects."""
         return not (self.witnesses.alternatives or self._against)
 
-    def on_host_speaking(self, host_ns: int) -> None:
+    def on_host_speaking(self, word: HostWord) -> None:
         """The kernel vouches for the host's clock, whatever it says."""
-        self._host_since_ns = self._host_since_ns or host_ns
+        if word.kept.by == "servers":
+            self._host_since_ns = self._host_since_ns or word.host_ns
 
     def on_host(self, word: HostWord, utc_ns: int, sigma_ns: float) -> None:
         """The host's clock, where the count says `utc_ns` with `sigma_ns`."""
-        off_ns = self.host_off_ns = float(abs(word.utc_ns - utc_ns))
+        off_ns = float(abs(word.utc_ns - utc_ns))
+        is_other = word.kept.by == "servers"  # else it may share the receiver's own error
+        self.host_off_ns = off_ns if is_other else None
         self._is_host_tight = word.bound_ns < _SHOWS_AN_EDGE_NS
         if off_ns > word.bound_ns + 3.0 * sigma_ns + _SLACK_NS:
             self._agreed = 0
@@ -80,25 +88,74 @@ class Testimony:
         if self._agreed >= _AGREE_AGAIN:
             self._object(OTHER_SECOND, stands=False)
             self._object(ELSEWHERE, stands=False)
-        if off_ns + word.bound_ns < _NAMES_A_SECOND_NS and sigma_ns < _NAMES_A_SECOND_NS:
+        if is_other and self._is_near(off_ns, word.bound_ns, sigma_ns):
+            self._object(OWN_OTHER, stands=False)
             self.witnesses.speak("host clock")
             self._weigh_leap_word()
-        if off_ns + word.bound_ns < _SHOWS_AN_EDGE_NS:
+        if is_other and off_ns + word.bound_ns < _SHOWS_AN_EDGE_NS:
             self.witnesses.speak("tight host clock")
+
+    def on_own(self, word: OwnWord, utc_ns: int, sigma_ns: float) -> None:
+        """What an earlier run knew for good, where the count says `utc_ns` with `sigma_ns`."""
+        off_ns = float(abs(word.utc_ns - utc_ns))
+        is_off = off_ns > word.bound_ns + 3.0 * sigma_ns + _SLACK_NS
+        self._object(OWN_OTHER, stands=is_off and "host clock" not in self._speakers)
+        if self._is_near(off_ns, word.bound_ns, sigma_ns):
+            self.witnesses.speak("own clock")
+            self._weigh_leap_word()
+        if off_ns + word.bound_ns < _SHOWS_AN_EDGE_NS:
+            self.witnesses.speak("tight own clock")
+
+    @property
+    def _speakers(self) -> set[str]:
+        return set(self.witnesses.excluded_by.values())
+
+    @staticmethod
+    def _is_near(off_ns: float, bound_ns: float, sigma_ns: float) -> bool:
+        """Whether a clock that is `off_ns` away leaves no other second."""
+        return off_ns + bound_ns < _NAMES_A_SECOND_NS and sigma_ns < _NAMES_A_SECOND_NS
+
+    def on_keeper(self, mark: TimeMark) -> None:
+        """Who keeps the host's clock, where that is the source."""
+        if mark.kept.by != "servers":
+            self.witnesses.reopen("label", "edge", "leap", "weeks")
+            return
+        self.witnesses.speak("time servers")
+        if mark.kept.within_ns < _SHOWS_AN_EDGE_NS:
+            self.witnesses.speak("tight time servers")
 
     def on_report(self, report: ReceiverReport, utc_ns: int | None) -> None:
         """The receiver's own word of its leap seconds; `utc_ns` is the count's, if there is one."""
         if report.leap_s is None and report.leap_from == "unknown":
             return
+        last = self._report
+        if report.leap_from != last.leap_from or report.leap_s not in (None, last.leap_s):
+            self._labels = 0
+        elif report.leap_s is None:
+            report = replace(report, leap_s=last.leap_s)
         self._report = report
+        self._listed_s = None if utc_ns is None else leap_seconds_at(utc_ns)
+        if report.leap_s is not None and utc_ns is not None:
+            self._object(WRONG_LEAP, stands=self._listed_s not in (None, report.leap_s))
+        self._count_with_leap(utc_ns)
+        self._weigh_leap_word()
+
+    def on_label(self, utc_ns: int, *, agrees: bool) -> None:
+        """A sentence named a second that has a name already; the count says `utc_ns`."""
+        self._labels = self._labels + 1 if agrees else 0
+        self._count_with_leap(utc_ns)
+        self._weigh_leap_word()
+
+    def _count_with_leap(self, utc_ns: int | None) -> None:
+        """The receiver's leap seconds are those of the count only once its labels, told after that
+        word, agree with it: with the almanac the labels step, and the count may be from before."""
+        report = self._report
+        if utc_ns is None or self._labels < _LABELS_AFTER_WORD:
+            return
         if report.leap_from == "satellites":
             self.witnesses.speak("leap word")
-        if utc_ns is not None and report.leap_s is not None:
-            known_s = leap_seconds_at(utc_ns)
-            if known_s == report.leap_s:
-                self.witnesses.speak("leap table")
-            self._object(WRONG_LEAP, stands=known_s not in (None, report.leap_s))
-        self._weigh_leap_word()
+        if report.leap_s is not None and leap_seconds_at(utc_ns) == report.leap_s:
+            self.witnesses.speak("leap table")
 
     def on_named(self, *, has_floor: bool) -> None:
         """A sentence named a second, by the calendar's date."""
@@ -126,6 +183,12 @@ class Testimony:
     def on_leap_alone(self) -> None:
         """A leap second came that nobody but the receiver knows of."""
         self.witnesses.reopen("leap", "label")
+        self._labels = 0
+
+    def on_leap_possible(self) -> None:
+        """A moment went by at which a leap second can have been: who counts it has to show."""
+        self.witnesses.reopen("leap")
+        self._labels = 0
 
     def is_backed(self, wrong_ns: int) -> bool:
         """Whether the host's clock too says that the count is wrong by `wrong_ns`."""
@@ -136,13 +199,13 @@ class Testimony:
         """The count begins anew: nobody has said anything of it."""
         self.witnesses.forget()
         self._against.clear()
-        self._agreed, self.host_off_ns = 0, None
+        self._agreed, self._labels, self.host_off_ns = 0, 0, None
         self._weigh_leap_word()
-        if self._report.leap_from == "satellites":
-            self.witnesses.speak("leap word")
 
     def _weigh_leap_word(self) -> None:
-        is_default = self._report.leap_from == "firmware"
+        """A default is spoken against, unless it is what the list says."""
+        is_listed = self._report.leap_s is not None and self._report.leap_s == self._listed_s
+        is_default = self._report.leap_from == "firmware" and not is_listed
         is_open = "leap" in self.witnesses.alternatives
         self._object(DEFAULT_LEAP, stands=is_default and is_open)
 

@@ -11,6 +11,21 @@ from typing import Literal
 from agent.core.records.fields import Doubt, Leap
 
 LeapFrom = Literal["satellites", "firmware", "unknown"]
+Keeper = Literal["servers", "receiver", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """By what a host's clock is kept: time servers, a receiver, or nobody can tell.
+
+    Where a receiver keeps it and a server agrees, that server does so `within_ns`.
+    """
+
+    by: Keeper
+    within_ns: int = 0
+
+
+BY_SERVERS = Kept("servers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +33,14 @@ class TimeMark:
     """UTC at one instant of host time.
 
     `sigma_ns` is the 1-sigma of what all marks of this source may share, which averaging cannot
-    remove. How much they scatter is measured, not stated.
+    remove. How much they scatter is measured, not stated. `kept` says who keeps a host's clock.
     """
 
     host_ns: int
     utc_ns: int
     sigma_ns: int
     source: str
+    kept: Kept = BY_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +111,38 @@ class ReceiverReport:
 class HostWord:
     """The host's own clock read `utc_ns`, and the kernel vouches for it within `bound_ns`.
 
-    It names seconds, it is no mark: only nodes whose time comes from elsewhere are told of it.
+    It names seconds, it is no mark: only nodes whose time comes from elsewhere are told of it. One
+    that is not kept by servers may hang on the same receiver as the node: it can only object.
     """
 
     host_ns: int
     utc_ns: int
     bound_ns: int
     leap: Leap = "unknown"
+    kept: Kept = BY_SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWord:
+    """By a confirmed time of an earlier run of this boot it is `utc_ns`, within `bound_ns`."""
+
+    host_ns: int
+    utc_ns: int
+    bound_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class NextPulse:
     """A receiver names the pulse to come: it begins `utc_ns`, give or take its sawtooth.
 
-    Its pulse can only begin at a tick of its own clock: `sawtooth_ns` after the second.
+    Its pulse can only begin at a tick of its own clock: `sawtooth_ns` after the second. The word
+    itself may have been on its way for `delay_ns`, and then be about the pulse before.
     """
 
     host_ns: int
     utc_ns: int
     sawtooth_ns: float = 0.0
+    delay_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +183,7 @@ TimeSign = (
     | Fix
     | ReceiverReport
     | HostWord
+    | OwnWord
     | NextPulse
     | Temperature
     | RealtimeStep

@@ -14,6 +14,10 @@ from agent.core.records.fields import Alternative
 Witness = Literal[
     "host clock",
     "tight host clock",
+    "time servers",
+    "tight time servers",
+    "own clock",
+    "tight own clock",
     "next pulse",
     "pulse width",
     "leap word",
@@ -25,6 +29,10 @@ EXCLUDES: Mapping[Witness, frozenset[Alternative]] = MappingProxyType(
     {
         "host clock": frozenset({"label", "leap", "weeks"}),
         "tight host clock": frozenset({"edge"}),
+        "time servers": frozenset({"label", "leap", "weeks"}),
+        "tight time servers": frozenset({"edge"}),
+        "own clock": frozenset({"label", "leap", "weeks"}),
+        "tight own clock": frozenset({"edge"}),
         "next pulse": frozenset({"label"}),
         "pulse width": frozenset({"edge"}),
         "leap word": frozenset({"leap"}),
@@ -35,7 +43,7 @@ EXCLUDES: Mapping[Witness, frozenset[Alternative]] = MappingProxyType(
 CAN_BE: Mapping[str, tuple[Alternative, ...]] = MappingProxyType(
     {
         "sim": (),
-        "system": (),
+        "system": ("label", "edge", "leap", "weeks"),
         "nmea": ("label", "leap", "weeks"),
         "pps": ("label", "edge", "leap", "weeks"),
         "pps-adc": ("label", "edge", "leap", "weeks"),
@@ -43,8 +51,8 @@ CAN_BE: Mapping[str, tuple[Alternative, ...]] = MappingProxyType(
 )
 """What can be wrong with the second, by `time.source`.
 
-The host's clock as the source is weighed by the daemon that keeps it, among its servers: the
-kernel's word is that of several witnesses. While nobody vouches for it, all may be wrong.
+A host's clock as the source is weighed by the daemon that keeps it, among its servers ("time
+servers"). One that a receiver keeps is no better than that receiver.
 """
 
 

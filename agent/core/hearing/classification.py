@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from agent.core.hearing.band_envelopes import Outline
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
 from agent.core.hearing.following import Candidate
-from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, described, sketched
+from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
@@ -40,7 +40,7 @@ MODEL_ERRORS = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 _WEAK_SNR_DB = 7.0
 _TONAL = 0.8
 _PLAINLY = -0.3
-_UNSURE = 0.75
+_CONFIDENCE = 0.5
 _WORDS: Mapping[str, str] = {"past": STEADY, "attack": SLOW, "tone": TONAL}
 _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.values()])
 
@@ -87,19 +87,23 @@ def judged_by(model: Model, features: Features, lead: Candidate | None = None) -
     What the model's glance refuses is refused, whether or not it was described. What is periodic
     for a quarter of a second is no shot, however it begins: of 2 900 recorded shots, disguised ones
     included, none reaches _TONAL. Of sound outside what the model has learned the score says
-    little: it is kept from being sure, and the reason tells of it; what is published stays.
+    little: it is drawn half-way to 0.5, so that it ranks and is never sure, and the reason tells
+    of it; what is published stays.
     """
-    score = model.score(features)
+    row = described(features)
+    score = model.score_of(row)
     alone = score >= model.wanted(features)
     accepted = (
         (alone or (lead is not None and score >= model.wanted(features, follows=True)))
         and features.tonality <= _TONAL
-        and not model.glance.refuses(described(features)[SKETCH])
+        and not model.glance.refuses(row[SKETCH])
     )
     follows = lead if accepted and not alone else None
-    reason = FOLLOWS if follows else IMPULSIVE if accepted else _objection(model, features)
+    reason = FOLLOWS if follows else IMPULSIVE
     if not model.has_learned_of(features):
-        score, reason = min(max(score, 1.0 - _UNSURE), _UNSURE), OUT_OF_RANGE
+        score, reason = unsure(score), OUT_OF_RANGE
+    elif not accepted:
+        reason = _objection(model, features, row)
     return Verdict(
         accepted=accepted,
         score=round(score, 4),
@@ -107,6 +111,11 @@ def judged_by(model: Model, features: Features, lead: Candidate | None = None) -
         model_sha256=model.sha256,
         follows_sample=follows.sample if follows else UNSET,
     )
+
+
+def unsure(score: float) -> float:
+    """What is left of a score where the sound lies outside what the model has learned."""
+    return 0.5 + _CONFIDENCE * (score - 0.5)
 
 
 def wanted(verdict: Verdict, least_score: float) -> Verdict:
@@ -141,19 +150,19 @@ def known_model(sha256: str) -> Model | None:
     """The model that a record names, of this version or an earlier one; None if it is foreign."""
     for one in files(_MODELS).iterdir():
         if one.name.endswith(".npz"):
-            model = read_model(one.read_bytes())
-            if model.sha256 == sha256:
-                return model
+            data = one.read_bytes()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return read_model(data)
     return None
 
 
-def _objection(model: Model, features: Features) -> str:
+def _objection(model: Model, features: Features, row: Numbers) -> str:
     """The aspect of the sound that, were it as usual, would raise the score most."""
     if features.snr_db < _WEAK_SNR_DB:
         return WEAK
     if features.tonality > _TONAL:
         return TONAL
-    effects = model.effects(features, _GROUPS)
+    effects = model.effects_of(row, _GROUPS)
     most = int(np.argmin(effects))
     if effects[most] > _PLAINLY:
         return UNLIKE

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from agent.core.clock.second_labels import GPS_WEEKS_NS as WEEKS_NS
+from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.clock.time_signs import Fix, ReceiverReport
 from agent.core.units import NS_PER_S
 from simulator.trials.clocks.deliveries import Frames

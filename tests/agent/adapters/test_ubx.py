@@ -152,6 +152,22 @@ def test_the_next_pulse_is_named_with_its_sawtooth() -> None:
     assert word == NextPulse(5, 1_800_000_030 * NS_PER_S, -4.331)
 
 
+def test_the_sawtooth_has_the_sign_that_counters_saw() -> None:
+    """A counter started by a better clock and stopped by the pulse reads a sawtooth; with qErr
+    *added* it is flat (measured on an F9T, anderswallin.net 2019). So must be pulse less word."""
+    tick_ns, parser, left = 1000.0 / 48.0, UbxFrames(), []
+    week, tow_s = divmod(1_800_000_030 - 315_964_800, 604_800)
+    for second in range(200):
+        phase_ns = 6.37 * second % tick_ns  # of the receiver's own crystal
+        counter_ns = 100.0 + phase_ns - tick_ns / 2
+        q_err_ps = round((tick_ns / 2 - phase_ns) * 1000.0)
+        body = struct.pack("<IIiHBB", (tow_s + second) * 1000, 0, q_err_ps, week, 3, 0)
+        (word,) = parser.parse(frame((0x0D, 0x01), body), 5)
+        assert isinstance(word, NextPulse)
+        left.append(counter_ns - word.sawtooth_ns)
+    assert max(left) - min(left) < 0.01
+
+
 def test_frames_of_the_time_that_are_too_short_are_refused() -> None:
     """Whatever they hold, no exception comes out."""
     rng = random.Random(3)

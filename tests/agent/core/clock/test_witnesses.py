@@ -12,7 +12,13 @@ from msgspec import UNSET
 
 from agent.core.clock.leap_seconds import EXPIRES_UTC_NS, leap_seconds_at, may_leap
 from agent.core.clock.lock import ClockSettings, Lock
-from agent.core.clock.time_signs import Fix, HostWord, Pulse, ReceiverReport, TimeMark
+from agent.core.clock.time_signs import (
+    Fix,
+    HostWord,
+    Pulse,
+    ReceiverReport,
+    TimeMark,
+)
 from agent.core.clock.timebase import Timebase
 from agent.core.clock.witnesses import CAN_BE, EXCLUDES
 from agent.core.units import NS_PER_MS, NS_PER_S

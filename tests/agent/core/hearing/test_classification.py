@@ -146,6 +146,23 @@ def test_a_microphone_that_lacks_a_part_of_the_band_is_told_as_out_of_range() ->
     assert verdict.accepted == otherwise.accepted
 
 
+def test_what_is_out_of_range_still_ranks() -> None:
+    """A narrow microphone's sounds keep their order: an operator can sort them, none is sure."""
+    features = features_of(blast_in_noise())
+    dull = (*features.spectrum_db[:-1], -60)
+    heard = [
+        msgspec.structs.replace(
+            features, spectrum_db=dull, before_db=tuple(one + louder for one in features.before_db)
+        )
+        for louder in range(0, 60, 6)
+    ]
+    alone = [shipped_model().score(one) for one in heard]
+    told = [judged_by(shipped_model(), one) for one in heard]
+    assert {one.reason for one in told} == {OUT_OF_RANGE}
+    assert np.corrcoef(alone, [one.score for one in told])[0, 1] > 0.9999
+    assert max(alone) - min(alone) > 0.02
+
+
 def test_what_is_refused_at_a_glance_is_refused_when_described() -> None:
     """Passing over loses no candidate, counts what it passes over, and spares no other onset."""
     rng = np.random.default_rng(3)
