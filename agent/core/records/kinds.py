@@ -84,7 +84,7 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
 
 
 class Features(Frozen, frozen=True, kw_only=True):
-    """Measured shape of one onset, whatever caused it; its colour over time is `band_envelopes`'."""
+    """Measured shape of one onset, whatever caused it; its colour over time: `band_envelopes`."""
 
     peak_dbfs: float
     peak_db_spl: float | None
