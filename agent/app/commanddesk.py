@@ -15,7 +15,7 @@ import msgspec
 from agent.app.proof import Proof
 from agent.app.witness import Witness
 from agent.core.records import Sealer
-from agent.core.records.kinds import REPLY_TYPE, Data, Heartbeat
+from agent.core.records.kinds import REPLY_TYPE, Data, Heartbeat, TimeQuality
 from agent.core.records.remote_records import (
     MAX_REASON_LETTERS,
     CommandOutcome,
@@ -113,11 +113,13 @@ class CommandDesk:
         utc_ns: int | None,
         sigma_ns: int | None,
         report: Callable[[], Heartbeat],
+        clock: TimeQuality | None = None,
     ) -> Iterator[Data]:
-        """All that is to be said about `order`; the reply goes out when that is recorded."""
+        """All that is to be said about `order`; the reply goes out when that is recorded.
+        `clock` tells whether the second of `utc_ns` is confirmed."""
         age_ns = order.host_ns - (self._began_ns or 0)
         began_ns = None if utc_ns is None else utc_ns - age_ns
-        now = Now(utc_ns, sigma_ns, began_ns, age_ns)
+        now = Now(utc_ns, sigma_ns, began_ns, age_ns, alternatives=_open(clock))
         if seen := self._witness:
             not_before_ns = seen.not_before_utc_ns
             now = replace(now, not_before_utc_ns=not_before_ns, is_witnessed=seen.is_heard)
@@ -212,6 +214,13 @@ class CommandDesk:
             self._refusals_left -= 1
             return True
         return False
+
+
+def _open(clock: TimeQuality | None) -> tuple[str, ...]:
+    """What may be wrong with the second; empty where it is confirmed."""
+    if clock is None or clock.confirmed is not False:
+        return ()
+    return clock.alternatives or ("label",)
 
 
 def _outcome(obeyed: Obeyed, failure: str) -> CommandOutcome:

@@ -227,10 +227,10 @@ class Node:
 
     def _on_order(self, order: Order) -> None:
         if self._desk:
-            now = self._timebase.utc_at_host(order.host_ns)
-            report = partial(self._beat, order.host_ns)
-            told = self._desk.take(order, now.utc_ns, now.sigma_ns, report)
-            self._say_all(told, order.host_ns)
+            at_ns, timebase = order.host_ns, self._timebase
+            now, beat = timebase.utc_at_host(at_ns), partial(self._beat, at_ns)
+            told = self._desk.take(order, now.utc_ns, now.sigma_ns, beat, timebase.quality(at_ns))
+            self._say_all(told, at_ns)
 
     def _beat(self, host_ns: int) -> Heartbeat:
         self._health.on_minute(self._pulse.heard_samples, self._pulse.lost_samples)
@@ -274,14 +274,14 @@ class Node:
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets) + self._hearing.passed_over()
         for onset in onsets:
-            self._say_all(self._thinning.due(int(onset.sample)), host_ns)
-            thinned = self._thinning.is_thinned(int(onset.sample), onset.features, onset.verdict)
             stamp = self._timebase.stamp_sample(onset.sample)
+            summaries, is_thinned = self._thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)
+            self._say_all(summaries, host_ns)
             kind: HeardKind = ""
             for clap in self.visit.on_onset(onset, stamp):
                 kind = "clap"
                 self._say(clap, host_ns, stamp.utc_ns)
-            if onset.verdict.accepted and not thinned:
+            if onset.verdict.accepted and not is_thinned:
                 self._pulse.published += 1
                 impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
                 kind = kind or "impulse"

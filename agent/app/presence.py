@@ -7,7 +7,13 @@ import msgspec
 import agent
 from agent.core.records import Sealer
 from agent.core.records.kinds import STATUS_TYPE, Status
-from agent.core.records.messages import TAKES_BOOT, TAKES_BRIEF, TAKES_REFUSAL, TAKES_SOFTWARE
+from agent.core.records.messages import (
+    TAKES_BOOT,
+    TAKES_BRIEF,
+    TAKES_CLOCK,
+    TAKES_REFUSAL,
+    TAKES_SOFTWARE,
+)
 from agent.errors import TokenError
 
 
@@ -21,7 +27,7 @@ def seal_status(sealer: Sealer, online: bool, backlog: int = 0, connects: int = 
         backlog=backlog,
         connects=connects,
         software=agent.__version__,
-        takes=(TAKES_SOFTWARE, TAKES_REFUSAL, TAKES_BRIEF, TAKES_BOOT),
+        takes=(TAKES_SOFTWARE, TAKES_REFUSAL, TAKES_BRIEF, TAKES_BOOT, TAKES_CLOCK),
     )
     return sealer.seal_message(STATUS_TYPE, msgspec.json.encode(status))
 

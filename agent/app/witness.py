@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from agent.core.records.chain import Head
 from agent.core.records.messages import Receipt
-from agent.core.units import parse_rfc3339_ns
+from agent.core.units import NS_PER_MS, parse_rfc3339_ns
 
 
 class Witness:
@@ -25,7 +25,8 @@ class Witness:
 
     @property
     def is_heard(self) -> bool:
-        """Whether the locator has receipted a record of this run, or there was none before it."""
+        """Whether the locator has receipted a record of this run at a time that is vouched for, or
+        there was none before it."""
         last = self._last()
         is_first = self._is_new and last is not None and last.seq == 0
         return is_first or self._run_ns is not None
@@ -40,9 +41,12 @@ class Witness:
         return self._known_ns if self._run_ns is None else self._run_ns
 
     def hear(self, receipt: Receipt) -> None:
-        """A receipt whose signature holds, and that does not contradict the store."""
+        """A receipt whose signature holds, and that does not contradict the store. One whose time
+        nobody vouches for tells nothing here."""
+        if receipt.bound_ms is None:
+            return
         try:
-            said_ns = parse_rfc3339_ns(receipt.received_at)
+            said_ns = parse_rfc3339_ns(receipt.received_at) - receipt.bound_ms * NS_PER_MS
         except ValueError:
             return
         if self._is_of_this_run(receipt):

@@ -23,7 +23,7 @@ from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import StatedClock
+from simulator.centre.locator.timebounds import KERNEL, Present, StatedClock
 from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import Revision
 from simulator.cli.arguments import tls_files
@@ -51,10 +51,12 @@ def command(arguments: argparse.Namespace) -> int:
         )
         with closing(MqttLink(options, wakeup=wake.set)) as link:
             clock = _stated_clock(arguments.clock_node, known)
+            teller = _ClockTeller(clock, arguments.clock_node)
+            teller.look()
             service = LocatorService(
                 store, link, known, announce=announce, watch=_watch(known), clock=clock
             )
-            if not _serve(service, wake, arguments.for_s, stop, clock) and not stop:
+            if not _serve(service, wake, arguments.for_s, stop, teller) and not stop:
                 why = service.trouble or "no answer: is it an MQTT broker?"
                 raise LinkError(f"{arguments.broker}: {why}")
     rejected = sum(service.counters.rejected.values())
@@ -126,25 +128,40 @@ def _introduce(signer: Ed25519FileSigner, known: Registry, url: str) -> None:
 
 
 def _stated_clock(node: str | None, known: Registry) -> StatedClock:
-    """What the centre knows of the present, told once. Raises RegistryError for no node of it."""
+    """What the centre knows of the present. Raises RegistryError for no node of it."""
     source = "" if node is None else ":".join(["urn:earshot", *node.split("/")])
     if source and source not in known.stations:
         raise registry.RegistryError(f"--clock-node {node}: is not in the registry")
-    clock = StatedClock(SystemClock(), kernel_discipline, source)
-    present = clock.now()
-    if present is not None:
-        bound_ms = present.bound_ns / NS_PER_MS
-        _tell(f"the present is known within {bound_ms:.1f} ms by {present.whose}")
-    elif source:
-        _tell(
+    return StatedClock(SystemClock(), kernel_discipline, source)
+
+
+class _ClockTeller:
+    """Tells by whose word the present is known, at the start and whenever that changes."""
+
+    def __init__(self, clock: StatedClock, node: str | None) -> None:
+        self._clock, self._node, self._whose = clock, node, ""
+
+    def look(self) -> str:
+        """The present in RFC 3339, for receipts."""
+        present = self._clock.now()
+        if present.whose != self._whose:
+            self._whose = present.whose
+            _tell(_clock_line(present, self._node))
+        return rfc3339(present.utc_ns)
+
+
+def _clock_line(present: Present, node: str | None) -> str:
+    if present.bound_ns is not None:
+        whose = "the kernel" if present.whose == KERNEL else present.whose
+        return f"the present is known within {present.bound_ns / NS_PER_MS:.1f} ms by {whose}"
+    if node:
+        return (
             f"nobody vouches for this host's clock: the present is that of {node}, once it speaks"
         )
-    else:
-        _tell(
-            "nobody vouches for this host's clock (see `chronyc tracking`, or --clock-node): the "
-            "times of records are not held against the present"
-        )
-    return clock
+    return (
+        "nobody vouches for this host's clock (see `chronyc tracking`, or --clock-node): the "
+        "times of records are not held against the present, and receipts say so"
+    )
 
 
 def _serve(
@@ -152,13 +169,13 @@ def _serve(
     wake: threading.Event,
     for_s: float | None,
     stop: _Stop,
-    clock: StatedClock,
+    clock: _ClockTeller,
 ) -> bool:
     """Step until it is time or it is asked to stop; whether there ever was a broker."""
     end_s = None if for_s is None else time.monotonic() + for_s
     has_listened = False
     while not stop and (end_s is None or time.monotonic() < end_s):
-        service.step(time.monotonic_ns(), lambda: rfc3339(clock.best_utc_ns()))
+        service.step(time.monotonic_ns(), clock.look)
         if service.is_listening and not has_listened and service.trouble:
             _tell("the broker is there now")
         has_listened = has_listened or service.is_listening

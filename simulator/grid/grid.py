@@ -19,10 +19,11 @@ from typing import Literal
 from agent.core.units import NS_PER_S, rfc3339
 from agent.errors import LinkError, StoreError
 from agent.ports import Publisher
+from simulator.centre.locator.admission import ServiceCounters
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService, ServiceCounters
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.grid.fleet import NodePlan, VirtualNode, locator_signer, registry_of
 from simulator.grid.pace import FastPace, LivePace, Pace, VirtualPace

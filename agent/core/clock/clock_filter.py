@@ -28,6 +28,15 @@ class Estimate:
     sigma_rate_ns_per_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Covariance:
+    """Of offset (ns) and rate (ns per s)."""
+
+    xx: float
+    xf: float
+    ff: float
+
+
 class Drift:
     """Times are seconds on the reference axis, increasing; offsets are ns, differences of both."""
 
@@ -77,6 +86,19 @@ class Drift:
             variance += weight * (own_variance + (own_offset - offset) ** 2)
             rate_variance += weight * (own_rate_variance + (own_rate - rate) ** 2)
         return Estimate(offset, rate, math.sqrt(variance), math.sqrt(rate_variance))
+
+    def covariance(self) -> Covariance:
+        """Of offset and rate at the last observation, the filters' disagreement included."""
+        weighed = list(zip(self._weights(), (walk.ahead(0.0) for walk in self._walks), strict=True))
+        offset = sum(weight * one[0] for weight, one in weighed)
+        rate = sum(weight * one[1] for weight, one in weighed)
+        xx = xf = ff = 0.0
+        for (weight, one), walk in zip(weighed, self._walks, strict=True):
+            off, fast = one[0] - offset, one[1] - rate
+            xx += weight * (one[2] + off * off)
+            xf += weight * (walk.crossed + off * fast)
+            ff += weight * (one[3] + fast * fast)
+        return Covariance(xx, xf, ff)
 
     def forget_offset(self) -> None:
         """The offset may have jumped by anything; the rate holds."""
@@ -130,6 +152,11 @@ class _Walk:
         self._density = density
         self._x = self._f = self._xf = 0.0
         self._xx, self._ff = _UNKNOWN_OFFSET_NS**2, _UNKNOWN_RATE_NS_PER_S**2
+
+    @property
+    def crossed(self) -> float:
+        """Covariance of offset and rate at the last observation."""
+        return self._xf
 
     def ahead(self, dt: float) -> tuple[float, float, float, float]:
         """Offset, rate and their variances `dt` seconds from the last observation."""

@@ -1,14 +1,14 @@
 """What a holdover did, measured when marks come again: by how much its stamps were wrong.
 
-Of an oscillator whose rate wanders at random, with offset and rate known at both ends of a spell,
-the most likely course between is the cubic through them, and its variance in the middle is that of
-a bridge (Wiener process of the rate, conditioned at both ends). Axes as in `discipline`.
+Both ends are known then, and the likeliest course between is `bridge`'s. Axes as in `discipline`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import hypot
+from math import hypot, sqrt
 
+from agent.core.clock.bridge import Heat, Spell, course, end_of
+from agent.core.clock.clock_filter import Covariance
 from agent.core.clock.discipline import Discipline
 from agent.core.clock.second_labels import Named
 from agent.core.records.correction import Correction, Knot
@@ -21,20 +21,47 @@ _LEAST_MARKS = 20
 _KNOTS = 17
 _MOST_OFF_NS = 400_000_000  # beyond it is another second, which is not a crystal's doing
 _RATE_OVER_S = 30
-_WANDER_LEAST = 2.0
-_WANDER_SEEN = 2.0  # how much more than the two ends show may have happened between
+_LEAST_SCATTER_NS = 30.0
+_READINGS = 256
+_READ_EVERY_NS = 20 * NS_PER_S
+
+
+@dataclass(slots=True)
+class _Alone:
+    """A clock that has been alone since `since_ns`: what it was then, and how warm it was since."""
+
+    since_ns: int
+    start: Covariance
+    wander: float
+    slope_sigma: float
+    every_ns: int = _READ_EVERY_NS
+    readings: list[tuple[float, float]] = field(default_factory=list)
+
+    def read(self, axis_ns: int, degree_seconds: float) -> None:
+        """How warm it was by now; of a long spell fewer readings are kept."""
+        after_s = (axis_ns - self.since_ns) / NS_PER_S
+        if self.readings and after_s - self.readings[-1][0] < self.every_ns / NS_PER_S:
+            return
+        self.readings.append((after_s, degree_seconds))
+        if len(self.readings) > _READINGS:
+            del self.readings[::2]
+            self.every_ns *= 2
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """The clock's line before marks came again: `count_ns` at `axis_ns`, and its pace."""
 
-    since_ns: int
+    alone: _Alone
     axis_ns: int
     count_ns: int
     pace: float
-    rate_sigma: float
-    wander: float
+    stray_ns: float
+
+    @property
+    def since_ns(self) -> int:
+        """The last mark before."""
+        return self.alone.since_ns
 
     def at(self, axis_ns: int) -> float:
         """What the clock told then; near `axis_ns` only."""
@@ -62,6 +89,7 @@ class Corrector:
     """Ask it `before` each sign and tell it `after`; `take` gives a course once it is known."""
 
     def __init__(self) -> None:
+        self._alone: _Alone | None = None
         self._spell: _Spell | None = None
         self._ready: Course | None = None
 
@@ -73,10 +101,16 @@ class Corrector:
         sooner_ns = axis_ns - _RATE_OVER_S * NS_PER_S // 10
         count_ns, sooner_count_ns = line.at(axis_ns)[0], line.at(sooner_ns)[0]
         pace = (count_ns - sooner_count_ns) / (axis_ns - sooner_ns)
-        rate_sigma = line.rate_sigma_ns_per_s
-        return Told(
-            last_ns, axis_ns, count_ns, pace, rate_sigma, line.wander_ppm_per_sqrt_hour * 1000.0
-        )
+        alone = self._kept(line, last_ns)
+        alone.read(axis_ns, line.holdover.degree_seconds(axis_ns / NS_PER_S))
+        return Told(alone, axis_ns, count_ns, pace, line.stray_ns(axis_ns))
+
+    def _kept(self, line: Discipline, last_ns: int) -> _Alone:
+        if self._alone is None or self._alone.since_ns != last_ns:
+            wander = line.wander_ppm_per_sqrt_hour * 1000.0 / 60.0
+            slope_sigma = line.holdover.slope[1]
+            self._alone = _Alone(last_ns, line.covariance, wander, slope_sigma)
+        return self._alone
 
     def after(self, believed: Named | None, told: Told | None) -> None:
         """A mark was believed, or none; `told` is what the clock said before it."""
@@ -97,7 +131,7 @@ class Corrector:
 
     def forget(self) -> None:
         """The axis jumped: what was begun cannot be measured."""
-        self._spell = None
+        self._spell = self._alone = None
 
     def _finish(self) -> None:
         spell, self._spell = self._spell, None
@@ -106,17 +140,18 @@ class Corrector:
 
 
 def _course(told: Told, marks: Sequence[tuple[int, int]]) -> Course | None:
-    until_ns = marks[0][0]
-    off_ns, rate, scatter_ns = _line(marks, told, until_ns)
+    until_ns, alone = marks[0][0], told.alone
+    offs = [((axis_ns - until_ns) / NS_PER_S, count - told.at(axis_ns)) for axis_ns, count in marks]
+    end = end_of(offs, alone.wander, _scatter_ns(offs))
     span_s = (until_ns - told.since_ns) / NS_PER_S
-    if abs(off_ns) > _MOST_OFF_NS or span_s <= 0:
+    if abs(end.offset_ns) > _MOST_OFF_NS or span_s <= 0:
         return None
-    end_sigma_ns = 2.0 * scatter_ns / len(marks) ** 0.5
-    density = _density(off_ns, rate, span_s, told.wander)
-    knots = tuple(_knots(told, until_ns, (off_ns, rate, end_sigma_ns), density))
+    heat = Heat(alone.readings, alone.slope_sigma)
+    spell = Spell(span_s, alone.start, end, alone.wander, told.stray_ns, heat)
     told_ns = round(told.at(until_ns))
     since_ns = round(told.at(told.since_ns))
-    return Course(until_ns, since_ns, told_ns, told_ns + round(off_ns), knots)
+    mark_ns = told_ns + round(end.offset_ns)
+    return Course(until_ns, since_ns, told_ns, mark_ns, tuple(course(spell, _KNOTS)))
 
 
 def correction_of(
@@ -148,41 +183,12 @@ def correction_of(
     )
 
 
-def _line(
-    marks: Sequence[tuple[int, int]], told: Told, until_ns: int
-) -> tuple[float, float, float]:
-    """Offset (ns) and rate (ns per s) of the marks against the line that was told, at `until_ns`,
-    and the scatter of one mark: least squares."""
-    times = [(axis_ns - until_ns) / NS_PER_S for axis_ns, _ in marks]
-    offs = [count_ns - told.at(axis_ns) for axis_ns, count_ns in marks]
-    mean_t, mean_off = sum(times) / len(times), sum(offs) / len(offs)
+def _scatter_ns(offs: Sequence[tuple[float, float]]) -> float:
+    """1-sigma of one mark about the straight line through all of them."""
+    times, values = [time for time, _ in offs], [value for _, value in offs]
+    mean_t, mean = sum(times) / len(times), sum(values) / len(values)
     spread = sum((t - mean_t) ** 2 for t in times)
-    products = ((t - mean_t) * (off - mean_off) for t, off in zip(times, offs, strict=True))
-    rate = sum(products) / spread
-    start = mean_off - rate * mean_t
-    rests = [off - start - rate * t for t, off in zip(times, offs, strict=True)]
-    scatter_ns = (sum(rest**2 for rest in rests) / max(1, len(rests) - 2)) ** 0.5
-    return start, rate, scatter_ns
-
-
-def _density(off_ns: float, rate: float, span_s: float, wander_ns: float) -> float:
-    """Of the rate's wander, ns^2 / s^3: of what was measured while tracked, and what both ends
-    show: z' C^-1 z / 2 for z = (offset, rate), C the covariance of an integrated Wiener process."""
-    t = span_s
-    shown = (12 * off_ns**2 / t**3 - 12 * off_ns * rate / t**2 + 4 * rate**2 / t) / 2
-    return _WANDER_LEAST * wander_ns**2 / 3600.0 + _WANDER_SEEN * shown
-
-
-def _knots(
-    told: Told, until_ns: int, end: tuple[float, float, float], density: float
-) -> Iterator[tuple[float, float, float]]:
-    """The cubic from (0, 0) to the end's offset and rate, and its sigma."""
-    off_ns, rate, end_sigma_ns = end
-    span_s = (until_ns - told.since_ns) / NS_PER_S
-    for number in range(_KNOTS):
-        u = number / (_KNOTS - 1)
-        add_ns = off_ns * u * u * (3 - 2 * u) + rate * span_s * u * u * (u - 1)
-        bridge = density * span_s**3 * (u * (1 - u)) ** 3 / 3
-        start_ns = told.rate_sigma * span_s * u * (1 - u) ** 2
-        own_ns = end_sigma_ns * max(u, 1 - u)
-        yield u, add_ns, hypot(bridge**0.5, start_ns, own_ns)
+    rate = sum((t - mean_t) * (value - mean) for t, value in offs) / spread
+    rests = [value - mean - rate * (t - mean_t) for t, value in offs]
+    variance: float = sum(rest**2 for rest in rests) / max(1, len(rests) - 2)
+    return max(_LEAST_SCATTER_NS, sqrt(variance))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import hypot
 from typing import Literal
 
-from agent.core.clock.clock_filter import Drift
+from agent.core.clock.clock_filter import Covariance, Drift
 from agent.core.clock.frames import Frames
 from agent.core.clock.holdover import ALONE_S, Holdover
 from agent.core.clock.thermal import CrystalSlope
@@ -100,9 +100,9 @@ class Discipline:
         return self._drift.wander_ppm_per_sqrt_hour
 
     @property
-    def rate_sigma_ns_per_s(self) -> float:
-        """1-sigma of the rate as it was at the last mark."""
-        return self._drift.at(self._seconds(self.last_axis_ns or 0)).sigma_rate_ns_per_s
+    def covariance(self) -> Covariance:
+        """Of offset and rate as they were at the last mark."""
+        return self._drift.covariance()
 
     @property
     def scatter_ns(self) -> float | None:
@@ -148,13 +148,14 @@ class Discipline:
         estimate = self._drift.at(self._seconds(axis_ns))
         heated_ns = self.holdover.heated_ns(axis_ns / NS_PER_S)
         utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns + heated_ns)
-        own_ns = hypot(_SPREAD * estimate.sigma_ns, self._stray_ns(axis_ns))
+        own_ns = hypot(_SPREAD * estimate.sigma_ns, self.stray_ns(axis_ns))
         late_ns = self._frames.late_sigma_ns
         shared_ns = max(self._shared_sigma_ns, self._scatter_ns or 0.0)
         parts = (own_ns, shared_ns, late_ns, self._unexplained_ns, self._disputed_ns)
         return utc_ns, hypot(*parts)
 
-    def _stray_ns(self, axis_ns: int) -> float:
+    def stray_ns(self, axis_ns: int) -> float:
+        """1-sigma of what the oscillator may have done alone since the last mark."""
         alone_s = (axis_ns - (self.last_axis_ns or axis_ns)) / NS_PER_S
         wander = self._drift.wander_ppm_per_sqrt_hour
         return self.holdover.stray_ns(axis_ns / NS_PER_S, alone_s, wander)

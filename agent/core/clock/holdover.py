@@ -41,6 +41,10 @@ class Holdover:
         """What temperature did to the offset since the last mark."""
         return self._thermal.heated_ns(at_s)
 
+    def degree_seconds(self, at_s: float) -> float:
+        """By how much, and for how long, it was warmer since the last mark."""
+        return self._thermal.degree_seconds(at_s)
+
     def stray_ns(self, at_s: float, alone_s: float, wander_ppm_per_sqrt_hour: float) -> float:
         """1-sigma of what hours alone do, beyond what minutes of tracking tell."""
         if alone_s < ALONE_S:

@@ -69,11 +69,11 @@ class Thermal:
 
     def heated_ns(self, at_s: float) -> float:
         """What temperature did to the offset since the last mark, as far as readings tell."""
-        return self.slope[0] * self._degree_seconds(at_s)
+        return self.slope[0] * self.degree_seconds(at_s)
 
     def heated_sigma_ns(self, at_s: float) -> float:
         """1-sigma of that."""
-        return self.slope[1] * abs(self._degree_seconds(at_s))
+        return self.slope[1] * abs(self.degree_seconds(at_s))
 
     @property
     def warmer_by_c(self) -> float:
@@ -87,7 +87,8 @@ class Thermal:
         """Whether the slope is known well enough to speak of what else moves the crystal."""
         return self._now is not None and self.slope[1] < _KNOWN_SLOPE
 
-    def _degree_seconds(self, at_s: float) -> float:
+    def degree_seconds(self, at_s: float) -> float:
+        """C s since the last mark, as far as readings tell; 0 without any."""
         if self._now is None or self._at_mark_c is None:
             return 0.0
         return self._heat_c_s + self.warmer_by_c * min(max(0.0, at_s - self._now[0]), _STALE_S)

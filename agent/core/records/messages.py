@@ -7,9 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from agent.core.records.fields import MAX_SEQ, Frozen, Hex32, Hex64, Seq, Tally
+from agent.core.records.fields import MAX_SEQ, Count, Frozen, Hex32, Hex64, Seq, Tally
 
 TAKES_SOFTWARE, TAKES_REFUSAL, TAKES_BRIEF = "software", "refusal", "brief"
+TAKES_CLOCK = "clock"  # in a receipt: by whose word the time in it is, and its bound
 TAKES_BOOT = "boot"  # in a command: the run that is to obey it
 MAX_REFUSED = 32
 Upto = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
@@ -20,6 +21,8 @@ class Receipt(Frozen, frozen=True, kw_only=True, omit_defaults=True):
 
     `software` is the locator's version; like every field that 0.1.0 did not have, it is only sent
     to a node whose status says that it takes it, for nodes of 0.1.0 refuse what they do not know.
+    `received_at` is right within `bound_ms` by the word of `clock`: the locator's "kernel", the
+    source of a node, or "nobody", and then without a bound: a date, by which nothing is judged.
     """
 
     source: str
@@ -29,6 +32,8 @@ class Receipt(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     extra: tuple[tuple[Seq, Seq], ...]
     received_at: str
     software: str = ""
+    clock: str = ""
+    bound_ms: Count | None = None
 
 
 class Never(Frozen, frozen=True, kw_only=True, array_like=True):

@@ -39,6 +39,8 @@ class Brief(msgspec.Struct, frozen=True, array_like=True):
     extra: tuple[tuple[int, int], ...]
     received_at: str
     software: str = ""
+    clock: str = ""
+    bound_ms: int | None = None
 
 
 def seal_receipt(receipt: Receipt, signer: SignsBytes, *, is_brief: bool = False) -> bytes:
@@ -53,6 +55,8 @@ def seal_receipt(receipt: Receipt, signer: SignsBytes, *, is_brief: bool = False
         receipt.extra,
         receipt.received_at,
         receipt.software,
+        receipt.clock,
+        receipt.bound_ms,
     )
     payload = msgspec.msgpack.encode(brief)
     return MARK + bytes.fromhex(signer.keyid) + signer.sign(pae(BRIEF_TYPE, payload)) + payload

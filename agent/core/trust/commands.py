@@ -23,6 +23,7 @@ from agent.errors import RecordError, StoreError
 MAX_LIFE_NS = 600 * NS_PER_S
 MAX_AHEAD_NS = 10 * NS_PER_S
 MAX_SIGMA_NS = NS_PER_S
+UNSURE_NS = 20 * NS_PER_S  # a label, an edge or leap seconds: all that a second can be off by
 # A run obeys nothing that the run before could have obeyed, whose clock was not quite the same.
 FORGETFUL_NS = MAX_AHEAD_NS + 10 * MAX_SIGMA_NS
 MAX_TAKEN = 1024
@@ -72,7 +73,8 @@ class Now:
 
     `age_ns` is how long this run has lasted. It began at `not_before_utc_ns` or later, by what was
     known before it and what the locator says; `is_witnessed` is True once the locator has
-    receipted a record of this run.
+    receipted a record of this run. `alternatives` is what may be wrong with the second: with any
+    an order has expired UNSURE_NS sooner, and where it is the date ("weeks") it must name the run.
     """
 
     utc_ns: int | None
@@ -81,6 +83,7 @@ class Now:
     age_ns: int = MAX_AGE_NS
     not_before_utc_ns: int = 0
     is_witnessed: bool = True
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +159,18 @@ class CommandJudge:
             return "this node does not know the time: wait for its clock, then send it again"
         if now.sigma_ns > MAX_SIGMA_NS:
             return "this node knows the time too badly: wait for its clock, then send it again"
-        return self._untimely(command, now.utc_ns) or self._repeated(command, now)
+        unsure_ns = UNSURE_NS if now.alternatives else 0
+        return self._untimely(command, now.utc_ns, unsure_ns) or self._repeated(command, now)
 
-    def _untimely(self, command: Command, utc_ns: int) -> str:
+    def _untimely(self, command: Command, utc_ns: int, unsure_ns: int) -> str:
         issued_ns, expires_ns = int(command.issued_utc_ns), int(command.expires_utc_ns)
         if not issued_ns < expires_ns <= issued_ns + MAX_LIFE_NS:
             return f"is to live longer than {MAX_LIFE_NS // NS_PER_S} s, or not at all"
         if utc_ns >= expires_ns:
             return "expired"
-        if issued_ns > utc_ns + MAX_AHEAD_NS:
+        if utc_ns + unsure_ns >= expires_ns:
+            return "may have expired, for this node is not sure of the second: send it again"
+        if issued_ns > utc_ns + MAX_AHEAD_NS + unsure_ns:
             return "issued in the future: set the clock of the operator's computer"
         return ""
 
@@ -179,6 +185,8 @@ class CommandJudge:
         if command.boot is not None:
             is_ours = command.boot == self._boot
             return "" if is_ours else "meant for another run of the node: send it again"
+        if "weeks" in now.alternatives:
+            return "this node is not sure of the date: only an order that names its run is obeyed"
         began_ns, is_young = now.began_utc_ns, now.age_ns < YOUNG_NS
         if now.utc_ns + MAX_AHEAD_NS >= now.not_before_utc_ns:
             began_ns = max(began_ns, now.not_before_utc_ns)
@@ -187,7 +195,7 @@ class CommandJudge:
         if int(command.issued_utc_ns) < began_ns + FORGETFUL_NS:
             return "issued before this run of the node had begun: send it again"
         if is_young and not now.is_witnessed:
-            return "no receipt has come in this run, by which it knows what is new: send it again"
+            return "no receipt of a known time has come in this run yet: send it again"
         return ""
 
     def _take(self, command: Command, now: Now) -> str:

@@ -1,6 +1,6 @@
 """What the locator uses of an impulse record: where and when it was heard, and how clearly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core.records import Body
 from agent.core.records.kinds import Impulse
@@ -54,3 +54,10 @@ def is_possible(arrival: Arrival) -> bool:
         and arrival.sigma_ns <= _MAX_SIGMA_NS
         and max(abs(arrival.snr_db), abs(arrival.peak_dbfs)) <= _MAX_DB
     )
+
+
+def moved(arrival: Arrival, toa_utc_ns: int) -> Arrival:
+    """An arrival whose clock was set right by the present: it did not know the second."""
+    if toa_utc_ns == arrival.toa_utc_ns:
+        return arrival
+    return replace(arrival, toa_utc_ns=toa_utc_ns, confirmed=False)

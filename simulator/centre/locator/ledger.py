@@ -26,6 +26,16 @@ class Entry:
     prev: str
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a receipt says beyond what 0.1.0 knew, of what its node takes; see `Receipt`."""
+
+    software: str = ""
+    clock: str = ""
+    bound_ms: int | None = None
+    is_brief: bool = False
+
+
 @dataclass(slots=True)
 class Run:
     """Records `first` to `last`, each linked to the one before; `prev` is what the first holds."""
@@ -95,7 +105,7 @@ class Chain:
             first = self.above.pop(0)
             self.upto_seq, self.head = first.last, first.digest
 
-    def receipts(self, received_at: str, software: str = "") -> list[Receipt]:
+    def receipts(self, received_at: str, words: Words = Words()) -> list[Receipt]:
         """What is held of it: all that was asked for, and little more; `received_at` is RFC 3339.
 
         One receipt has no room for every range of a long backlog, and the node had a receipt for
@@ -120,7 +130,9 @@ class Chain:
                 head=self.head,
                 extra=tuple(sorted(ranges[start : start + MAX_EXTRA_RANGES])),
                 received_at=received_at,
-                software=software,
+                software=words.software,
+                clock=words.clock,
+                bound_ms=words.bound_ms,
             )
             for start in starts
         ]

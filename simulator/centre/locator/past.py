@@ -11,14 +11,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core.records import Body
+from agent.core.records.correction import Correction, faults_of
 from simulator.centre.locator.air import warmth_of
-from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
+from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible, moved
 from simulator.centre.locator.recent import Key
+from simulator.centre.locator.schema import BESIDE
 
 _NOT_INDEXED = -1  # in a store of older software
 _HEARD = (
     "SELECT toa_ns, source, chain || '/' || seq FROM heard JOIN chain ON chain_id = id "
     "WHERE place = ? AND toa_ns "
+)
+_HEARD_BY = (
+    "SELECT toa_ns FROM heard WHERE chain_id IN (SELECT id FROM chain WHERE source = ?) "
+    "AND toa_ns > ? AND toa_ns <= ? ORDER BY toa_ns LIMIT ?"
+)
+# Of those that begin in time none reaches back further than the longest of all does.
+_CORRECTED = (
+    "SELECT source, chain, corrected.seq FROM corrected JOIN chain ON chain_id = id "
+    "WHERE place = ?1 AND first_ns < ?3 AND last_ns >= ?2 AND first_ns >= ?2 - "
+    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM corrected WHERE place = ?1) "
+    "ORDER BY chain_id, corrected.seq"
 )
 _EARLIER, _LATER = _HEARD + "<= ? ORDER BY toa_ns DESC", _HEARD + "> ? ORDER BY toa_ns"
 
@@ -31,6 +44,8 @@ class Index:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        for table in BESIDE:
+            db.execute(table)
         self.load()
 
     @property
@@ -56,6 +71,12 @@ class Index:
             self._db.execute(
                 "INSERT INTO heard VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (place, arrival.toa_utc_ns, *entry),
+            )
+        if isinstance(body.data, Correction) and not any(faults_of(body.data)):
+            span = (int(body.data.first_utc_ns), int(body.data.last_utc_ns))
+            self._db.execute(
+                "INSERT INTO corrected VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (place, *span, *entry),
             )
         if warmth := warmth_of(body):
             self._db.execute(
@@ -107,7 +128,21 @@ class CellPast:
         _, source, record_id = key
         chain, _, seq = record_id.partition("/")
         body = self.read(source, chain, int(seq))
-        return None if body is None else arrival_of(body)
+        arrival = None if body is None else arrival_of(body)
+        return None if arrival is None else moved(arrival, key[0])
+
+    def heard_by(self, source: str, after_ns: int, last_ns: int, limit: int) -> list[int]:
+        """When a node heard something after the one and up to the other time, the earliest few."""
+        return [toa_ns for (toa_ns,) in self.select(_HEARD_BY, source, after_ns, last_ns, limit)]
+
+    def corrected(self, first_ns: int, last_ns: int) -> list[tuple[str, str, int]]:
+        """What nodes corrected of that time: source, chain and seq, a node's later word last."""
+        return list(self.select(_CORRECTED, self.place, first_ns, last_ns))
+
+    def correction(self, source: str, chain: str, seq: int) -> Correction | None:
+        """The correction of that name, if it verifies."""
+        body = self.read(source, chain, seq)
+        return body.data if body and isinstance(body.data, Correction) else None
 
     def felt(self, first_ns: int, last_ns: int) -> list[float]:
         """All temperatures of that time."""

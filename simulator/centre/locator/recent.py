@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
+from agent.core.records.correction import Correction
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.arrival import Arrival
 
@@ -29,6 +30,15 @@ class Past(Protocol):
 
     def arrival(self, key: Key) -> Arrival | None:
         """The arrival of that key, if it can still be believed."""
+
+    def heard_by(self, source: str, after_ns: int, last_ns: int, limit: int) -> list[int]:
+        """When a node heard something after the one and up to the other time, the earliest few."""
+
+    def corrected(self, first_ns: int, last_ns: int) -> list[tuple[str, str, int]]:
+        """What nodes corrected of that time: source, chain and seq, a node's later word last."""
+
+    def correction(self, source: str, chain: str, seq: int) -> Correction | None:
+        """The correction of that name, if it can still be believed."""
 
     def felt(self, first_ns: int, last_ns: int) -> list[float]:
         """All temperatures of that time, in C."""

@@ -51,5 +51,19 @@ CREATE TABLE IF NOT EXISTS unread (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reader (software TEXT NOT NULL) STRICT
 """
+# Likewise; made at every start, for a store of this version may be older than they are.
+BESIDE = (
+    """CREATE TABLE IF NOT EXISTS arrived (
+        chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
+        utc_ns INTEGER, bound_ns INTEGER, whose TEXT NOT NULL, add_ns INTEGER,
+        PRIMARY KEY (chain_id, seq)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS corrected (
+        place TEXT NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+        chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
+        PRIMARY KEY (place, first_ns, chain_id, seq)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS heard_of ON heard (chain_id, toa_ns)",
+)
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 DOWNS = {5: "SELECT 1"}

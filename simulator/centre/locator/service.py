@@ -9,7 +9,6 @@ know it again.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
@@ -18,24 +17,25 @@ import msgspec
 import agent
 from agent.core.records import Body
 from agent.core.records.correction import Correction
-from agent.core.records.messages import TAKES_BRIEF, TAKES_SOFTWARE
+from agent.core.records.messages import TAKES_BRIEF, TAKES_CLOCK, TAKES_SOFTWARE
 from agent.core.units import NS_PER_S, parse_rfc3339_ns
-from agent.errors import MalformedRecord, StoreError
-from agent.ports import Message, Publisher
+from agent.errors import StoreError
+from agent.ports import Publisher
+from simulator.centre.locator.admission import Admission, Fresh, ServiceCounters
 from simulator.centre.locator.air import is_warmth, warmth_of
 from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident
-from simulator.centre.locator.letters import printable
+from simulator.centre.locator.ledger import Words
 from simulator.centre.locator.mishaps import Mishaps, told_of
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
-from simulator.centre.locator.quota import Effort, OverQuota, Quota
+from simulator.centre.locator.quota import Effort, Quota
 from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
-from simulator.centre.locator.store import Admitted, Duplicate, EventStore
-from simulator.centre.locator.timebounds import StatedClock, TimeBounds
+from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.timebounds import NOBODY, CentreClock, Judged, TimeBounds
 from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
 
@@ -50,26 +50,13 @@ STEP_MESSAGES = 1024  # verified in one step: half a second of one core
 STEP_WINDOWS = 8.0  # searched in one step, some 30 ms each
 
 
-@dataclass(slots=True)
-class ServiceCounters:
-    """Records that came since the start; `rejected` counts by reason, at most MAX_REASONS.
-
-    A record that verifies but holds impossible values is admitted, for it is evidence, and also
-    rejected: nothing is located with it. `late` counts by node what came over its quota.
-    """
-
-    admitted: int = 0
-    duplicates: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    late: Counter[str] = field(default_factory=Counter)
-
-
 class LocatorService:
     """Serves every cell of `registry` over one link that subscribes SUBSCRIPTIONS.
 
     Each cell remembers about `memory` arrivals, and finds older ones in the store; None is for
     runs that end: everything is remembered. `announce` is told how the belief changes. What one
-    node sends beyond `quota` waits and comes again. `watch` raises alarms, `clock` bounds times.
+    node sends beyond `quota` waits and comes again. `watch` raises alarms. `clock` bounds times;
+    without one what `step` is told is believed, and no receipt says that anybody vouches for it.
 
     Raises StoreError, and must then not be stepped again: nothing unwritten was receipted.
     """
@@ -84,7 +71,7 @@ class LocatorService:
         memory: int | None = MEMORY,
         announce: Callable[[Revision], None] = lambda revision: None,
         quota: Quota | None = None,
-        clock: StatedClock | None = None,
+        clock: CentreClock | None = None,
         watch: Watch | None = None,
     ) -> None:
         self.counters = ServiceCounters()
@@ -100,11 +87,21 @@ class LocatorService:
         self._post = Post(publisher, rng or random.Random())  # noqa: S311 - jitter, not a secret
         self._announcer = Announcer(self._post.say, registry.origin_wgs84, self._mishaps.note)
         self._refusals = Refusals(self._presences.takes)
-        self._revoked = {
-            f"earshot/v1/{one.site}/{one.cell}/{one.node}"
-            for one in registry.stations.values()
-            if one.is_revoked
-        }
+        self._admission = Admission(
+            store,
+            self._bounds,
+            self._presences,
+            self._mishaps,
+            self._refusals,
+            self.counters,
+            frozenset(
+                f"earshot/v1/{one.site}/{one.cell}/{one.node}"
+                for one in registry.stations.values()
+                if one.is_revoked
+            ),
+            self._postpone,
+            self._reception.begin_chain,
+        )
         stations: dict[tuple[str, str], dict[str, Station]] = {}
         for source, station in registry.stations.items():
             stations.setdefault((station.site, station.cell), {})[source] = station
@@ -155,21 +152,23 @@ class LocatorService:
         `utc_text` tells UTC in RFC 3339, for receipts. Raises StoreError, and nothing else.
         """
         at = utc_text()
+        dated = f"{at} (nobody vouches)" if self._bounds.is_unvouched else at
         for message in self._post.receive(now_ns):
             self._reception.put(message)
-        admitted = self._admit(self._reception.take(STEP_MESSAGES, now_ns), at, now_ns)
+        taken = self._reception.take(STEP_MESSAGES, now_ns)
+        admitted = self._admission.admit(taken, dated, now_ns)
         self._store.commit()
-        owed = self._store.receipts(at, self._software_for, self._takes_brief, now_ns)
+        owed = self._store.receipts(at, self._words_for, now_ns)
         for topic, receipt in owed:
             self._post.say(Letter(topic, receipt, retain=True))
         for topic, refusal in self._refusals.letters(at, self._store.seal):
             self._post.say(Letter(topic, refusal))
-        for body in admitted:
-            self._bounds.hear(body)
-            self._feed(body, now_ns)
-        self._look_after(admitted, now_ns, at)
+        for one in admitted:
+            self._feed(one, now_ns)
+        self._look_after([one.body for one in admitted], now_ns, at)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
-        effort, utc_ns = Effort(STEP_WINDOWS), parse_rfc3339_ns(at)
+        effort = Effort(STEP_WINDOWS)
+        utc_ns = None if self._bounds.is_unvouched else parse_rfc3339_ns(at)
         by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
         for name in sorted(by_urgency, key=by_urgency.__getitem__, reverse=True):
             settle = partial(self._cells[name].settle, now_ns, effort, utc_ns)
@@ -186,7 +185,7 @@ class LocatorService:
         if self._watch is None:
             return
         for body in admitted:
-            self._watch.hear(body, at)
+            self._watch.hear(body, at, is_vouched=not self._bounds.is_unvouched)
         for report in self._watch.step(now_ns, at, is_listening=self.is_listening):
             topic = f"earshot/v1/{report.site}/{report.cell}/nodes"
             self._post.say(Letter(topic, msgspec.json.encode(report), retain=True))
@@ -196,84 +195,56 @@ class LocatorService:
         for name, cell in self._cells.items():
             self._settle(name, cell.settle_all)
 
-    def _admit(self, messages: Iterable[Message], at: str, now_ns: int) -> list[Body]:
-        """Records that are new; what is wrong with a message is that message's, and set aside."""
-        admitted = []
-        for message in messages:
-            topic, raw = message.topic, message.payload
-            if topic.rpartition("/event/")[0] in self._revoked:
-                self._mishaps.note(f"{topic}: this node was revoked", self._store.source_of(topic))
-                continue
-            try:
-                outcome = self._take(topic, raw, now_ns)
-            except StoreError:
-                raise
-            except OverQuota as error:
-                self._postpone(self._store.source_of(topic), str(error))
-                continue
-            except Exception as error:
-                reason = printable(told_of(error))
-                self._mishaps.note(reason, self._store.source_of(topic))
-                self._store.set_aside(topic, raw, reason, at)
-                if isinstance(error, MalformedRecord) and self._store.is_event(topic):
-                    self._refusals.note(self._store.source_of(topic), raw, reason)
-                continue
-            if isinstance(outcome, Admitted):
-                admitted.append(outcome.body)
-                self.counters.admitted += 1
-            elif isinstance(outcome, Duplicate):
-                self.counters.duplicates += 1
-        return admitted
-
-    def _take(self, topic: str, raw: bytes, now_ns: int) -> Admitted | Duplicate | None:
-        """A record, or a status: what a node takes from now on."""
-        if not topic.endswith("/status"):
-            begin_chain = partial(self._reception.begin_chain, now_ns=now_ns)
-            return self._store.admit(topic, raw, begin_chain)
-        status = self._store.status(topic, raw)
-        if self._presences.hear(status):
-            self._store.tell_again(status.source)
-        return None
-
     def _postpone(self, source: str, reason: str) -> None:
         self.counters.late[source] += 1
         self._lateness.note(reason, source)
 
-    def _software_for(self, source: str) -> str:
-        return agent.__version__ if self._presences.takes(source, TAKES_SOFTWARE) else ""
-
-    def _takes_brief(self, source: str) -> bool:
-        return self._presences.takes(source, TAKES_BRIEF)
+    def _words_for(self, source: str) -> Words:
+        """What its receipts say beyond what 0.1.0 knew."""
+        takes, present = self._presences.takes, self._bounds.now()
+        is_told = takes(source, TAKES_CLOCK)
+        return Words(
+            software=agent.__version__ if takes(source, TAKES_SOFTWARE) else "",
+            clock=(present.whose if present else NOBODY) if is_told else "",
+            bound_ms=present.bound_ms if present and is_told else None,
+            is_brief=takes(source, TAKES_BRIEF),
+        )
 
     def _tell_again(self, limit: int | None, now_ns: int) -> bool:
         """Feed what the run before had not told, so much of it; True when there is no more."""
         page = list(islice(self._untold, limit))
         for body in page:
-            self._feed(body, now_ns)
+            self._feed(Fresh(body, self._judged(body)), now_ns)
         return limit is None or len(page) < limit
 
-    def _feed(self, body: Body, now_ns: int) -> None:
+    def _judged(self, body: Body) -> Judged | None:
+        """What the time of a record was taken for when it came."""
+        arrival = arrival_of(body)
+        return (
+            self._store.arrivals.judged(arrival, body) if arrival and is_possible(arrival) else None
+        )
+
+    def _feed(self, fresh: Fresh, now_ns: int) -> None:
         """Hand a record to the belief of its cell; where that fails it is kept all the same."""
+        body = fresh.body
         try:
-            if reason := self._believe(body, now_ns):
+            if reason := self._believe(body, fresh.judged, now_ns):
                 self._mishaps.note(reason, body.source)
         except StoreError:
             raise
         except Exception as error:
             self._mishaps.note(f"record {body.id} is not located: {told_of(error)}", body.source)
 
-    def _believe(self, body: Body, now_ns: int) -> str:
+    def _believe(self, body: Body, judged: Judged | None, now_ns: int) -> str:
         """Why a record that verifies cannot be used; empty if it can."""
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
-        self._bounds.follow(body)
-        if arrival := arrival_of(body):
-            if not is_possible(arrival):
-                return f"an impulse of {body.source} has impossible values: not located"
-            arrival, told = self._bounds.bound(arrival)
-            if arrival:
-                belief.hear(arrival, now_ns)
-            return told
+        if judged:
+            if judged.arrival:
+                belief.hear(judged.arrival, now_ns)
+            return judged.told
+        if arrival_of(body):
+            return f"an impulse of {body.source} has impossible values: not located"
         if isinstance(body.data, Correction):
             return belief.correct(body.source, body.data, now_ns)
         if warmth := warmth_of(body):

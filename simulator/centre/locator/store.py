@@ -23,11 +23,12 @@ from agent.core.records.envelope import Opened, SignsBytes, seal
 from agent.core.records.kinds import Status, kind_of
 from agent.core.records.receipts import seal_receipt
 from agent.errors import ForgedRecord, MalformedRecord, StoreError
+from simulator.centre.locator.arrivals import Arrivals
 from simulator.centre.locator.batch import Batch
 from simulator.centre.locator.chains import Chains
 from simulator.centre.locator.dues import Dues
 from simulator.centre.locator.holdings import Holdings, traces
-from simulator.centre.locator.ledger import Chain, Entry
+from simulator.centre.locator.ledger import Chain, Entry, Words
 from simulator.centre.locator.letters import Letters
 from simulator.centre.locator.past import CellPast, Index, place_of
 from simulator.centre.locator.quota import MAX_HOLES
@@ -82,6 +83,7 @@ class EventStore:
         try:
             self._letters = Letters(self._db)
             self._index, self._chains = Index(self._db), Chains(self._db)
+            self.arrivals = Arrivals(self._db, path, self._chains)
             self._held = Holdings(self._db, path, self._trust, self._chains, self._index)
             self._load()
             self._held.inspect()
@@ -183,24 +185,21 @@ class EventStore:
     def receipts(
         self,
         received_at: str,
-        software: Callable[[str], str] = lambda source: "",
-        is_brief: Callable[[str], bool] = lambda source: False,
+        words_for: Callable[[str], Words] = lambda source: Words(),
         now_ns: int | None = None,
     ) -> list[tuple[str, bytes]]:
         """Topic and signed receipt for every chain that is owed one by `now_ns`: see `dues`.
 
-        Only committed records are covered. `received_at` is RFC 3339; `software` is what the node
-        `source` is told of ours, nothing if it does not take it. Publish them retained: a
-        node that reconnects then learns at once what need not be sent again.
+        Only committed records are covered. `received_at` is RFC 3339; `words_for` a node what it
+        takes. Publish them retained: a node that reconnects learns what need not be sent again.
         """
-        return [
-            (
-                "/".join(["earshot/v1", *chain.source.split(":")[2:], "receipt"]),
-                seal_receipt(receipt, self._signer, is_brief=is_brief(chain.source)),
-            )
-            for chain in self._dues.take(now_ns)
-            for receipt in chain.receipts(received_at, software(chain.source))
-        ]
+        told = []
+        for chain in self._dues.take(now_ns):
+            topic = "/".join(["earshot/v1", *chain.source.split(":")[2:], "receipt"])
+            words = words_for(chain.source)
+            for one in chain.receipts(received_at, words):
+                told.append((topic, seal_receipt(one, self._signer, is_brief=words.is_brief)))
+        return told
 
     def envelopes(self, source: str | None = None) -> Iterator[bytes]:
         """Every envelope held (of one node), by source, chain and seq: lines of an export."""

@@ -23,6 +23,6 @@ def made_one(touches: Sequence[Touch]) -> Touch:
     return Touch(touches[0].toa_utc_ns, first, last)
 
 
-def urgency_of(toa_utc_ns: int, utc_ns: int) -> tuple[bool, int]:
-    """What is of these minutes goes first, then the newer before the older."""
-    return abs(toa_utc_ns - utc_ns) < LIVE_NS, toa_utc_ns
+def urgency_of(toa_utc_ns: int, utc_ns: int | None) -> tuple[bool, int]:
+    """What is of these minutes, if they are known, goes first; then the newer before the older."""
+    return utc_ns is not None and abs(toa_utc_ns - utc_ns) < LIVE_NS, toa_utc_ns

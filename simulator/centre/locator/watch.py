@@ -70,6 +70,7 @@ class _Watched:
     def __init__(self) -> None:
         self.quiet_ns = 0  # since the last fresh record, while the locator could hear
         self.heard_at: str | None = None
+        self.newest_ns = -1
         self.beat: Heartbeat | None = None
         self.beat_utc_ns = -1
         self.unlocked_beats = 0
@@ -87,14 +88,18 @@ class Watch:
         self._cells: dict[tuple[str, str], tuple[int, bool]] = {}
         self._looked_ns: int | None = None
 
-    def hear(self, body: Body, at: str) -> None:
-        """A record that verified, and is new."""
+    def hear(self, body: Body, at: str, *, is_vouched: bool = True) -> None:
+        """A record that verified, and is new. Where nobody vouches for `at` one is fresh that is
+        newer than all that this node said before."""
         node = self._nodes.get(body.source)
         if node is None:
             return
         said_ns = None if body.time is UNSET else parse_rfc3339_ns(body.time)
-        if said_ns is not None and abs(parse_rfc3339_ns(at) - said_ns) > FRESH_NS:
+        if said_ns is not None and is_vouched and abs(parse_rfc3339_ns(at) - said_ns) > FRESH_NS:
             return
+        if said_ns is not None and not is_vouched and said_ns < node.newest_ns:
+            return
+        node.newest_ns = max(node.newest_ns, said_ns or 0)
         node.quiet_ns, node.heard_at = 0, at
         if not isinstance(body.data, Heartbeat) or (said_ns or 0) < node.beat_utc_ns:
             return

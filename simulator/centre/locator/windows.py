@@ -16,7 +16,7 @@ from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.associate import LEAST_NODES
 from simulator.centre.locator.clockdoubts import ClockDoubts
-from simulator.centre.locator.corrections import Corrections, noted
+from simulator.centre.locator.corrections import Corrections, Sweeps, noted, shifts
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.quota import Effort
 from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
@@ -27,6 +27,7 @@ from simulator.centre.locator.whole_seconds import locate_by_seconds
 
 MAX_SETTLE_PERIODS = 6
 MEMORY = 4096
+MANY_TOUCHES = 512  # corrections wait while so much is to be located already
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ class Revision:
 @dataclass(frozen=True, slots=True)
 class _Located:
     """One window and what was made of it; `is_guess` where the air's temperature was not known,
-    `corrected` of its arrivals were, after a holdover."""
+    `corrected` what corrections changed of its arrivals."""
 
     keys: tuple[Key, ...]
     used_c: float
     is_guess: bool
-    corrected: int
+    corrected: tuple[tuple[int, int, int], ...]
     incidents: list[Incident]
 
     @property
@@ -76,7 +77,8 @@ class CellBelief:
         self._stations = stations
         self._settle_ns = settle_ns
         self._past, self._memory = past, memory
-        self._air, self._corrections = Air(), Corrections()
+        self._air, self._corrections = Air(), Corrections(past)
+        self._sweeps = Sweeps(past) if past else None
         self._recent = Recent(past)
         self._located: list[_Located] = []
         self._forgotten_guesses: list[int] = []
@@ -88,7 +90,7 @@ class CellBelief:
     @property
     def is_waiting(self) -> bool:
         """True while something is still to be located."""
-        return bool(self._touches)
+        return bool(self._touches) or bool(self._sweeps and self._sweeps.is_waiting)
 
     @property
     def incidents(self) -> list[Incident]:
@@ -124,23 +126,30 @@ class CellBelief:
     def correct(self, source: str, correction: Correction, now_ns: int) -> str:
         """A node measured the error of its holdover: what it touches is located again. Why it
         cannot be used; empty if it is."""
-        told = self._corrections.add(source, correction)
+        if told := self._corrections.add(source, correction):
+            return told
+        if self._sweeps:
+            self._sweeps.add(source, correction)
+            return ""
         first_ns, last_ns = int(correction.first_utc_ns), int(correction.last_utc_ns)
-        for one in self._recent.between(first_ns, last_ns + 1) if not told else ():
+        for one in self._recent.between(first_ns, last_ns + 1):
             if one.source == source:
                 self._touch(one.toa_utc_ns, now_ns)
-        return told
+        return ""
 
-    def urgency(self, now_ns: int, utc_ns: int) -> tuple[bool, int]:
+    def urgency(self, now_ns: int, utc_ns: int | None) -> tuple[bool, int]:
         """How much `settle` is needed: whether for something live, and how late that was."""
         due = [one.toa_utc_ns for one in self._touches if self._due_ns(one) <= now_ns]
         return max((urgency_of(toa_ns, utc_ns) for toa_ns in due), default=(False, 0))
 
-    def settle(self, now_ns: int, effort: Effort | None = None, utc_ns: int = 0) -> Revision:
+    def settle(self, now_ns: int, effort: Effort | None = None, utc_ns: int | None = 0) -> Revision:
         """Locate what has been left alone for long enough, live before old, while `effort` lasts.
 
         `utc_ns` is the present: what is of these minutes is live.
         """
+        if self._sweeps and len(self._touches) < MANY_TOUCHES:
+            for toa_ns in self._sweeps.page():
+                self._touch(toa_ns, now_ns)
         is_idle = not self._touches or now_ns < self._look_at_ns
         if is_idle or (effort and effort.is_spent):
             return Revision()
@@ -162,7 +171,7 @@ class CellBelief:
         patience_ns = MAX_SETTLE_PERIODS * self._settle_ns
         return min(touch.last_ns + self._settle_ns, touch.first_ns + patience_ns)
 
-    def _due_runs(self, now_ns: int, effort: Effort, utc_ns: int) -> list[list[Key]]:
+    def _due_runs(self, now_ns: int, effort: Effort, utc_ns: int | None) -> list[list[Key]]:
         """Runs that were touched and are due; the others' touches stay, those of a run made one."""
         touches = sorted(self._touches, key=lambda one: one.toa_utc_ns)
         times = [one.toa_utc_ns for one in touches]
@@ -205,7 +214,7 @@ class CellBelief:
             span = self._located_slice(run[0][0], run[-1][0])
             held = self._located[span]
             if (known := self._recent.before(run)) is not None:
-                held = self._locate_run(known, held)
+                held = self._locate_run(known, held, before=True)
             self._located[span] = fresh = self._locate_run(run, held)
             self._recent.settle(run)
             before = {one.id: one for window in held for one in window.incidents}
@@ -222,23 +231,26 @@ class CellBelief:
         span = self._located_slice(utc_ns - REACH_NS, utc_ns + REACH_NS)
         return [one for window in self._located[span] for one in window.incidents]
 
-    def _locate_run(self, keys: Sequence[Key], held: Sequence[_Located]) -> list[_Located]:
-        return [self._locate(one, held) for run in runs_in(keys) for one in cut(run)]
+    def _locate_run(
+        self, keys: Sequence[Key], held: Sequence[_Located], *, before: bool = False
+    ) -> list[_Located]:
+        return [self._locate(one, held, before) for run in runs_in(keys) for one in cut(run)]
 
-    def _locate(self, window: Sequence[Key], held: Sequence[_Located]) -> _Located:
-        """What to make of a window; what is held of just this one if nothing in it is new."""
+    def _locate(self, window: Sequence[Key], held: Sequence[_Located], before: bool) -> _Located:
+        """What to make of a window; what is held of just this one if nothing in it is new. What
+        was forgotten is made again as it was `before` the corrections of this run."""
         keys = tuple(window)
         temperature_c = around(self._past or self._air, keys[0][0])
         is_guess = temperature_c is None
         used_c = STANDARD_C if temperature_c is None else temperature_c
-        corrected = self._corrections.touching(keys)
+        given = [self._recent[key] for key in keys]
+        used = self._corrections.applied(given, before=before)
+        corrected = shifts(given, used)
         for one in held:
             if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess) and (
                 one.corrected == corrected
             ):
                 return one
-        given = [self._recent[key] for key in keys]
-        used = [self._corrections.applied(one) for one in given]
         incidents = [noted(one, given, used) for one in self._incidents(used, used_c)]
         return _Located(keys, used_c, is_guess, corrected, incidents)
 

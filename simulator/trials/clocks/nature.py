@@ -195,6 +195,8 @@ class WorldLimits(_Table, frozen=True, kw_only=True):
     doubt_within_s: Positive | None = None
     doubt_says: str = ""
     ppm_within: Positive | None = None
+    corrected_ratio: Positive | None = None
+    corrected_within_3_sigma: Share = 0.97
 
 
 class ClockWorld(_Table, frozen=True, kw_only=True):

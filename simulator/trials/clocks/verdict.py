@@ -8,7 +8,9 @@ the RMS error, both over all draws. `locked_share` is of the seconds in which a 
 there for `from_s` without a break; `most_locked_share` of all seconds. Surely wrong is a draw with
 locked stamps off by more than `sure_sigma` sigma for longer than `sure_s`. After an outage the
 state must be locked again within `relock_s`; in it, locked or not, sigma has two limits of its own.
-No second may ever be confirmed and wrong as a whole; `confirmed_share` is the least of locked ones.
+What the node corrected after an outage has two limits: its RMS error over the same uncorrected, all
+draws counting alike, and the share within 3 sigma. No second may ever be confirmed and wrong as a
+whole; `confirmed_share` is the least of locked ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,6 +54,8 @@ class Verdict:
     confirmed_share: float | None
     confirmed_and_wrong: int
     worst_ppm_off: float | None
+    corrected_ratio: float | None
+    corrected_within_3_sigma: float | None
     faults: tuple[str, ...] = ()
 
 
@@ -88,6 +92,8 @@ def judge(world: ClockWorld, draws: Sequence[Said]) -> Verdict:
         confirmed_share=_share(seconds.confirmed[locked]),
         confirmed_and_wrong=sum(int((one.confirmed & (one.whole_s != 0)).sum()) for one in draws),
         worst_ppm_off=max(ppm_off, default=None),
+        corrected_ratio=_corrected_ratio(draws),
+        corrected_within_3_sigma=_corrected_share(draws),
     )
     return replace(verdict, faults=tuple(_faults(limits, verdict)))
 
@@ -125,6 +131,7 @@ def _faults(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
             f"without satellites median sigma {seen.holdover_ratio:.2f} times the RMS error, "
             f"allowed {limits.holdover_max_ratio:g}"
         )
+    yield from _faults_of_corrections(limits, seen)
     if limits.doubt_within_s is not None and seen.doubted_in_time < seen.draws:
         yield (
             f"a doubt with {limits.doubt_says!r} within {limits.doubt_within_s:g} s "
@@ -135,6 +142,16 @@ def _faults(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
         if off is None or off > limits.ppm_within:
             told = "no rate was told" if off is None else f"rate told {off:.2f} ppm wrong"
             yield f"{told}, allowed {limits.ppm_within:g}"
+
+
+def _faults_of_corrections(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
+    most, ratio, share = limits.corrected_ratio, seen.corrected_ratio, seen.corrected_within_3_sigma
+    if most is not None and (ratio is None or ratio > most):
+        told = "nothing was" if ratio is None else f"RMS error times {ratio:.2f} once"
+        yield f"{told} corrected, allowed {most:.2f}"
+    if share is not None and share < limits.corrected_within_3_sigma:
+        least = limits.corrected_within_3_sigma
+        yield f"corrected, {share:.1%} within 3 sigma, least {least:.0%}"
 
 
 def _faults_of_sigma(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
@@ -199,6 +216,28 @@ def _pooled(draws: Sequence[Said], from_s: float) -> _Seconds:
         settled=np.concatenate([_settled(one, from_s) for one in draws]),
         out=np.concatenate([one.out for one in draws]),
     )
+
+
+def _corrected_ratio(draws: Sequence[Said]) -> float | None:
+    """RMS error of what was corrected over the same uncorrected, each draw counting once."""
+    pairs = [
+        (one.error_ns[had], one.corrected[had, 0]) for one in draws if (had := _had(one)).any()
+    ]
+    if not pairs:
+        return None
+    raw, corrected = (np.mean([np.mean(one[of] ** 2) for one in pairs]) for of in (0, 1))
+    return float(np.sqrt(corrected / raw))
+
+
+def _corrected_share(draws: Sequence[Said]) -> float | None:
+    """Of corrected stamps within 3 sigma, each draw counting once."""
+    told = [one.corrected[had] for one in draws if (had := _had(one)).any()]
+    shares = [np.mean(np.abs(one[:, 0]) <= 3 * one[:, 1]) for one in told]
+    return float(np.mean(shares)) if shares else None
+
+
+def _had(said: Said) -> Flags:
+    return np.isfinite(said.corrected[:, 1])
 
 
 def _share(flags: Flags) -> float | None:

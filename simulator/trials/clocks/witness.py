@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.clock.timebase import Stamp, Timebase
+from agent.core.records.correction import Correction
 from agent.core.units import NS_PER_S
 from simulator.grid.scenario import ScenarioError
 from simulator.trials.clocks.life import Life
@@ -33,6 +34,7 @@ class Said:
     within the second, as its sigma is meant, and `whole_s` are the seconds it is off beside.
     `good` says where a good source is there, `out` where the satellites are away;
     `back_s` are the moments at which they returned, `doubt_s` that at which each doubt came up.
+    `corrected` is error and sigma after the node's own corrections, shape (n, 2).
     `ppm_off` is the converter's last stated rate against its true one, None if none was stated.
     """
 
@@ -47,6 +49,7 @@ class Said:
     back_s: tuple[float, ...]
     doubt_s: dict[str, float]
     ppm_off: float | None
+    corrected: Floats
 
 
 def run(world: ClockWorld, seed: int) -> Said:
@@ -57,6 +60,7 @@ def run(world: ClockWorld, seed: int) -> Said:
     questions = _questions(life, seed)
     rows: list[tuple[float, float, float, bool, bool, float]] = []
     doubt_s: dict[str, float] = {}
+    corrections: list[Correction] = []
     for item in life.items():
         while questions and questions[0][0] <= item.host_ns:
             asked_ns, then_s = questions.popleft()
@@ -75,6 +79,8 @@ def run(world: ClockWorld, seed: int) -> Said:
         if word := disk.word(item.host_ns):
             feed(timebase, word)
         feed(timebase, item)
+        if correction := timebase.take_correction(item.host_ns):
+            corrections.append(correction)
     if not rows:
         raise ScenarioError(f"{world.world}: no sound is ever handed over: see audio.block_samples")
     columns = zip(*sorted(rows), strict=True)
@@ -92,7 +98,23 @@ def run(world: ClockWorld, seed: int) -> Said:
         back_s=tuple(s.end_s for s in outages if s.end_s < life.awake_s - world.limits.relock_s),
         doubt_s=doubt_s,
         ppm_off=_ppm_off(timebase, life),
+        corrected=_corrected(life, corrections, at_s, error_ns + whole_s * NS_PER_S * ~confirmed),
     )
+
+
+def _corrected(life: Life, corrections: list[Correction], at_s: Floats, error_ns: Floats) -> Floats:
+    """Error and sigma of each stamp that a correction covers; NaN elsewhere."""
+    found = np.full((len(at_s), 2), np.nan)
+    for row, (then_s, off_ns) in enumerate(zip(at_s, error_ns, strict=True)):
+        if math.isnan(off_ns):
+            continue
+        told_ns = life.true_utc_ns(float(then_s)) + round(float(off_ns))
+        for one in reversed(corrections):
+            if one.covers(told_ns):
+                add_ns, sigma_ns = one.at(told_ns)
+                found[row] = off_ns + add_ns, sigma_ns
+                break
+    return found
 
 
 def _questions(life: Life, seed: int) -> deque[tuple[int, float]]:

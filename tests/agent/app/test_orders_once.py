@@ -17,6 +17,7 @@ from agent.adapters.outbox import SqliteOutbox
 from agent.app.commanddesk import CommandDesk
 from agent.app.witness import Witness
 from agent.core.records.envelope import load_public_key
+from agent.core.records.kinds import TimeQuality
 from agent.core.records.remote_records import CommandOutcome
 from agent.core.trust import Command, CommandJudge
 from agent.core.trust.commands import YOUNG_NS, Order, seal_command
@@ -66,13 +67,14 @@ class Run:
         list(self.desk.pass_time(0))
         self.outbox.append(draft(heartbeat()))
         self.is_told = False
+        self.alternatives: tuple[str, ...] = ()
 
     def take(self, command: Command, true_ns: int) -> str:
         """What came of a command: "done", or why not."""
         self.live(true_ns)
         order = Order(true_ns - self.began_ns, command.verb, seal_command(command, OPERATOR))
         utc_ns = true_ns + round(self.step_s * SECOND)
-        said = [*self.desk.take(order, utc_ns, 1_000, heartbeat)]
+        said = [*self.desk.take(order, utc_ns, 1_000, heartbeat, clock_of(self.alternatives))]
         for data in said:
             self.outbox.append(draft(data))
         outcome = said[-1]
@@ -90,6 +92,12 @@ class Run:
 
     def kill(self) -> None:
         self.outbox.close(clean=False)
+
+
+def clock_of(alternatives: tuple[str, ...]) -> TimeQuality:
+    """A clock that is not sure of its second where there are alternatives."""
+    unsure = {"confirmed": False, "alternatives": alternatives} if alternatives else {}
+    return replace(draft().clock, **unsure)
 
 
 def order(true_ns: int, boot: str | None = None, life_s: int = 600) -> Command:
@@ -202,6 +210,41 @@ def test_a_locator_whose_clock_ran_ahead_locks_nobody_out(tmp_path: Path) -> Non
     assert "behind what it was" in run.take(order(now_ns), now_ns)
     run.witness.hear(replace(told, received_at=rfc3339(now_ns)))
     assert run.take(order(now_ns + MINUTE), now_ns + MINUTE) == "done"
+    run.kill()
+
+
+def test_a_receipt_whose_time_nobody_vouches_for_tells_nothing(tmp_path: Path) -> None:
+    """A centre with a bare clock, far ahead: nobody is locked out, and an order without the name
+    of a run waits until the run is old enough, as without a locator."""
+    run = Run(tmp_path, UTC_NS, 0, locator=False)
+    run.outbox.append(draft())
+    run.kill()
+    run = Run(tmp_path, UTC_NS + MINUTE, 0, locator=False)
+    bare = replace(receipt("n1", run.outbox.head()), clock="nobody", bound_ms=None)
+    run.witness.hear(replace(bare, received_at=rfc3339(UTC_NS + 10**9 * SECOND)))
+    now_ns = UTC_NS + 5 * MINUTE
+    assert "no receipt of a known time" in run.take(order(now_ns), now_ns)
+    assert run.take(order(now_ns, run.boot), now_ns) == "done"
+    later_ns = now_ns + 10 * MINUTE
+    assert run.take(order(later_ns), later_ns) == "done"
+    run.kill()
+
+
+@pytest.mark.parametrize("alternatives", [("label",), ("leap", "edge"), ("weeks",)])
+def test_expiry_allows_for_what_may_be_wrong_with_the_second(
+    tmp_path: Path, alternatives: tuple[str, ...]
+) -> None:
+    """A node that is not sure of its second takes no order that may be over; where it is not even
+    sure of the date an order must name its run."""
+    run = Run(tmp_path, UTC_NS, 0, locator=True)
+    run.alternatives, now_ns = alternatives, UTC_NS + 20 * MINUTE
+    assert "may have expired" in run.take(order(now_ns - 45 * SECOND, run.boot, 60), now_ns)
+    assert run.take(order(now_ns - 5 * SECOND, run.boot, 60), now_ns) == "done"
+    assert run.take(order(now_ns + 25 * SECOND, run.boot, 60), now_ns) == "done"
+    unnamed = run.take(order(now_ns), now_ns)
+    assert ("not sure of the date" in unnamed) == ("weeks" in alternatives)
+    run.alternatives = ()
+    assert run.take(order(now_ns - 45 * SECOND, run.boot, 60), now_ns) == "done"
     run.kill()
 
 

@@ -21,7 +21,14 @@ from agent.core.units import NS_PER_MS, NS_PER_S, rfc3339
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.service import EVENTS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import WEEKS_NS, Present, StatedClock, TimeBounds
+from simulator.centre.locator.timebounds import (
+    KERNEL,
+    NOBODY,
+    WEEKS_NS,
+    Present,
+    StatedClock,
+    TimeBounds,
+)
 from simulator.centre.locator.windows import CellBelief, Revision
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import Cell
@@ -53,14 +60,14 @@ class Centre:
 
     present_bound_ns: int | None = 5 * NS_PER_MS
     belief: CellBelief = field(default_factory=lambda: CellBelief(STATIONS, 5 * NS_PER_S))
-    present: Present | None = None
+    present: Present = field(default_factory=lambda: Present(START_NS, None, NOBODY))
     told: list[str] = field(default_factory=list)
     withdrawn: int = 0
 
     def __post_init__(self) -> None:
         self.bounds = TimeBounds(self)
 
-    def now(self) -> Present | None:
+    def now(self) -> Present:
         return self.present
 
     def live(
@@ -87,11 +94,11 @@ class Centre:
 
     def hear(self, claimed: Arrival, now_ns: int) -> None:
         bound_ns = self.present_bound_ns
-        self.present = None if bound_ns is None else Present(now_ns, bound_ns, "the kernel")
-        kept, told = self.bounds.bound(claimed)
-        self.told += [told] if told else []
-        if kept:
-            self.belief.hear(kept, now_ns - START_NS)
+        self.present = Present(now_ns, bound_ns, NOBODY if bound_ns is None else KERNEL)
+        judged = self.bounds.judge(claimed)
+        self.told += [judged.told] if judged.told else []
+        if judged.arrival:
+            self.belief.hear(judged.arrival, now_ns - START_NS)
 
     @property
     def right(self) -> int:
@@ -222,14 +229,13 @@ def test_the_present_is_stated_with_a_bound_or_not_at_all() -> None:
     host, steered = Host(START_NS), [True]
     node = source("n1")
     clock = StatedClock(host, lambda: Discipline(steered[0], 2 * NS_PER_MS, "none"), node)
-    assert clock.now() == Present(START_NS, 2 * NS_PER_MS, "the kernel")
+    assert clock.now() == Present(START_NS, 2 * NS_PER_MS, KERNEL)
     steered[0] = False
-    assert clock.now() is None
+    assert clock.now() == Present(START_NS, None, NOBODY)
     (record,) = chain_of("n1", 1)
     body = read_body(peek(record.envelope)[1])
     clock.hear(msgspec.structs.replace(body, source=node))
     present = clock.now()
-    assert present is not None
     assert present.whose == node
     assert present.bound_ns == 3 * NS_PER_S
 
@@ -262,14 +268,14 @@ def test_the_service_names_a_node_from_the_future_and_keeps_its_record(tmp_path:
         for shot_s, is_true in ((0.0, False), (100.0, True)):
             wall.utc_ns = START_NS + round(shot_s * NS_PER_S) + (5 if is_true else -60) * NS_PER_S
             for _ in range(3):
-                service.step(now_ns, lambda: rfc3339(clock.best_utc_ns()))
+                service.step(now_ns, lambda: rfc3339(clock.now().utc_ns))
                 now_ns += NS_PER_S
             anew = TimebaseChange(before="locked", after="unsynchronised", reason="host slept")
             begun = [cell.say(node, anew) for node in NODES_ENU_M if is_true]
             for message in (*begun, *cell.shot(shot_s)):
                 street.publish(message.topic, message.payload)
             for _ in range(12):
-                service.step(now_ns, lambda: rfc3339(clock.best_utc_ns()))
+                service.step(now_ns, lambda: rfc3339(clock.now().utc_ns))
                 now_ns += NS_PER_S
         assert service.counters.admitted == 3 * len(cell.stations)
         assert [one.status for one in service.incidents] == ["located"]
