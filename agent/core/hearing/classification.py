@@ -83,12 +83,17 @@ def judged_by(model: Model, features: Features) -> Verdict:
         and not model.glance.refuses(row[SKETCH])
     )
     if not model.has_learned_of(features):
-        score, reason = 0.5 + _CONFIDENCE * (score - 0.5), OUT_OF_RANGE
+        score, reason = unsure(score), OUT_OF_RANGE
     elif not accepted:
         reason = _objection(model, features, row)
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
+
+
+def unsure(score: float) -> float:
+    """What is left of a score where the sound lies outside what the model has learned."""
+    return 0.5 + _CONFIDENCE * (score - 0.5)
 
 
 def wanted(verdict: Verdict, least_score: float) -> Verdict:
@@ -123,9 +128,9 @@ def known_model(sha256: str) -> Model | None:
     """The model that a record names, of this version or an earlier one; None if it is foreign."""
     for one in files(_MODELS).iterdir():
         if one.name.endswith(".npz"):
-            model = read_model(one.read_bytes())
-            if model.sha256 == sha256:
-                return model
+            data = one.read_bytes()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return read_model(data)
     return None
 
 
