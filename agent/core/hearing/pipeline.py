@@ -175,7 +175,7 @@ class Hearing:
                     continue
                 self._open.pop()
             if number >= 0:
-                self._open.append(replace(one, slot=number))
+                self._open.append(Opening(number, one.strength, one.sure))
 
     def _drain(self) -> list[Onset]:
         """What waits is looked at with the sound there is, a last partial frame included."""
