@@ -27,10 +27,10 @@ _ALL: Mapping[Make, int] = {
             bangs.charge,
             bangs.siren,
         ),
-        50,
+        25,
     ),
-    scenes.knocks: 100,
-    handling.handling: 150,
+    scenes.knocks: 50,
+    handling.handling: 75,
 }
 _PACKAGE = "simulator.training"
 

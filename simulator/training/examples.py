@@ -33,7 +33,7 @@ _LEAD_IN_S = 4.0
 _SNR_DB = (16.0, 52.0)
 _OF_SHOT, _OF_OTHER = (6, 18), (2, 6)
 _OF_GROUP = 36, 18
-_SCENES = 500
+_SCENES = 250
 _AT_ONCE = 25
 
 

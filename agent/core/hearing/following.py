@@ -28,8 +28,15 @@ class Following:
     fainter_db: float
     cheaper: float
 
-    def resembles(self, lead: Features, features: Features) -> bool:
-        """Whether an onset may be another round of what its lead was."""
+    def is_round(
+        self, late_s: float, lead: Features, features: Features, within_s: float = 0.0
+    ) -> bool:
+        """Whether an onset `late_s` after its lead, give or take `within_s`, may be a round as it.
+
+        A record's place is that of its front, found once it was judged: `within_s` allows for it.
+        """
+        if not self.from_s - within_s <= late_s <= self.until_s + within_s:
+            return False
         if features.peak_dbfs < lead.peak_dbfs - self.fainter_db or not features.spectrum_db:
             return False
         apart = np.subtract(features.spectrum_db, lead.spectrum_db)
@@ -47,6 +54,4 @@ class Candidate:
     def leads(self, sample: int, features: Features, following: Following) -> bool:
         """Whether an onset at `sample` follows this one, which is the latest candidate."""
         late_s = (sample - self.sample) / self.rate_hz
-        if not following.from_s <= late_s <= following.until_s:
-            return False
-        return following.resembles(self.features, features)
+        return following.is_round(late_s, self.features, features)

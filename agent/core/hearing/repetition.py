@@ -1,8 +1,9 @@
 """What the records of hearing claim, computed again from the numbers that they hold.
 
-A score follows from the features and the model that the record names; that nothing was thinned but
-what fell under the rule follows from the rule and what was told beside it. Signatures and order are
-`records.audit`'s matter. Feed it verified bodies, a chain's in their order.
+A score follows from the features and the model that the record names, and so does whether a
+candidate follows the one that it names; that nothing was thinned but what fell under the rule
+follows from the rule and what was told beside it. Signatures and order are `records.audit`'s
+matter. Feed it verified bodies, a chain's in their order.
 """
 
 from collections import Counter, deque
@@ -57,6 +58,7 @@ class Repetition:
         """What is wrong with this record, or with some of those before it."""
         match body.data:
             case Impulse():
+                yield from self._followed(where, body, body.data)
                 self._remember(body, body.data)
                 yield from self._claimed(where, body.seq, body.data)
             case Thinned():
@@ -96,9 +98,7 @@ class Repetition:
         if sha256 is None:
             self.unnamed += 1
             return
-        if sha256 not in self._models:
-            self._models[sha256] = self._model_of(sha256)
-        if self._models[sha256] is None:
+        if self._model(sha256) is None:
             self.foreign[sha256] += 1
             return
         waiting = self._waiting.setdefault(sha256, [])
@@ -123,6 +123,29 @@ class Repetition:
             if abs(told.score - score) > _SCORE_STEP:
                 what = f"tells a score of {told.score:g}, which is {score:.4g}"
                 yield Fault(where, f"Record {seq} {what} by the model that it names.")
+
+    def _followed(self, where: str, body: Body, impulse: Impulse) -> Iterator[Fault]:
+        """Whether it follows the record that it names; one that was listed instead is not there."""
+        follows = impulse.verdict.follows_sample
+        told = self._told.get((body.source, body.chain))
+        if not isinstance(follows, int) or told is None or told.boot != body.boot:
+            return
+        model = self._model(impulse.verdict.model_sha256 or "")
+        leads = (features for sample, _, _, features, _ in told.impulses if sample == follows)
+        lead = next(leads, None)
+        if lead is None or model is None:
+            return
+        what = f"Record {body.seq} does not follow the one that it names"
+        late_s = (impulse.sample_index - follows) / impulse.rate_hz
+        if model.following is None:
+            yield Fault(where, f"{what}: its model knows of no such thing.")
+        elif not model.following.is_round(late_s, lead, impulse.features, _EDGE_S):
+            yield Fault(where, f"{what}: it comes too early or late, is too faint, or sounds else.")
+
+    def _model(self, sha256: str) -> Model | None:
+        if sha256 not in self._models:
+            self._models[sha256] = self._model_of(sha256)
+        return self._models[sha256]
 
     def _remember(self, body: Body, impulse: Impulse) -> None:
         told = self._told.setdefault((body.source, body.chain), _Told())

@@ -1,6 +1,8 @@
 """Repetition: scores and thinning follow from the records' own numbers, or it is said."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ from msgspec.structs import replace
 
 from agent.core.hearing import Onset
 from agent.core.hearing.classification import OUT_OF_RANGE, judged_by, shipped_model
+from agent.core.hearing.following import Following
 from agent.core.hearing.repetition import BATCH, Repetition
 from agent.core.hearing.thinning import Thinning
 from agent.core.records.kinds import Body, Data, Impulse, Thinned, Verdict, compose
@@ -167,3 +170,44 @@ def test_samples_of_another_run_are_not_held_against_a_summary() -> None:
     found = [fault for one in before for fault in repetition.record("", one)]
     found += repetition.record("", replace(after, seq=999, boot="e" * 32))
     assert found == []
+
+
+def burst() -> list[Impulse]:
+    """Two candidates 60 ms apart, of which the second says that it follows the first."""
+    first = replace(impulse(), sample_index=48_000, rate_hz=48_000, features=FIRST)
+    told = judged_by(RULED, FIRST)
+    verdict = replace(told, follows_sample=first.sample_index)
+    first = replace(first, verdict=told)
+    return [first, replace(first, sample_index=48_000 + 2_880, verdict=verdict)]
+
+
+FIRST = features_like(-10.0, (-20,) * 6 + (0,) * 13)
+RULED = dataclasses.replace(
+    shipped_model(), following=Following(0.04, 0.2, within_db=3.0, fainter_db=3.0, cheaper=1.5)
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "faulty"),
+    [
+        ({}, False),
+        ({"sample_index": 48_000 + 24_000}, True),
+        ({"features": replace(FIRST, peak_dbfs=-14.0)}, True),
+    ],
+)
+def test_what_follows_a_candidate_must_be_like_it(change: dict[str, Any], faulty: bool) -> None:
+    """A round that comes half a second late, or is much fainter, does not follow; the record is
+    named, and whoever holds another model says so too."""
+    first, second = burst()
+    second = replace(second, **change)
+    found = faults([first, second], Repetition(lambda _sha256: RULED))
+    assert [one for one in found if "does not follow" in one] == found
+    assert bool(found) == faulty
+    knows_not = dataclasses.replace(RULED, following=None)
+    (told,) = faults([first, second], Repetition(lambda _sha256: knows_not))
+    assert "Record 2 does not follow" in told
+
+
+def test_a_lead_that_was_listed_or_is_not_there_is_no_fault() -> None:
+    """An export may begin after it."""
+    assert faults(burst()[1:], Repetition(lambda _sha256: RULED)) == []
