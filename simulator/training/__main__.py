@@ -73,7 +73,7 @@ def learn(arguments: argparse.Namespace) -> int:
     for seed in range(arguments.seed, arguments.seed + arguments.draws):
         draws.append(table(gather(lessons(folders, tests), seed, shelf, arguments.workers)))
         print(f"draw {seed}: {len(draws[-1].is_shot)} examples", file=sys.stderr, flush=True)
-    made = judged(draws, list(folders))
+    made = judged(draws, list(folders), arguments.workers)
     print("fitted", file=sys.stderr, flush=True)
     panels = {name: panel(clips, heard[name]) for name, clips in folders.items()}
     choice = chosen(made, panels)

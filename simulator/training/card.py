@@ -47,8 +47,8 @@ class Choice:
         )
         yield (
             f"{self.examples} examples a draw. Score wanted of faint sounds: "
-            f"{self.line.threshold:.4f}, which keeps {RECALL_WANTED:.1%} of the disguised shots of "
-            "the middle one of the folders and the live fire, by models that learned from none."
+            f"{self.line.threshold:.4f}, which {RECALL_WANTED:.0%} of the live fire reach, by "
+            "models that learned from none of their firing position."
         )
 
 

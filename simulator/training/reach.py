@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.core.hearing.classifier import Model
+from agent.core.hearing.classifier import Model, chance
 from simulator.training.hearings import Sounding
 from simulator.trials.corpus.figures import figures, found_shots
 from simulator.trials.corpus.listening import Heard, Trigger, in_turn
@@ -16,7 +16,7 @@ from simulator.trials.corpus.manifest import Clip
 
 Soundings = Sequence[Sequence[Sounding]]
 ModelOf = Callable[[Clip], Model]
-_HALVINGS = 10
+_HALVINGS, _FURTHEST = 12, 10.0
 
 
 def reached(clips: Sequence[Clip], heard: Soundings, model_of: ModelOf) -> dict[str, Any]:
@@ -39,13 +39,13 @@ def threshold_for(
         for one in soundings
         if clip.is_shot and not one.spacing_ms
     ]
-    low, high = 0.0, 1.0
+    low, high = -_FURTHEST, _FURTHEST
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        told = [_judged(clip, one, at(middle, model_of(clip))) for clip, one in shots]
+        told = [_judged(clip, one, at(chance(middle), model_of(clip))) for clip, one in shots]
         found = sum(map(found_shots, told)) / sum(len(one.clip.onsets_s) for one in told)
         low, high = (middle, high) if found >= recall else (low, middle)
-    return low
+    return chance(low)
 
 
 def at(threshold: float, model: Model) -> Model:

@@ -23,7 +23,7 @@ _SHARE: Mapping[tuple[str, bool], float] = {
     (CLIPS, False): 1.5,
     (SHOTS, True): 0.5,
     (CONFUSERS, False): 0.7,
-    (LIVE_FIRE, True): 0.4,
+    (LIVE_FIRE, True): 0.6,
 }
 _NEARLY_SHOTS = {
     *("explosion", "fireworks", "balloon_pop"),

@@ -22,7 +22,7 @@ from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, describe
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
-MODEL_FILE = "verdict-4.npz"
+MODEL_FILE = "verdict-5.npz"
 _MODELS = "agent.models"
 
 IMPULSIVE = "impulsive"
