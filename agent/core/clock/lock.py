@@ -193,13 +193,17 @@ class Lock:
         return self._offer_pulse(named) if named else None
 
     def _on_report_as_mark(self, fix: Fix) -> StateChange | None:
-        if fix.utc_ns is None or not fix.is_valid or fix.is_leap_second:
+        if fix.utc_ns is None or not fix.is_valid:
             return None
+        at_ns = fix.host_ns - self._settings.nmea_lag_ns
+        expected_ns = self.discipline.at(at_ns)[0] if self.discipline.is_known else None
         utc_ns = self.calendar.of_receiver(fix.utc_ns)
-        self._note_dates(fix.host_ns, "")
-        self.testimony.on_named(has_floor=self.calendar.has_floor)
-        named = Named(fix.host_ns - self._settings.nmea_lag_ns, self.calendar.count_of(utc_ns))
-        change = self._offer(named, self._settings.nmea_sigma_ns, "nmea")
+        count_ns, wrong_ns = self.namer.on_lone_fix(fix, utc_ns, expected_ns)
+        self._note_dates(fix.host_ns, self.namer.fault)
+        if wrong_ns and (not self.confirmed or self.testimony.is_backed(wrong_ns)):
+            return self._start_over(f"reports insist on {-wrong_ns / NS_PER_S:+.0f} s")
+        self._words.on_lone_fix(utc_ns)
+        change = self._offer(Named(at_ns, count_ns), self._settings.nmea_sigma_ns, "nmea")
         self._words.on_label(fix.host_ns, agrees=self.believed is not None)
         return self._weigh() or change
 
