@@ -38,6 +38,7 @@ __all__ = ["ClockSettings", "Lock", "StateChange"]
 
 GOOD_MARKS_TO_LOCK = 10
 HOLDOVER_AFTER_NS = 5 * NS_PER_S // 2
+_HOPELESS_MARKS, _YOUNG_MARKS = 10, 30
 _LONGEST_PATIENCE_NS = 10 * NS_PER_S
 _MORE_PATIENCE = 6.0
 EXPIRED_SIGMA_NS = 100 * NS_PER_MS
@@ -255,6 +256,8 @@ class Lock:
             self.doubts.refuse(named.at_ns, verdict)
             steps = self.discipline.refused_in_a_row if verdict == "phase step" else 0
             self.doubts.on_phase_steps(steps)
+            if self.discipline.refused_in_a_row >= _HOPELESS_MARKS and self._is_young:
+                return self._start_over("marks disagree with a young line")
             return None
         self.doubts.on_phase_steps(0)
         self.believed = named
@@ -268,6 +271,12 @@ class Lock:
             self._was_locked = True
             return self._enter("locked", f"{good} good marks")
         return self._enter("acquiring", f"{good} good marks")
+
+    @property
+    def _is_young(self) -> bool:
+        """Whether so few marks were taken that the rate may have been wrong from the start, as when
+        pulses came through a bus: nothing worth defending against many that agree."""
+        return len(self.discipline.marks) < _YOUNG_MARKS
 
     def _start_over(self, reason: str) -> StateChange | None:
         self._was_locked = False
