@@ -100,6 +100,8 @@ def _as_text(auditor: Any, faults: list[Any]) -> None:
         print(f"{fault.where}: {fault.what}")
     if len(faults) > _TOLD_FAULTS:
         print(f"... and {len(faults) - _TOLD_FAULTS} faults more")
+    for note in auditor.notes[:_TOLD_FAULTS]:
+        print(f"{note.where}: note: {note.what}")
     for chain in auditor.chains.values():
         kinds = ", ".join(f"{count} {kind}" for kind, count in chain.kinds.most_common())
         span = f", {chain.first_time} to {chain.last_time}" if chain.first_time else ""
@@ -130,5 +132,14 @@ def _as_json(auditor: Any, faults: list[Any]) -> None:
         }
         for chain in auditor.chains.values()
     ]
-    told = [{"where": fault.where, "what": fault.what} for fault in faults]
-    print(json.dumps({"chains": chains, "receipts": auditor.receipts_read, "faults": told}))
+    found = {
+        "chains": chains,
+        "receipts": auditor.receipts_read,
+        "faults": [_told(fault) for fault in faults],
+        "notes": [_told(note) for note in auditor.notes],
+    }
+    print(json.dumps(found))
+
+
+def _told(fault: Any) -> dict[str, str]:
+    return {"where": fault.where, "what": fault.what}
