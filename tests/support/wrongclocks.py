@@ -15,17 +15,18 @@ import msgspec
 import agent
 from agent.adapters.host import Discipline
 from agent.core.records import Draft
-from agent.core.records.kinds import Data
+from agent.core.records.envelope import seal
+from agent.core.records.kinds import STATUS_TYPE, Status
 from agent.core.units import NS_PER_MS, NS_PER_S, rfc3339, sound_speed_mps
 from agent.ports import Message
 from simulator.centre.locator.incident import Incident
-from simulator.centre.locator.service import EVENTS, LocatorService
+from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
 from simulator.centre.locator.timebounds import StatedClock
 from simulator.centre.locator.windows import Revision
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import Cell
-from tests.support.drafts import LOCATOR, draft, impulse
+from tests.support.drafts import LOCATOR, draft, impulse, signer_of
 from tests.support.located import AIR_C, Point
 
 HEARD_WITHIN_M = 450.0
@@ -60,6 +61,7 @@ class Town:
     clock_node: str = ""
     told: dict[str, Incident] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -82,7 +84,7 @@ class Town:
         self.store = EventStore(self.directory / "store", self.cell.registry.keys, LOCATOR)
         self.service = LocatorService(
             self.store,
-            VirtualPublisher(self.broker, "locator", (EVENTS,), persistent=True),
+            VirtualPublisher(self.broker, "locator", SUBSCRIPTIONS, persistent=True),
             self.cell.registry,
             rng=random.Random(1),
             memory=self.memory,
@@ -120,6 +122,7 @@ class Town:
         for _ in range(shots):
             at_ns, place = self.wall.utc_ns, self._somewhere()
             self.shots.append((at_ns, place))
+            self.heard |= {node for node in self.places if self._is_heard(node, place)}
             said = [self._hears(node, at_ns, place, off_ns, unsure) for node in self.places]
             held.append([one for one in said if one])
             if late_s < APART_S:
@@ -131,9 +134,30 @@ class Town:
             self.run(2)
         self.run(40)
 
-    def say(self, node: str, data: Data, utc_ns: int) -> None:
-        """A record of a node whose clock is right."""
-        self._deliver([self.cell.say(node, data, utc_ns)])
+    def present(self, node: str, takes: tuple[str, ...]) -> None:
+        """A node says which words it takes."""
+        source = f"urn:earshot:lab:a:{node}"
+        status = Status(
+            source=source,
+            online=True,
+            boot="b" * 32,
+            backlog=0,
+            connects=1,
+            software="",
+            takes=takes,
+        )
+        raw = seal(STATUS_TYPE, msgspec.json.encode(status), signer_of(node))
+        self.street.publish(f"earshot/v1/lab/a/{node}/status", raw)
+        self.run(2)
+
+    def receipts(self) -> list[Message]:
+        """What the centre said to its nodes, as far as it is retained."""
+        reader = VirtualPublisher(self.broker, "reader", ("earshot/v1/+/+/+/receipt",))
+        reader.connect()
+        return [one for one in reader.poll() if isinstance(one, Message)]
+
+    def _is_heard(self, node: str, place: Point) -> bool:
+        return dist(self.places[node], place) <= HEARD_WITHIN_M
 
     def _deliver(self, messages: list[Message]) -> None:
         self.run(2)  # the farthest have heard it by then
@@ -152,9 +176,9 @@ class Town:
         off_ns: dict[str, int],
         unsure: frozenset[str],
     ) -> Message | None:
-        far_m = dist(self.places[node], place)
-        if far_m > HEARD_WITHIN_M:
+        if not self._is_heard(node, place):
             return None
+        far_m = dist(self.places[node], place)
         toa_ns = at_ns + round(far_m / sound_speed_mps(AIR_C) * NS_PER_S)
         toa_ns += off_ns.get(node, 0) + round(self.rng.gauss(0.0, 50_000.0))
         heard = msgspec.structs.replace(
