@@ -274,14 +274,14 @@ class Node:
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets) + self._hearing.passed_over()
         for onset in onsets:
-            self._say_all(self._thinning.due(int(onset.sample)), host_ns)
-            thinned = self._thinning.is_thinned(int(onset.sample), onset.features, onset.verdict)
             stamp = self._timebase.stamp_sample(onset.sample)
+            summaries, is_thinned = self._thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)
+            self._say_all(summaries, host_ns)
             kind: HeardKind = ""
             for clap in self.visit.on_onset(onset, stamp):
                 kind = "clap"
                 self._say(clap, host_ns, stamp.utc_ns)
-            if onset.verdict.accepted and not thinned:
+            if onset.verdict.accepted and not is_thinned:
                 self._pulse.published += 1
                 impulse = impulse_of(onset, stamp, self._format.rate_hz, self._timebase.pairs())
                 kind = kind or "impulse"

@@ -147,7 +147,7 @@ def _said(data: Data | Foreign) -> str:
         case KeyChange():
             return f"key {data.keyid} signs from here on"
         case Thinned():
-            return f"{data.count} candidates like what was refused, counted but not told"
+            return f"{data.count} candidates like the street's own, listed with their times"
         case Clap():
             return f"peak {data.peak_dbfs:.1f} dBFS, score {data.score:.2f}: {data.reason}"
         case Calibration():

@@ -28,7 +28,7 @@ from agent.core.records.kinds import (
     TimeQuality,
     Verdict,
 )
-from agent.core.records.thinned import Thinned, ThinningRule
+from agent.core.records.thinned import Thinned, ThinnedList, ThinningRule
 
 UTC_NS = 1_795_000_000_123_456_789
 NOW = "2026-11-23T17:00:00.000000000Z"
@@ -161,13 +161,23 @@ def sealed_status(node: str, backlog: int, connects: int) -> bytes:
 THINNED = Thinned(
     first_sample=48_000,
     last_sample=2_927_999,
-    count=17,
+    count=3,
     peak_dbfs=(-41.2, -30.5),
     score=(0.31, 0.62),
     model_sha256="a" * 64,
+    first_utc_ns=str(UTC_NS),
+    listed=ThinnedList(
+        after=(0, 51_200, 3_007),
+        sigma=(16, 21, 16),
+        peak_dbfs=(-42, -31, -36),
+        snr_db=(12, 24, 18),
+        score_pct=(31, 62, 40),
+        away_db10=(0, 37, 29),
+    ),
     rule=ThinningRule(
         candidates_last_hour=301,
         not_above_dbfs=-29.7,
+        not_above_score=0.64,
         within_db=4.0,
         like=((3, 2, 1, 0, 0, -1, -1, -2, -2, *[-9] * 19),),
     ),

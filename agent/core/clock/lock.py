@@ -116,6 +116,8 @@ class Lock:
         self.believed, self.has_pulse = None, True
         self._shared_sigma_ns = shared_sigma_ns
         named = self.namer.on_pulse(host_ns, self._expected_count_ns(host_ns))
+        if self.namer.is_named_too_soon:
+            return self._start_over("pulses come several times a second")
         return self._offer_pulse(named) if named else None
 
     def hold_back(self, contradiction: Contradiction, *, stands: bool) -> None:

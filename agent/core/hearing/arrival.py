@@ -74,7 +74,7 @@ class _Scene:
 
     first: int
     lags: int
-    usual: Table
+    rough: int
     whitener: Whitener
     white: Wave
     twice: Wave
@@ -112,19 +112,22 @@ def first_arrival(stretch: Stretch, rough: int, onset: float | None = None) -> A
         return None
     family = _family(whole, scene.whitener)
     coarse = family.units[::_EVERY, ::_EVERY].reshape(-1, whole.rank)
-    fits = correlations(whole, scene.twice, np.arange(scene.lags), 1) @ coarse.T
-    size = np.abs(fits).max(axis=1)
+    fits = coarse @ correlations(whole, scene.twice, range(scene.lags), 1).T
+    size = np.abs(fits).max(axis=0)
     best = int(size.argmax())
     deflection = float(size[best])
     rivals = np.flatnonzero(size[:best] > _LOUD_SHARE * deflection + _LOUD_OVER)
     is_first = not len(rivals) or best - rivals[0] <= stretch.count(_ONE_WAVE_S)
     plain = is_first and _is_plain(scene, whole, best, deflection)
-    clipped = is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
     spread = _spread(scene, family, fits) if deflection < _NARROW else None
-    if plain and not clipped:
+    if plain and not _is_clipped(stretch, rough):
         return spread or _fitted(scene, family, best, WHOLE)
-    front = _front(stretch, scene, rough if onset is None else onset, clipped=clipped)
+    front = _front(stretch, scene, rough, rough if onset is None else onset)
     return front if spread is None else _doubted(front, spread)
+
+
+def _is_clipped(stretch: Stretch, rough: int) -> bool:
+    return is_clipped(stretch, rough - stretch.count(1e-3), rough + stretch.count(3e-3))
 
 
 def _scene(stretch: Stretch, rough: int, family: Shapes) -> _Scene | None:
@@ -140,15 +143,14 @@ def _scene(stretch: Stretch, rough: int, family: Shapes) -> _Scene | None:
     white = np.convolve(np.diff(samples[start - noise.order - 1 : stop]), noise.taps, "valid")
     padded = np.concatenate((white, np.zeros(noise.order)))
     twice = np.correlate(padded, noise.taps, "valid") / noise.power
-    away_s = np.abs((np.arange(first, last) - rough) / rate_hz - _USUAL_LATE_S)
-    usual = -np.maximum(away_s - _USUAL_S, 0.0) / _UNUSUAL_S
-    return _Scene(first, last - first, usual, noise, white, twice)
+    return _Scene(first, last - first, rough, noise, white, twice)
 
 
 def _family(waves: Shapes, noise: Whitener) -> _Family:
     gram = overlaps(waves, noise.taps, noise.power)
-    size = np.sqrt(((waves.mixes @ gram) * waves.mixes).sum(axis=-1, keepdims=True))
-    return _Family(waves, gram, waves.mixes / size)
+    mixes = waves.mixes.reshape(-1, waves.rank)
+    size = np.sqrt(np.einsum("ij,ij->i", mixes @ gram, mixes))
+    return _Family(waves, gram, (mixes / size[:, None]).reshape(waves.mixes.shape))
 
 
 def _explained(scene: _Scene, waves: Shapes, lag: int, deflection: float) -> float:
@@ -179,7 +181,7 @@ def _climbed(scene: _Scene, family: _Family, best: int) -> tuple[Fit, int]:
     """The best fit near lag `best`, and the lag that it counts from."""
     waves = family.shapes
     first = max(0, min(best - _AROUND, scene.lags - 2 * _AROUND - 1))
-    lags = np.arange(first, first + 2 * _AROUND + 1)
+    lags = range(first, first + 2 * _AROUND + 1)
     along = correlations(waves, scene.twice, lags, waves.phases)
     units = family.units.reshape(-1, waves.rank)
     at, node = divmod(int(np.abs(along @ units.T).argmax()), len(units))
@@ -193,8 +195,10 @@ def _spread(scene: _Scene, family: _Family, fits: Table) -> Arrival:
     amplitude integrated out, which leaves exp(deflection^2 / 2).
     """
     waves = family.shapes
-    seen = fits * fits * 0.5 + scene.usual[:, None]
-    is_likely = seen.max(axis=1) > seen.max() - _NEGLIGIBLE
+    late_s = (scene.first + np.arange(scene.lags) - scene.rough) / waves.rate_hz
+    usual = -np.maximum(np.abs(late_s - _USUAL_LATE_S) - _USUAL_S, 0.0) / _UNUSUAL_S
+    seen = fits * fits * 0.5 + usual
+    is_likely = seen.max(axis=0) > seen.max() - _NEGLIGIBLE
     is_likely[1:] |= is_likely[:-1]
     is_likely[:-1] |= is_likely[1:]
     whole = np.flatnonzero(is_likely)
@@ -202,7 +206,7 @@ def _spread(scene: _Scene, family: _Family, fits: Table) -> Arrival:
     deflections = along @ family.units.reshape(-1, waves.rank).T
     chance = deflections * deflections * 0.5
     chance[deflections < 0.0] += math.log(_ODD_POLARITY)
-    chance += np.repeat(scene.usual[whole], waves.phases)[:, None]
+    chance += np.repeat(usual[whole], waves.phases)[:, None]
     weight = np.exp(chance - chance.max())
     per_lag, total = weight.sum(axis=1), float(weight.sum())
     lags = (whole[:, None] + np.arange(waves.phases) / waves.phases).ravel()
@@ -222,22 +226,22 @@ def _doubted(front: Arrival, spread: Arrival) -> Arrival:
     return replace(front, sigma_noise=noise, sigma_total=math.hypot(front.sigma_total, noise))
 
 
-def _front(stretch: Stretch, scene: _Scene, onset: float, *, clipped: bool) -> Arrival:
+def _front(stretch: Stretch, scene: _Scene, rough: int, onset: float) -> Arrival:
     """Echoes and clipping leave the first 0.4 ms alone, so that these may fit.
 
     Where they do not, the onset as it came stands, unless the sound had broken out well before.
     """
     waves = shapes(stretch.rate_hz, FRONT_S)
     family = _family(waves, scene.whitener)
-    fits = correlations(waves, scene.twice, np.arange(scene.lags), 1)
-    fits = np.abs(fits @ family.units.reshape(-1, waves.rank).T).max(axis=1)
+    along = correlations(waves, scene.twice, range(scene.lags), 1)
+    fits = np.abs(family.units.reshape(-1, waves.rank) @ along.T).max(axis=0)
     strong = max(_FIRST_SHARE * float(fits.max()), min(_SURE, float(fits.max())))
     first = int(np.argmax(fits >= strong))  # no later, louder echo
     best = first + int(fits[first : first + stretch.count(_ONE_FRONT_S) + 1].argmax())
     if _explained(scene, waves, best, float(fits[best])) < _FRONT_EXPLAINED:
         return plain_break(stretch, onset)
     found = _fitted(scene, family, best, FRONT)
-    if not clipped:
+    if not _is_clipped(stretch, rough):
         return found
     return replace(found, sigma_total=math.hypot(found.sigma_total, _CLIPPED_S * waves.rate_hz))
 

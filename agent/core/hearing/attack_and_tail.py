@@ -1,23 +1,26 @@
 """The shape of an onset's attack, and of the tail after it: peaks, crests, lines and periods."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from agent.core.hearing.picker import Wave
-from agent.core.hearing.spectra import hann, smooth_size, squares
+from agent.core.hearing.spectra import Numbers, hann, smooth_size, squares
 
 _SHAPE_S = (-0.001, 0.03)
 _PERIODS_S = (1.25e-3, 14.2e-3)
+_LINES_HZ = (100, 5000)
 _TINY = 1e-12
 
 
 def shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
+    """Eight numbers (see `band_envelopes.Timbre`); the onset is at `zero`."""
     attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
     size = np.abs(attack)
-    peak = max(float(size.max()), _TINY)
-    at = int(np.argmax(size))
-    tail_peak = max(float(np.abs(tail).max()), _TINY)
+    at = int(size.argmax())
+    peak = max(float(size[at]), _TINY)
+    tail_peak = max(float(tail.max()), -float(tail.min()), _TINY)
     numbers = (
         20.0 * math.log10(peak / max(_rms(attack), _TINY)),
         20.0 * math.log10(tail_peak / max(_rms(tail), _TINY)),
@@ -34,23 +37,29 @@ def shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...
 def lines(tail: Wave, rate_hz: float) -> tuple[float, float]:
     """Flatness of the tail's spectrum, and its strongest line, in dB."""
     per_hz = len(tail) / rate_hz
-    lines = squares(np.fft.rfft(tail * hann(len(tail))))
-    lines = lines[round(100 * per_hz) : round(5000 * per_hz)] + _TINY
-    mean = float(lines.mean())
-    flatness = 10.0 * (float(np.log10(lines).mean()) - math.log10(mean))
+    first, last = (round(one * per_hz) for one in _LINES_HZ)
+    lines = squares(np.fft.rfft(tail * hann(len(tail)))[first:last])
+    lines += _TINY
+    mean = float(np.add.reduce(lines)) / len(lines)
+    flatness = 10.0 * (float(np.add.reduce(np.log10(lines))) / len(lines) - math.log10(mean))
     return round(flatness, 2), round(10.0 * math.log10(float(lines.max()) / mean), 2)
 
 
 def tonality(tail: Wave, rate_hz: float) -> float:
     """Largest normalised autocorrelation of the tail at lags of 70 to 800 Hz."""
-    lags = np.arange(round(_PERIODS_S[0] * rate_hz), round(_PERIODS_S[1] * rate_hz))
-    size = smooth_size(len(tail) + len(lags) + int(lags[0]))
+    first, last = (round(one * rate_hz) for one in _PERIODS_S)
+    size = smooth_size(len(tail) + last)
     together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
     if together[0] <= _TINY:
         return 0.0
-    return min(
-        1.0, max(0.0, float((together[lags] / (1.0 - lags / len(tail))).max() / together[0]))
-    )
+    most = float((together[first:last] / _overlap(len(tail), first, last)).max())
+    return min(1.0, max(0.0, most / float(together[0])))
+
+
+@lru_cache(maxsize=16)
+def _overlap(count: int, first: int, last: int) -> Numbers:
+    """Share of `count` samples that a copy overlaps which is late by `first` to before `last`."""
+    return np.asarray(1.0 - np.arange(first, last) / count)
 
 
 def _rms(samples: Wave) -> float:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from agent.core.hearing.attack_and_tail import lines, shape, tonality
+from agent.core.hearing.filterbank import FilterBank, SpanMeans, filter_bank, span_means
 from agent.core.hearing.picker import Stretch, Wave
-from agent.core.hearing.spectra import squares
+from agent.core.hearing.spectra import Numbers, Spectrum
 
 LOWEST_HZ = 80.0
 BAND_EDGES_HZ = (80, 160, 320, 640, 1000, 1500, 2200, 3200, 4300, 5400)
@@ -32,11 +32,7 @@ _AFTER_S = 0.26
 _ATTACK_S = (0.001, 0.02)
 _LEVEL_S = 12.5e-3
 _TAIL_S = (0.03, 0.25)
-_SOFT_OCTAVES = 0.15
 _TINY = 1e-12
-
-Numbers = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,62 +60,53 @@ class Outline:
     """An onset's sound of all bands together, and what can be told of it before they are parted.
 
     `course_db` (19) and `before_db` (7) as in `Timbre`; `shape` (8) is its shape but for the two
-    numbers that need the tail's spectrum. `spectrum`, `wave` and `levels` are for `timbre`.
+    numbers that need the tail's spectrum. `spectrum`, `wave` and the power of its `attack` are for
+    `timbre`.
     """
 
     rate_hz: float
     zero: int
-    spectrum: npt.NDArray[np.complex128]
+    spectrum: Spectrum
     wave: Wave
-    levels: Numbers
+    attack: float
     course_db: tuple[int, ...]
     before_db: tuple[int, ...]
     shape: tuple[float, ...]
 
-    @property
-    def tail(self) -> Wave:
-        """What follows the attack."""
-        first, last = (self.zero + round(one * self.rate_hz) for one in _TAIL_S)
-        return self.wave[first:last]
-
 
 def outline(stretch: Stretch, onset: int) -> Outline:
     """Outline of the onset at whole sample `onset`; sound that is not there counts as silence."""
-    rate_hz, sound = _coarse(stretch, onset)
-    zero = round(_BEFORE_S * rate_hz)
-    plan = _plan(rate_hz, len(sound))
-    spectrum = np.fft.rfft(sound, plan.size) * plan.high_pass
-    wave = np.fft.irfft(spectrum, plan.size)[: len(sound)]
-    levels = plan.whole.means(wave * wave) + _TINY
+    fold = max(1, stretch.rate_hz // _COARSE_HZ)
+    plan = _plan(stretch.rate_hz / fold)
+    spectrum = np.fft.rfft(_coarse(stretch, onset, fold, plan))
+    parts = spectrum.view(np.float64)
+    parts *= plan.high_pass
+    wave = np.fft.irfft(spectrum, plan.size)[: plan.count]
+    levels = plan.whole.of(wave * wave)[0] + _TINY
     attack = float(levels[plan.attack] @ plan.attack_share)
-    first, last = (zero + round(one * rate_hz) for one in _TAIL_S)
     return Outline(
-        rate_hz=rate_hz,
-        zero=zero,
+        rate_hz=plan.rate_hz,
+        zero=plan.zero,
         spectrum=spectrum,
         wave=wave,
-        levels=levels,
+        attack=attack,
         course_db=_whole(_within(levels / attack)),
-        before_db=_whole(_before(wave[: zero - round(0.005 * rate_hz)], attack, rate_hz)),
-        shape=shape(wave, wave[first:last], zero, rate_hz),
+        before_db=_before(wave[plan.past], attack, plan.piece),
+        shape=shape(wave, wave[plan.tail], plan.zero, plan.rate_hz),
     )
 
 
 def timbre(outlined: Outline) -> Timbre:
     """The whole timbre of an onset whose outline is known."""
-    plan = _plan(outlined.rate_hz, len(outlined.wave))
-    levels = np.empty((len(BAND_EDGES_HZ), plan.whole.count))
-    levels[0] = outlined.levels
-    for row, band in zip(levels[1:], plan.bands, strict=True):
-        envelope = np.fft.ifft(outlined.spectrum[band.first : band.last] * band.weight, band.size)
-        row[:] = band.spans.means(squares(envelope))
-    levels[1:] += _TINY
+    plan = _plan(outlined.rate_hz)
+    levels = plan.bands.levels(outlined.spectrum)
+    levels += _TINY
     attack = levels[:, plan.attack] @ plan.attack_share
-    bands = np.clip(_db(attack[1:] / attack[0]), -60.0, 0.0)
-    tail, (early, late) = outlined.tail, (outlined.shape[:3], outlined.shape[3:])
+    bands = np.minimum(np.maximum(_db(attack / outlined.attack), -60.0), 0.0)
+    tail, (early, late) = outlined.wave[plan.tail], (outlined.shape[:3], outlined.shape[3:])
     return Timbre(
         spectrum_db=_whole(bands - bands.mean()),
-        course_db=(outlined.course_db, *_whole_rows(_within(levels[1:] / attack[1:, None]))),
+        course_db=(outlined.course_db, *_whole_rows(_within(levels / attack[:, None]))),
         before_db=outlined.before_db,
         shape=(*early, *lines(tail, outlined.rate_hz), *late),
         tonality=round(tonality(tail, outlined.rate_hz), 3),
@@ -127,53 +114,28 @@ def timbre(outlined: Outline) -> Timbre:
 
 
 @dataclass(frozen=True, slots=True)
-class _Band:
-    """Bins `first` <= k < `last` of the spectrum, faded by `weight`; `size` of its transform."""
-
-    first: int
-    last: int
-    weight: Numbers
-    size: int
-    spans: "_Spans"
-
-
-@dataclass(frozen=True, slots=True)
-class _Spans:
-    """Means of power over spans with fractional edges, (2, spans) each of `at` and `inside`.
-
-    `at` is the sample in which an edge lies, and `inside` how much of it lies before the edge.
-    """
-
-    at: Places
-    inside: Numbers
-    scale: Numbers
-
-    @property
-    def count(self) -> int:
-        return len(self.scale)
-
-    def means(self, power: Numbers) -> Numbers:
-        before = np.cumsum(power)[self.at] - (1.0 - self.inside) * power[self.at]
-        return np.asarray((before[1] - before[0]) * self.scale)
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that depends on the rate alone."""
+    """All that depends on the rate alone; slices and counts in samples of the wave."""
 
+    rate_hz: float
+    count: int
     size: int
+    zero: int
+    past: slice
+    piece: int
+    tail: slice
     high_pass: Numbers
-    bands: tuple[_Band, ...]
-    whole: _Spans
+    bands: FilterBank
+    whole: SpanMeans
     attack: slice
     attack_share: Numbers
 
 
 @lru_cache(maxsize=16)
-def _plan(rate_hz: float, count: int) -> _Plan:
+def _plan(rate_hz: float) -> _Plan:
+    count, zero = round((_BEFORE_S + _AFTER_S) * rate_hz), round(_BEFORE_S * rate_hz)
     size = 1 << (count - 1).bit_length()
-    frequency_hz: Numbers = np.fft.rfftfreq(size, 1.0 / rate_hz).astype(np.float64)
-    steep = (frequency_hz / LOWEST_HZ) ** 4
+    steep = (np.fft.rfftfreq(size, 1.0 / rate_hz) / LOWEST_HZ) ** 4
     starts = np.array(PAST_EDGES_S[:-1] + COURSE_EDGES_S[:-1])
     stops = np.array(PAST_EDGES_S[1:] + COURSE_EDGES_S[1:])
     past = len(PAST_EDGES_S) - 1
@@ -183,82 +145,62 @@ def _plan(rate_hz: float, count: int) -> _Plan:
         if start >= _ATTACK_S[0] and stop <= _ATTACK_S[1]
     ]
     lasting = (stops - starts)[inside]
-    edges = (np.stack((starts, stops)) + round(_BEFORE_S * rate_hz) / rate_hz) * rate_hz
+    spans = (np.stack((starts, stops)) + zero / rate_hz) * rate_hz
+    piece, until = round(_LEVEL_S * rate_hz), zero - round(0.005 * rate_hz)
     return _Plan(
+        rate_hz=rate_hz,
+        count=count,
         size=size,
-        high_pass=np.sqrt(steep / (1.0 + steep)),
-        bands=tuple(
-            _band(low_hz, high_hz, frequency_hz, size, edges)
-            for low_hz, high_hz in itertools.pairwise(BAND_EDGES_HZ)
-        ),
-        whole=_spans(edges, 1.0, 1.0),
+        zero=zero,
+        past=slice(until % piece, until),
+        piece=piece,
+        tail=slice(*(zero + round(one * rate_hz) for one in _TAIL_S)),
+        high_pass=np.sqrt(steep / (1.0 + steep)).repeat(2),
+        bands=filter_bank(BAND_EDGES_HZ, spans, rate_hz, size),
+        whole=span_means(spans, [1.0], [count]),
         attack=slice(inside[0], inside[-1] + 1),
         attack_share=lasting / lasting.sum(),
     )
 
 
-def _band(low_hz: float, high_hz: float, frequency_hz: Numbers, size: int, edges: Numbers) -> _Band:
-    """Edges that fade by half at `low_hz` and `high_hz`: little rings before a sharp onset."""
-    octaves = np.log2(np.maximum(frequency_hz, 1.0))
-    rise = (octaves - np.log2(low_hz)) / (2.0 * _SOFT_OCTAVES) + 0.5
-    fall = (np.log2(high_hz) - octaves) / (2.0 * _SOFT_OCTAVES) + 0.5
-    weight = np.sin(np.clip(rise, 0.0, 1.0) * np.pi / 2) * np.sin(
-        np.clip(fall, 0.0, 1.0) * np.pi / 2
-    )
-    bins = np.flatnonzero(weight > 0.0)
-    first, last = int(bins[0]), int(bins[-1]) + 1
-    small = 1 << (last - first - 1).bit_length()
-    gain = 2.0 * (small / size) ** 2
-    return _Band(first, last, weight[first:last], small, _spans(edges, size / small, gain))
+def _coarse(stretch: Stretch, onset: int, fold: int, plan: _Plan) -> Wave:
+    """Sound from _BEFORE_S before the onset to _AFTER_S after it, averaged down by `fold`.
 
-
-def _spans(edges: Numbers, step: float, gain: float) -> _Spans:
-    """Of power sampled every `step`, times `gain`; edges (2, spans) in samples.
-
-    A sample's power counts from half a step before it to half a step after it.
+    The mean of what went before is taken away. Zeros follow up to the plan's size.
     """
-    place = edges / step + 0.5
-    at = place.astype(np.intp)
-    return _Spans(at, place - at, gain * step / (edges[1] - edges[0]))
-
-
-def _coarse(stretch: Stretch, onset: int) -> tuple[float, Wave]:
-    """Rate, and sound from _BEFORE_S before the onset to _AFTER_S after it, averaged down.
-
-    The mean of what went before is taken away.
-    """
-    fold = max(1, stretch.rate_hz // _COARSE_HZ)
-    rate_hz = stretch.rate_hz / fold
-    before, count = round(_BEFORE_S * rate_hz), round((_BEFORE_S + _AFTER_S) * rate_hz)
-    begin = onset - before * fold
-    held = stretch.samples[max(0, begin) : begin + count * fold]
+    begin = onset - plan.zero * fold
+    held = stretch.samples[max(0, begin) : begin + plan.count * fold]
     missing = max(0, -begin)
-    sound = np.zeros(count)
+    sound = np.zeros(plan.size)
     lead = min(-missing % fold, len(held))
     whole = (len(held) - lead) // fold
     first = (missing + lead) // fold
-    pieces = held[lead : lead + whole * fold].reshape(-1, fold)
     inside = sound[first : first + whole]
-    np.dot(pieces, np.full(fold, 1.0 / fold), out=inside)
-    if first < before:
-        inside -= inside[: before - first].mean()
-    return rate_hz, sound
+    held = held[lead : lead + whole * fold]
+    if fold > 1:
+        np.dot(held.reshape(-1, fold), np.full(fold, 1.0 / fold), out=inside)
+    else:
+        inside[:] = held
+    if first < plan.zero:
+        past = inside[: plan.zero - first]
+        inside -= np.add.reduce(past) / len(past)
+    return sound
 
 
-def _before(past: Wave, attack: float, rate_hz: float) -> Numbers:
-    piece = round(_LEVEL_S * rate_hz)
-    whole = len(past) // piece * piece
-    levels = np.square(past[len(past) - whole :]).reshape(-1, piece).mean(axis=1)
-    ordered = np.sort(levels)
-    last = len(levels) - 1
-    shares = [ordered[round(share * last)] for share in SHARES]
-    lately = [levels[-round(span / _LEVEL_S) :].max() for span in LATELY_S]
-    return np.clip(_db((np.array(shares + lately) + _TINY) / attack), -60.0, float(HIGHEST_DB))
+def _before(past: Wave, attack: float, piece: int) -> tuple[int, ...]:
+    """Levels of pieces of the past: those at SHARES of them, and the loudest of LATELY_S."""
+    pieces = past.reshape(-1, piece)
+    levels = (np.einsum("ij,ij->i", pieces, pieces) / piece).tolist()
+    ordered = sorted(levels)
+    shares = [ordered[round(share * (len(levels) - 1))] for share in SHARES]
+    lately = [max(levels[-round(span / _LEVEL_S) :]) for span in LATELY_S]
+    told = _db((np.array(shares + lately) + _TINY) / attack)
+    return _whole(np.minimum(np.maximum(told, -60.0), float(HIGHEST_DB)))
 
 
 def _within(ratio: Numbers) -> Numbers:
     """In dB, from LOWEST_DB to HIGHEST_DB."""
-    return np.clip(_db(ratio), float(LOWEST_DB), float(HIGHEST_DB))
+    return np.minimum(np.maximum(_db(ratio), float(LOWEST_DB)), float(HIGHEST_DB))
 
 
 def _db(ratio: Numbers) -> Numbers:

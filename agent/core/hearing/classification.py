@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from agent.core.hearing.band_envelopes import Outline
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
-from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, described, sketched
+from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
@@ -75,19 +75,25 @@ def judged_by(model: Model, features: Features) -> Verdict:
     little: it is drawn half-way to 0.5, so that it ranks and is never sure, and the reason tells
     of it; what is published stays.
     """
-    score, reason = model.score(features), IMPULSIVE
+    row = described(features)
+    score, reason = model.score_of(row), IMPULSIVE
     accepted = (
         score >= model.wanted(features)
         and features.tonality <= _TONAL
-        and not model.glance.refuses(described(features)[SKETCH])
+        and not model.glance.refuses(row[SKETCH])
     )
     if not model.has_learned_of(features):
-        score, reason = 0.5 + _CONFIDENCE * (score - 0.5), OUT_OF_RANGE
+        score, reason = unsure(score), OUT_OF_RANGE
     elif not accepted:
-        reason = _objection(model, features)
+        reason = _objection(model, features, row)
     return Verdict(
         accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
     )
+
+
+def unsure(score: float) -> float:
+    """What is left of a score where the sound lies outside what the model has learned."""
+    return 0.5 + _CONFIDENCE * (score - 0.5)
 
 
 def wanted(verdict: Verdict, least_score: float) -> Verdict:
@@ -122,19 +128,19 @@ def known_model(sha256: str) -> Model | None:
     """The model that a record names, of this version or an earlier one; None if it is foreign."""
     for one in files(_MODELS).iterdir():
         if one.name.endswith(".npz"):
-            model = read_model(one.read_bytes())
-            if model.sha256 == sha256:
-                return model
+            data = one.read_bytes()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return read_model(data)
     return None
 
 
-def _objection(model: Model, features: Features) -> str:
+def _objection(model: Model, features: Features, row: Numbers) -> str:
     """The aspect of the sound that, were it as usual, would raise the score most."""
     if features.snr_db < _WEAK_SNR_DB:
         return WEAK
     if features.tonality > _TONAL:
         return TONAL
-    effects = model.effects(features, _GROUPS)
+    effects = model.effects_of(row, _GROUPS)
     most = int(np.argmin(effects))
     if effects[most] > _PLAINLY:
         return UNLIKE

@@ -35,7 +35,7 @@ class Regression:
 
     def log_odds(self, rows: Numbers) -> Sums:
         """Of `rows` (n, INPUTS), shape (n,)."""
-        away = np.clip((rows - self.centre) / self.scale, -_FURTHEST, _FURTHEST)
+        away = np.minimum(np.maximum((rows - self.centre) / self.scale, -_FURTHEST), _FURTHEST)
         return np.asarray(away @ self.weights + self.offset)
 
 
@@ -80,7 +80,11 @@ class Model:
 
     def score(self, features: Features) -> float:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
-        return chance(float(self.log_odds(described(features)[None])[0]))
+        return self.score_of(described(features))
+
+    def score_of(self, row: Numbers) -> float:
+        """Score of an onset by its numbers (INPUTS,), as `inputs.described` tells them."""
+        return chance(float(self.log_odds(row[None])[0]))
 
     def has_learned_of(self, features: Features) -> bool:
         """False where the microphone lacks a part of the band that it never lacked in training."""
@@ -103,9 +107,11 @@ class Model:
         `groups` (groups, INPUTS). The effect is the fall in log-odds were the group's inputs at
         their medians and all others as they are; effects of a mixture with trees do not add up.
         """
-        row = described(features)
-        rows = np.where(np.concatenate((np.zeros((1, INPUTS), np.bool_), groups)), self.usual, row)
-        log_odds = self.log_odds(rows)
+        return self.effects_of(described(features), groups)
+
+    def effects_of(self, row: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
+        """The same of an onset by its numbers (INPUTS,)."""
+        log_odds = self.log_odds(np.concatenate((row[None], np.where(groups, self.usual, row))))
         return np.asarray(log_odds[0] - log_odds[1:])
 
 

@@ -177,15 +177,17 @@ class Gate:
         above = np.flatnonzero(powers > threshold)
         if not len(above):
             return
-        is_rare = float(powers.max()) > sure and self._is_rare()
+        strong = powers[above]
+        is_rare = float(strong.max()) > sure and self._is_rare()
         places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
         first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
-        for slot in sorted({*first.tolist(), *last.tolist()}):
-            start = slot * self._slot
-            reach = start - self._late, start + self._slot + self._early
-            near = slice(*np.searchsorted(places, reach))
-            best = near.start + int(np.argmax(powers[above[near]]))
-            place, power = int(places[best]) - start, float(powers[above[best]])
+        slots = np.array(sorted({*first.tolist(), *last.tolist()}))
+        starts = slots * self._slot
+        nearest = np.searchsorted(places, starts - self._late).tolist()
+        furthest = np.searchsorted(places, starts + (self._slot + self._early)).tolist()
+        for slot, near, far in zip(slots.tolist(), nearest, furthest, strict=True):
+            best = near + int(strong[near:far].argmax())
+            place, power = int(places[best]) - slot * self._slot, float(strong[best])
             is_sure = is_rare and power > sure and 0 <= place < self._slot
             strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
             yield Opening(slot, strength, place if is_sure else None)

@@ -5,6 +5,7 @@ Nothing here says what caused it: one microphone cannot know. Levels are relativ
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,27 +39,24 @@ def measure(
     A stretch that ends early gives what it holds; missing envelope pieces are left out. The onset's
     outline, where it is `outlined` already, is not made twice.
     """
-    samples = stretch.samples
-    noise = samples[max(0, onset + round(_NOISE_S[0] * stretch.rate_hz)) : onset]
-    noise = noise[: max(1, len(noise) - stretch.count(-_NOISE_S[1]))]
-    mean = float(noise.mean()) if len(noise) else 0.0
-    noise_rms = float(np.sqrt(np.mean((noise - mean) ** 2))) if len(noise) else 0.0
-    window = samples[onset : onset + stretch.count(WINDOW_S)] - mean
-    attack = np.abs(window[: stretch.count(_PEAK_S)])
-    peak_at = int(np.argmax(attack))
+    mean, noise_rms = _noise_before(stretch, onset)
+    heard = stretch.samples[onset : onset + stretch.count(WINDOW_S)]
+    window = heard - mean
+    size = np.abs(window)
+    attack = size[: stretch.count(_PEAK_S)]
+    peak_at = int(attack.argmax())
     peak = float(attack[peak_at])
-    rms = float(np.sqrt(np.mean(attack**2)))
+    rms = math.sqrt(float(attack @ attack) / len(attack))
     peak_dbfs = dbfs(peak)
-    raw = np.abs(samples[onset : onset + stretch.count(WINDOW_S)])
     colour = timbre(outlined or outline(stretch, onset))
     return Features(
         peak_dbfs=round(peak_dbfs, 2),
         peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),
-        snr_db=round(dbfs(peak) - dbfs(max(noise_rms, 1e-7)), 2),
+        snr_db=round(peak_dbfs - dbfs(max(noise_rms, 1e-7)), 2),
         noise_dbfs=round(dbfs(noise_rms), 2),
         rise_us=round(_rise_samples(attack, peak_at) / stretch.rate_hz * 1e6, 1),
-        duration_ms=round(_duration_samples(window, peak, stretch) / stretch.rate_hz * 1e3, 2),
-        crest_db=round(dbfs(peak) - dbfs(max(rms, 1e-10)), 2),
+        duration_ms=round(_duration_samples(size, peak, stretch) / stretch.rate_hz * 1e3, 2),
+        crest_db=round(peak_dbfs - dbfs(max(rms, 1e-10)), 2),
         centroid_hz=round(_centroid_hz(window, stretch), 1),
         envelope_db=_envelope_db(window, stretch),
         spectrum_db=colour.spectrum_db,
@@ -66,9 +64,20 @@ def measure(
         before_db=colour.before_db,
         shape=colour.shape,
         tonality=colour.tonality,
-        clipped=_is_clipped(raw),
+        clipped=_is_clipped(heard),
         gap_in_window=gap_in_window,
     )
+
+
+def _noise_before(stretch: Stretch, onset: int) -> tuple[float, float]:
+    """Mean and RMS of the noise before an onset; 0 where there is none."""
+    noise = stretch.samples[max(0, onset + round(_NOISE_S[0] * stretch.rate_hz)) : onset]
+    noise = noise[: max(1, len(noise) - stretch.count(-_NOISE_S[1]))]
+    if not len(noise):
+        return 0.0, 0.0
+    mean = float(np.add.reduce(noise)) / len(noise)
+    around = noise - mean
+    return mean, math.sqrt(float(around @ around) / len(noise))
 
 
 def _rise_samples(attack: Wave, peak_at: int) -> float:
@@ -86,23 +95,31 @@ def _rise_samples(attack: Wave, peak_at: int) -> float:
     return max(0.0, crossing(0.9) - crossing(0.1))
 
 
-def _duration_samples(window: Wave, peak: float, stretch: Stretch) -> int:
+def _duration_samples(size: Wave, peak: float, stretch: Stretch) -> int:
     """Until the mean magnitude of a millisecond is for the last time above a tenth of the peak."""
     step = max(1, stretch.count(_SMOOTH_S) // _SMOOTH_STEPS)
-    short = np.abs(window[: len(window) // step * step]).reshape(-1, step) @ np.ones(step)
+    short = size[: len(size) // step * step].reshape(-1, step) @ np.ones(step)
     wide = min(_SMOOTH_STEPS, len(short))
-    total = np.concatenate((np.zeros(1), np.cumsum(short)))
-    loud = np.flatnonzero(total[wide:] - total[: len(total) - wide] > 0.1 * peak * wide * step)
+    total = short[: len(short) - wide + 1].copy()
+    for late in range(1, wide):
+        total += short[late : late + len(total)]
+    loud = np.flatnonzero(total > 0.1 * peak * wide * step)
     return int(loud[-1]) * step + (wide * step + 1) // 2 if len(loud) else 0
 
 
 def _centroid_hz(window: Wave, stretch: Stretch) -> float:
     """Mean frequency of the first 20 ms, weighted with power."""
     piece = window[: stretch.count(_SPECTRUM_S)]
-    power = squares(np.fft.rfft(piece * _falling(len(piece))))
-    frequencies = np.arange(len(power)) * (stretch.rate_hz / len(piece))
-    total = float(power[1:].sum())
-    return float(np.dot(power[1:], frequencies[1:]) / total) if total > 0 else 0.0
+    power = squares(np.fft.rfft(piece * _falling(len(piece)))[1:])
+    total = float(np.add.reduce(power))
+    mean = float(power @ _ascending(len(power))) / total if total > 0 else 0.0
+    return mean * stretch.rate_hz / len(piece)
+
+
+@lru_cache(maxsize=16)
+def _ascending(count: int) -> Wave:
+    """1, 2, 3 and so on, to be read only."""
+    return np.arange(1.0, count + 1.0)
 
 
 def _falling(count: int) -> Wave:
@@ -121,12 +138,12 @@ def _envelope_db(window: Wave, stretch: Stretch) -> tuple[float, ...]:
     return tuple(round(max(-60.0, 20.0 * math.log10(max(x / top, 1e-6))), 1) for x in levels)
 
 
-def _is_clipped(size: Wave) -> bool:
+def _is_clipped(heard: Wave) -> bool:
     """A flat top: several samples in a row at the largest magnitude, which need not be 1.0."""
-    top = float(size.max())
-    return top >= _CLIPPED_FROM and _longest_run(size >= top * (1 - _FLAT_WITHIN)) >= _CLIPPED_RUN
-
-
-def _longest_run(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
-    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
+    high, low = float(heard.max()), float(heard.min())
+    top = max(high, -low)
+    if top < _CLIPPED_FROM:
+        return False
+    least = top * (1 - _FLAT_WITHIN)
+    flat = np.flatnonzero(np.abs(heard) >= least)
+    return bool((flat[_CLIPPED_RUN - 1 :] - flat[: 1 - _CLIPPED_RUN] < _CLIPPED_RUN).any())

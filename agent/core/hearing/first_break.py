@@ -4,11 +4,12 @@ The plain first break of seismology: no model of the wave, no better than a good
 rise. For sounds that `arrival` finds nothing to compare with.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from agent.core.hearing.picker import Stretch, Wave
+from agent.core.hearing.picker import Stretch, Wave, moving_sums
 
 BACK_S = 3e-3
 _BASE_S = 3e-3
@@ -47,15 +48,15 @@ def first_break(stretch: Stretch, onset: float) -> Break | None:
         return None
     level = _over_base(stretch.samples[start - base : stop], base)
     quiet, size = level[: at - back - start], np.abs(level[at - back - start :])
-    noise = float(np.sqrt(np.mean(quiet**2)))
+    noise = math.sqrt(float(quiet @ quiet) / len(quiet))
     peak = float(size[back - stretch.count(_NEAR_S) :].max())
     threshold = max(_SHARE * peak, _OVER_NOISE * noise)
     above = np.flatnonzero(size > threshold)
     if not len(above) or above[0] == 0:
         return None
     first = int(above[0])
-    falls = np.flatnonzero(np.diff(size[first:]) < 0.0)
-    top = first + (int(falls[0]) if len(falls) else len(size) - 1 - first)
+    falls = size[first + 1 :] < size[first:-1]
+    top = first + (int(falls.argmax()) if falls.any() else len(falls))
     slope = float(size[first] - size[first - 1])
     crossing = first - float(size[first] - threshold) / slope
     return Break(at - back + crossing, top - crossing, noise / slope)
@@ -73,5 +74,4 @@ def is_clipped(stretch: Stretch, start: int, stop: int) -> bool:
 
 def _over_base(samples: Wave, base: int) -> Wave:
     """Each sample but the first `base`, less the mean of the `base` before it."""
-    total = np.concatenate(([0.0], np.cumsum(samples)))
-    return np.asarray(samples[base:] - (total[base:-1] - total[: -base - 1]) / base)
+    return np.asarray(samples[base:] - moving_sums(samples[:-1], base) / base)

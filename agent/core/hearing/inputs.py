@@ -42,16 +42,8 @@ _ATTACK_UNTIL_S = 0.02
 
 def described(features: Features) -> Numbers:
     """The numbers of one onset, shape (INPUTS,)."""
-    return np.array(
-        (
-            *features.spectrum_db,
-            *(level for row in features.course_db for level in row),
-            *features.before_db,
-            *features.shape,
-            10.0 * features.tonality,
-        ),
-        np.float32,
-    )
+    parts = features.spectrum_db, *features.course_db, features.before_db, features.shape
+    return np.fromiter(itertools.chain(*parts, (10.0 * features.tonality,)), np.float32)
 
 
 def sketched(outline: Outline) -> Numbers:
@@ -66,8 +58,8 @@ def edges_db(spectrum_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
     sound is. Shape (..., 2).
     """
     bands = np.asarray(spectrum_db, np.float64)
-    middle = bands[..., 5:7].mean(axis=-1, keepdims=True)
-    return np.asarray(bands[..., [0, -1]] - middle)
+    middle = 0.5 * (bands[..., 5:6] + bands[..., 6:7])
+    return np.asarray(bands[..., :: BANDS - 1] - middle)
 
 
 def _named() -> Iterator[tuple[str, str]]:

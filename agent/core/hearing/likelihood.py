@@ -41,7 +41,7 @@ class Fit:
     deflection: float
 
 
-def correlations(shapes: Shapes, sound: Table, lags: Indices, phases: int) -> Table:
+def correlations(shapes: Shapes, sound: Table, lags: Indices | range, phases: int) -> Table:
     """Twice whitened `sound` against each basis wave, (lags x phases, rank), in order of `lags`.
 
     Lag 0 has the onset `shapes.before` samples after the start of `sound`. In small batches, so
@@ -49,19 +49,27 @@ def correlations(shapes: Shapes, sound: Table, lags: Indices, phases: int) -> Ta
     """
     size = max(1, _BATCH // phases)
     batches = -(-len(lags) // size)
+    pieces = _pieces(sound, shapes.length)
+    chosen = pieces[lags.start : lags.stop] if isinstance(lags, range) else pieces[lags]
     padded = np.zeros((batches * size, shapes.length))
-    padded[: len(lags)] = np.lib.stride_tricks.sliding_window_view(sound, shapes.length)[lags]
-    columns = shapes.columns[:, : phases * shapes.rank]
-    found = padded.reshape(batches, size, shapes.length) @ columns
+    padded[: len(lags)] = chosen
+    found = padded.reshape(batches, size, shapes.length) @ shapes.columns[:, : phases * shapes.rank]
     return np.asarray(found.reshape(-1, shapes.rank)[: len(lags) * phases])
+
+
+def _pieces(sound: Table, length: int) -> Table:
+    """All pieces of `length` as views; numpy's sliding_window_view costs as much as the product."""
+    step = sound.strides[0]
+    return np.ndarray((len(sound) - length + 1, length), np.float64, sound, 0, (step, step))
 
 
 def overlaps(shapes: Shapes, taps: Table, power: float) -> Table:
     """Inner products of the whitened basis waves, (rank, rank)."""
-    bins = shapes.spectra.shape[1]
-    weight = squares(np.fft.rfft(taps, 2 * (bins - 1))) / ((bins - 1) * power)
+    bins = shapes.spectra.shape[1] // 2
+    weight = squares(np.fft.rfft(taps, 2 * (bins - 1)))
+    weight *= 1.0 / ((bins - 1) * power)
     weight[[0, -1]] *= 0.5
-    return np.asarray(((shapes.spectra * weight) @ shapes.spectra.conj().T).real)
+    return np.asarray((shapes.spectra * np.concatenate((weight, weight))) @ shapes.spectra.T)
 
 
 def climb(shapes: Shapes, along: Table, gram: Table, start: tuple[int, int, int]) -> Fit:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
+Spectrum = npt.NDArray[np.complex128]
 
 
-def squares(spectrum: npt.NDArray[np.complex128]) -> Numbers:
+def squares(spectrum: Spectrum) -> Numbers:
     """Squares of the magnitudes; numpy's abs would take their root first, at some cost."""
     return np.asarray(spectrum.real**2 + spectrum.imag**2)
 

@@ -33,7 +33,8 @@ class Shapes:
     `basis`: (phases, length, rank), the basis waves at onsets `phase / phases` of a sample late;
     `columns` are the same as (length, phases x rank).
     `mixes`: (durations, distances, rank), how each wave of the family is made of them.
-    `spectra`: those of the basis waves, zero-padded to twice their length, (rank, bins).
+    `spectra`: those of the basis waves, zero-padded to twice their length, (rank, 2 x bins): all
+    real parts, then all imaginary ones.
     `smears`: (distances,), how far that much air spreads a jump, in samples (1 sigma).
     """
 
@@ -45,7 +46,7 @@ class Shapes:
     basis: Table
     columns: Table
     mixes: Table
-    spectra: Spectrum
+    spectra: Table
     smears: Table
 
 
@@ -64,6 +65,7 @@ def shapes(rate_hz: int, after_s: float) -> Shapes:
     rank = int(np.argmax(lost < _RANK_TOLERANCE)) or len(strength)
     pure = ((left[:, :rank] / strength[:rank]).T / size.T) @ flat
     basis = np.array([_waves(pure, before + k / phases, length).T for k in range(phases)])
+    spectra = np.fft.rfft(basis[0].T, 1 << (2 * length - 1).bit_length())
     return Shapes(
         rate_hz=rate_hz,
         before=before,
@@ -73,7 +75,7 @@ def shapes(rate_hz: int, after_s: float) -> Shapes:
         basis=basis,
         columns=np.ascontiguousarray(basis.transpose(1, 0, 2).reshape(length, -1)),
         mixes=(left[:, :rank] * strength[:rank]).reshape(*family.shape[:2], rank),
-        spectra=np.fft.rfft(basis[0].T, 1 << (2 * length - 1).bit_length()),
+        spectra=np.concatenate((spectra.real, spectra.imag), axis=1),
         smears=_smears(rate_hz),
     )
 

@@ -1,61 +1,49 @@
-"""Which candidates of a busy street are told one by one, and which only counted.
+"""Which candidates of a busy street are told one by one, and which only listed.
 
-A street may make hundreds of candidates an hour that sound like all that it makes: like what the
-verdict has just refused, or told by the dozen. Once a minute a rule is drawn up from the past
-alone; what falls under it is told in one summary, which holds the rule. So anyone who has the
-records can see that nothing else was thinned.
+A street may make thousands of candidates an hour that are nothing but the street. Over 300 in an
+hour, a rule is drawn up once a minute from the past alone; what falls under it is listed in one
+summary, which holds the rule. So anyone who has the records can see that nothing else was thinned,
+and when each of the thinned was heard.
 """
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from agent.core.hearing.pipeline import Onset
+from agent.core.hearing.street_past import HOUR_S, RECENT_S, StreetPast, distances, fingerprint
+from agent.core.hearing.summary import Summary
 from agent.core.records.kinds import Features, Verdict
 from agent.core.records.thinned import Thinned, ThinningRule
 
 BUSY_PER_HOUR = 300
-_HOUR_S, _LEVEL_S, RULE_S = 3600, 600, 60
-_HEARD_KEPT = 200
-_LEAST_HEARD = 20
-_MOST_LIKENESSES = 8
-_LEVEL_SHARE = 0.99
-_LEVELS_KEPT = 4000
-WITHIN_DB = 4.0
-
-Print = npt.NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class _Tally:
-    count: int = 0
-    peak_dbfs: tuple[float, float] = (math.inf, -math.inf)
-    score: tuple[float, float] = (math.inf, -math.inf)
-
-    def add(self, features: Features, verdict: Verdict) -> None:
-        self.count += 1
-        peak, score = features.peak_dbfs, verdict.score
-        self.peak_dbfs = min(self.peak_dbfs[0], peak), max(self.peak_dbfs[1], peak)
-        self.score = min(self.score[0], score), max(self.score[1], score)
+TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 620
+"""What the rules aim at: so many told, and so many candidates' worth of bytes with the lists."""
+SURE_SCORE, SURE_PER_HOUR = 0.9, 600
+"""Up to so many candidates an hour what scores over that is told: a gun battle is no street."""
+RULE_S = 60
+_SPARED = 40
+_LISTED_FOR_ONE = 110
+_WAYS = 3
+_SPENT_IN_S = 1800.0
 
 
 class Thinning:
     """Asked of every trigger, in order; samples are counted since the stream opened.
 
-    Memory is bounded: the last hour's sounds are remembered by the latest _HEARD_KEPT of them.
+    Memory is bounded, whatever a street does.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._candidates: deque[float] = deque(maxlen=BUSY_PER_HOUR + 1)
-        self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS_KEPT)
-        self._heard: deque[tuple[float, Print]] = deque(maxlen=_HEARD_KEPT)
+        self._candidates: deque[float] = deque(maxlen=SURE_PER_HOUR + 1)
+        self._told: deque[float] = deque(maxlen=TOLD_PER_HOUR)
+        self._lists: deque[tuple[float, int]] = deque(maxlen=WORTH_PER_HOUR)
+        self._past = StreetPast()
         self._rule: ThinningRule | None = None
-        self._first = self._next = 0
-        self._tally = _Tally()
-        self._model: str | None = None
+        self._summary = Summary(rate_hz)
+        self._first = self._next = self._left = 0
 
     def due(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned in the minute that is over by `sample`; nothing while it is not over."""
@@ -63,78 +51,93 @@ class Thinning:
 
     def closed(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned up to here, at once; a new rule holds from `sample` on."""
-        rule, tally, first = self._rule, self._tally, self._first
-        self._first, self._next = sample, sample + RULE_S * self._rate_hz
-        self._rule, self._tally = self._drawn_up(sample / self._rate_hz), _Tally()
-        if not (rule and tally.count):
+        told = self._summed_up(sample)
+        self._next = sample + RULE_S * self._rate_hz
+        self._rule = self._drawn_up(sample / self._rate_hz)
+        return told
+
+    def take(
+        self, onset: Onset, utc_ns: int | None, sigma_ns: int | None
+    ) -> tuple[tuple[Thinned, ...], bool]:
+        """The summaries that are due before `onset` is told, and whether it is listed instead.
+
+        `utc_ns` and `sigma_ns` are its stamp's. A list that is full, or counts another kind of
+        time, is closed before its minute is over.
+        """
+        sample, at_s = int(onset.sample), onset.sample / self._rate_hz
+        told = self.due(sample)
+        if not onset.verdict.accepted:
+            return told, False
+        if self._rule is None and self._is_busy(at_s):
+            self.closed(sample)  # it has just become a busy one: nothing is listed yet
+        rule = self._rule
+        is_thinned = rule is not None and falls_under(rule, onset.features, onset.verdict)
+        if rule and is_thinned:
+            if not self._summary.has_room(knows_time=utc_ns is not None):
+                told += self._summed_up(sample)
+            self._summary.add(onset, utc_ns, sigma_ns, away_db(rule, onset.features))
+        else:
+            self._tell(onset.sample)
+        self._candidates.append(at_s)
+        self._past.add(at_s, onset.features, onset.verdict)
+        return told, is_thinned
+
+    def _summed_up(self, sample: int) -> tuple[Thinned, ...]:
+        first, self._first = self._first, sample
+        if not (self._rule and self._summary.count):
             return ()
-        summary = Thinned(
-            first_sample=first,
-            last_sample=max(first, sample - 1),
-            count=tally.count,
-            peak_dbfs=tally.peak_dbfs,
-            score=tally.score,
-            model_sha256=self._model,
-            rule=rule,
-        )
+        summary = self._summary.told(first, max(first, sample - 1), self._rule)
+        self._lists.append((sample / self._rate_hz, summary.count))
+        self._summary = Summary(self._rate_hz)
         return (summary,)
 
-    def is_thinned(self, sample: int, features: Features, verdict: Verdict) -> bool:
-        """Whether this trigger is a candidate that is only counted."""
-        at_s = sample / self._rate_hz
-        self._levels.append((at_s, features.peak_dbfs))
-        self._heard.append((at_s, fingerprint(features)))
-        if not verdict.accepted:
+    def _tell(self, sample: float) -> None:
+        """One more is told; what the hour could afford being spent, the rule ends early."""
+        self._told.append(sample / self._rate_hz)
+        self._left -= 1
+        if self._left == 0:
+            self._next = int(sample) + 1
+
+    def _is_busy(self, at_s: float) -> bool:
+        """Whether the hour before had more than BUSY_PER_HOUR candidates."""
+        if len(self._candidates) <= BUSY_PER_HOUR:
             return False
-        self._candidates.append(at_s)
-        if not (self._rule and falls_under(self._rule, features)):
-            return False
-        self._model = verdict.model_sha256
-        self._tally.add(features, verdict)
-        return True
+        return at_s - self._candidates[-BUSY_PER_HOUR - 1] <= HOUR_S
 
     def _drawn_up(self, at_s: float) -> ThinningRule | None:
-        if len(self._candidates) <= BUSY_PER_HOUR or at_s - self._candidates[0] > _HOUR_S:
+        if not self._is_busy(at_s):
             return None
-        prints = [one for when_s, one in self._heard if at_s - when_s <= _HOUR_S]
-        levels = sorted(level for when_s, level in self._levels if at_s - when_s <= _LEVEL_S)
-        if len(prints) < _LEAST_HEARD or not levels:
-            return None
-        return ThinningRule(
-            candidates_last_hour=len(self._candidates),
-            not_above_dbfs=levels[int(_LEVEL_SHARE * (len(levels) - 1))],
-            within_db=WITHIN_DB,
-            like=tuple(tuple(np.rint(one).astype(int).tolist()) for one in typical(prints)),
+        left = self._affordable(at_s)
+        self._left = math.ceil(left)
+        heard = sum(at_s - when_s <= HOUR_S for when_s in self._candidates)
+        is_sure_told = heard <= SURE_PER_HOUR and left > _SPARED
+        return self._past.rule(
+            at_s,
+            candidates=heard,
+            beyond=left / _WAYS * RECENT_S / _SPENT_IN_S,
+            sure_score=SURE_SCORE if is_sure_told else 1.0,
         )
 
+    def _affordable(self, at_s: float) -> float:
+        """How many more the hour that ends at `at_s` could have told one by one."""
+        told = sum(at_s - when_s <= HOUR_S for when_s in self._told)
+        lists = [count for when_s, count in self._lists if at_s - when_s <= HOUR_S]
+        worth = told + len(lists) + sum(lists) / _LISTED_FOR_ONE
+        return max(0.0, min(TOLD_PER_HOUR - told, WORTH_PER_HOUR - worth))
 
-def fingerprint(features: Features) -> Print:
-    """Attack by band, then the course of all sound, in dB: what is compared, shape (28,)."""
-    return np.array((*features.spectrum_db, *features.course_db[0]), np.float32)
 
+def falls_under(rule: ThinningRule, features: Features, verdict: Verdict) -> bool:
+    """Whether a candidate with these features and verdict is thinned while `rule` holds.
 
-def falls_under(rule: ThinningRule, features: Features) -> bool:
-    """Whether a candidate with these features is thinned while `rule` holds.
-
-    It is not above the level, and on average within so many dB of one of the likenesses.
+    It is in no way beyond the street: neither louder, nor more like a shot, nor less like it.
     """
-    if features.peak_dbfs > rule.not_above_dbfs or not rule.like:
-        return False
-    away = np.abs(np.array(rule.like, np.float32) - fingerprint(features)).mean(axis=1)
-    return bool(away.min() <= rule.within_db)
+    return (
+        features.peak_dbfs <= rule.not_above_dbfs
+        and verdict.score <= rule.not_above_score
+        and away_db(rule, features) <= rule.within_db
+    )
 
 
-def typical(prints: list[Print]) -> list[Print]:
-    """Up to _MOST_LIKENESSES of `prints`, each the one with most neighbours not yet spoken for."""
-    all_of_them = np.stack(prints)
-    near = np.abs(all_of_them[:, None] - all_of_them).mean(axis=2) <= WITHIN_DB
-    found = list[Print]()
-    open_ones = np.ones(len(prints), np.bool_)
-    while len(found) < _MOST_LIKENESSES:
-        count = (near & open_ones).sum(axis=1)
-        best = int(np.argmax(count))
-        if count[best] < _LEAST_HEARD // 2:
-            break
-        found.append(all_of_them[best])
-        open_ones &= ~near[best]
-    return found
+def away_db(rule: ThinningRule, features: Features) -> float:
+    """Mean difference from the nearest of the rule's likenesses."""
+    return float(distances(np.array(rule.like, np.int16), fingerprint(features)[None])[0])

@@ -4,12 +4,14 @@ All trees are complete and equally deep, so that all are walked at once, a level
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Trees:
     A row goes right where its input exceeds the limit. Trees of depth 1 are an additive model.
     """
 
-    inputs: npt.NDArray[np.intp]
+    inputs: Places
     limits: Numbers
     leaves: Sums
     offset: float
@@ -27,14 +29,26 @@ class Trees:
     def log_odds(self, rows: Numbers) -> Sums:
         """Of `rows` (n, inputs), shape (n,)."""
         count, (trees, nodes) = len(rows), self.limits.shape
-        is_beyond = (rows[:, self.inputs] > self.limits).reshape(-1)
-        first = np.arange(count * trees) * nodes
-        at = first + is_beyond[first] + 1
-        for _ in range(1, (nodes + 1).bit_length() - 1):
-            at += at - first + is_beyond[at] + 1
-        leaf = (at - first - nodes).reshape(count, trees)
-        leaf += np.arange(trees) * (nodes + 1)
-        return np.asarray(self.leaves.reshape(-1)[leaf].sum(axis=1) + self.offset)
+        is_beyond = (rows.take(self.inputs, axis=1) > self.limits).ravel()
+        first, leaf = _first_places(trees, nodes)
+        if count > 1:
+            first = first + np.arange(count)[:, None] * (trees * nodes)
+        before, at = first - 1, first.copy()
+        for _ in range((nodes + 1).bit_length() - 1):
+            is_right = is_beyond.take(at)
+            at += at
+            at -= before
+            at += is_right
+        at -= first
+        at += leaf
+        return np.asarray(self.leaves.take(at).sum(axis=1) + self.offset)
+
+
+@lru_cache(maxsize=16)
+def _first_places(trees: int, nodes: int) -> tuple[Places, Places]:
+    """Of each tree's first node among all nodes, and among all leaves, less `nodes`; (1, trees)."""
+    number = np.arange(trees)[None]
+    return number * nodes, number * (nodes + 1) - nodes
 
 
 NO_TREES = Trees(

@@ -4,12 +4,13 @@ A linear predictor after Makhoul 1975 (Proc. IEEE 63, 561), from power spectra o
 a second. Works on differences between neighbouring samples, so that wind and DC do not leak.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.hearing.spectra import hann, squares
+from agent.core.hearing.spectra import hann
 
 Wave = npt.NDArray[np.float64]
 
@@ -47,26 +48,30 @@ def whitener(noise: Wave, rate_hz: int) -> Whitener | None:
         return None
     lags = _autocorrelation(noise, rate_hz, order)
     lags[0] *= 1.0 + _LEAST_FLOOR
-    index = np.arange(order)
-    matrix = lags[np.abs(index[:, None] - index)]
     if not lags[0] > 0.0:
         return None
+    around = np.concatenate(
+        (lags[order - 1 : 0 : -1], lags[:order])
+    )  # as rows of a Toeplitz matrix
+    step = around.strides[0]
+    matrix = np.ndarray((order, order), np.float64, around, (order - 1) * step, (-step, step))
     taps = np.concatenate(([1.0], -np.linalg.solve(matrix, lags[1:])))
     last = np.convolve(noise[-near - order :], taps, "valid")
-    return Whitener(taps, float(np.mean(last**2)) + _LEAST**2)
+    return Whitener(taps, float(last @ last) / len(last) + _LEAST**2)
 
 
 def _autocorrelation(noise: Wave, rate_hz: int, order: int) -> Wave:
-    size = 1 << round(np.log2(_FRAME_S * rate_hz))
+    size = 1 << round(math.log2(_FRAME_S * rate_hz))
     count = min(len(noise), round(NOISE_S * rate_hz)) // size
     if not count:
         size = 1 << (len(noise).bit_length() - 1)
         count = 1
     frames = noise[len(noise) - count * size :].reshape(count, size)
-    power = squares(np.fft.rfft(frames * hann(size)))
-    first = int(_LEVEL_FROM_HZ * size / rate_hz)
-    level = power[:, first:].sum(axis=1)
-    mean = (1.0 / (level + level.mean() * 1e-6 + _LEAST)) @ power
+    parts = np.fft.rfft(frames * hann(size)).view(np.float64)  # real and imaginary, in turn
+    parts *= parts
+    level = parts[:, 2 * int(_LEVEL_FROM_HZ * size / rate_hz) :].sum(axis=1)
+    weighed = (1.0 / (level + level.mean() * 1e-6 + _LEAST)) @ parts
+    mean = weighed[0::2] + weighed[1::2]
     top = slice(int(0.40 * size), int(0.43 * size))
     mean[top.stop :] = np.maximum(mean[top.stop :], mean[top].mean())
     return np.fft.irfft(mean)[: order + 1]

@@ -8,7 +8,7 @@ keys is the command's matter.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -44,6 +44,10 @@ class Fault:
     what: str
 
 
+Reader = Callable[[str, Body], Iterable[Fault]]
+"""Where a record stands, and what it says: what is wrong with that."""
+
+
 @dataclass(slots=True)
 class ChainAudit:
     """What was seen of one chain of one node."""
@@ -73,6 +77,7 @@ class Auditor:
     """`keys` are the nodes' public keys by source, `locators` those of locators by key id.
 
     `revoked_at` tells by source since when a node's word counts no more, in RFC 3339.
+    `read` is shown every good record, and tells what is wrong with what it says.
     `receipts` found anywhere in the export are best fed first: they tell where chains must reach.
     `notes` are no faults: what this export does not suffice to check.
     """
@@ -82,8 +87,9 @@ class Auditor:
         keys: Mapping[str, Ed25519PublicKey],
         locators: Mapping[str, Ed25519PublicKey],
         revoked_at: Mapping[str, str] | None = None,
+        read: Reader = lambda where, body: (),
     ) -> None:
-        self._locators, self._revoked_at = locators, revoked_at or {}
+        self._locators, self._revoked_at, self._read = locators, revoked_at or {}, read
         self._lines = {source: KeyLine(key, by_time=True) for source, key in keys.items()}
         self._keys = {key_id(key): key for key in keys.values()}
         self._receipts: dict[tuple[str, str], list[tuple[str, Receipt]]] = {}
@@ -121,6 +127,7 @@ class Auditor:
         yield from (Fault(where, told) for told in chain.clock.hear(body))
         self.notes += [Fault(where, told) for told in chain.clock.unchecked]
         chain.clock.unchecked.clear()
+        yield from self._read(where, body)
 
     def finish(self) -> Iterator[Fault]:
         """What only the end tells: gaps that nothing explains, chains that end too early."""

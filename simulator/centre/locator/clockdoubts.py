@@ -58,7 +58,7 @@ class ClockDoubts:
             self._splits[split.names] = split
         while len(self._splits) > _SPLITS:
             self._splits.popitem(last=False)
-        camps = Camps(self._splits.values())
+        camps = Camps(self._splits.values(), len(self._stations))
         told = self._tell_once(camps, {one.names for one in fresh}, changed, withdrawn)
         changed[:] = filter(self.is_told, changed)
         open_ids = self._open(camps)

@@ -9,7 +9,7 @@ stay.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import dist
+from math import dist, sqrt
 
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.incident import Incident
@@ -19,6 +19,7 @@ REACH_NS = 21 * NS_PER_S
 _SAME_INSTANT_NS = 60_000_000
 _SAME_PLACE_M, _SAME_PLACE_SIGMAS = 30.0, 4.0
 _CLEARLY_LARGER = 1.25
+_SIGMAS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ class Verdict:
 
 
 class Camps:
-    """On which side nodes stood in all that was told twice."""
+    """On which side nodes stood in all that was told twice, in a cell of so many `stations`."""
 
-    def __init__(self, splits: Iterable[Split]) -> None:
+    def __init__(self, splits: Iterable[Split], stations: int) -> None:
+        self._stations = stations
         self._sides: dict[int, Counter[str]] = {}
         for one in splits:
             sides = self._sides.setdefault(one.off_s, Counter())
@@ -66,7 +68,9 @@ class Camps:
         ranks = (_are_sure(ahead, split), _are_sure(behind, split))
         if ranks[0] == ranks[1]:
             ranks = self._sizes.get(split.off_s, (0, 0))
-        if min(ranks) * _CLEARLY_LARGER >= max(ranks):
+            if not self._is_clear(*ranks):
+                ranks = (0, 0)
+        if ranks[0] == ranks[1]:
             words = f"clocks of {_list(behind)} and of {_list(ahead)} are {_told(split.off_s)}"
             return Verdict(None, None, f"{words} apart: one shot, twice")
         is_ahead_right = ranks[0] > ranks[1]
@@ -75,11 +79,20 @@ class Camps:
         told = f"{sign}{_told(split.off_s)} off their neighbours' incidents"
         return Verdict(right, wrong, f"clocks of {_list(wrong)} are {told}")
 
+    def _is_clear(self, one: int, other: int) -> bool:
+        """Whether the larger camp is so in the whole cell: two sigma of a draw of that many nodes
+        without replacement, and more than a few of all."""
+        drawn = one + other
+        unseen = max(0.0, 1.0 - drawn / self._stations)
+        is_larger = max(one, other) > _CLEARLY_LARGER * min(one, other)
+        return is_larger and abs(one - other) >= _SIGMAS * sqrt(drawn * unseen)
+
     def are_right(self, source: str) -> bool:
-        """Whether a node stands in a camp that is not the smaller one."""
+        """Whether a node stands in a camp that is not clearly the smaller one."""
         for off_s, sides in self._sides.items():
             sizes = self._sizes[off_s]
-            if (side := sides[source]) and sizes[side < 0] == max(sizes):
+            is_smaller = self._is_clear(*sizes) and sizes[sides[source] < 0] == min(sizes)
+            if sides[source] and not is_smaller:
                 return True
         return False
 

@@ -17,14 +17,16 @@ from agent.core.records import Draft, Sealer
 from agent.core.records.chain import Head
 from agent.core.records.fields import TimePair
 from agent.core.records.kinds import Data, Identity, TimeQuality
+from agent.core.units import NS_PER_S
 from simulator.trials.corpus.listening import Heard, Trigger
 
 HOURS = 2
 _HOUR_S = 3600
 _RATE_HZ = 48_000
 _MQTT_BYTES = 90
-_SIGMA_SAMPLES = 1.5
+_SIGMA_SAMPLES = 8.0
 _UTC_NS = 1_795_000_000_123_456_789
+_PAIRS = tuple(TimePair(samples=_RATE_HZ, utc_ns=str(_UTC_NS)) for _ in range(2))
 
 
 def bytes_an_hour(heard: Sequence[Heard]) -> int:
@@ -43,28 +45,26 @@ def _told(heard: Sequence[Heard]) -> Iterator[tuple[float, int]]:
     for one in cycle(heard):
         for trigger in one.triggers:
             at_s = begun_s + min(max(trigger.at_s, 0.0), one.clip_s)
-            sample = round(at_s * _RATE_HZ)
-            for summary in thinning.due(sample):
+            onset, stamp = _onset(trigger, at_s), Stamp(_UTC_NS + round(at_s * NS_PER_S), 1000)
+            summaries, is_thinned = thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)
+            for summary in summaries:
                 yield at_s, size.of(summary)
-            thinned = thinning.is_thinned(sample, trigger.features, trigger.verdict)
-            if trigger.verdict.accepted and not thinned:
-                yield at_s, size.of(_impulse(trigger, sample))
+            if trigger.verdict.accepted and not is_thinned:
+                yield at_s, size.of(impulse_of(onset, stamp, _RATE_HZ, _PAIRS))
         begun_s += one.clip_s
         if begun_s >= HOURS * _HOUR_S:
             return
 
 
-def _impulse(trigger: Trigger, sample: int) -> Data:
-    onset = Onset(
-        sample=float(sample),
+def _onset(trigger: Trigger, at_s: float) -> Onset:
+    return Onset(
+        sample=at_s * _RATE_HZ,
         sigma_noise_samples=_SIGMA_SAMPLES,
         sigma_total_samples=_SIGMA_SAMPLES,
         strength=9.0,
         features=trigger.features,
         verdict=trigger.verdict,
     )
-    pairs = tuple(TimePair(samples=sample, utc_ns=str(_UTC_NS)) for _ in range(2))
-    return impulse_of(onset, Stamp(_UTC_NS, 1000), _RATE_HZ, pairs)
 
 
 class _Sizes:

@@ -1,0 +1,201 @@
+"""What the records of hearing claim, computed again from the numbers that they hold.
+
+A score follows from the features and the model that the record names; that nothing was thinned but
+what fell under the rule follows from the rule and what was told beside it. Signatures and order are
+`records.audit`'s matter. Feed it verified bodies, a chain's in their order.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agent.core.hearing.classification import known_model, unsure
+from agent.core.hearing.classifier import Model, chance
+from agent.core.hearing.inputs import BANDS, INPUTS, described, edges_db
+from agent.core.hearing.thinning import falls_under
+from agent.core.hearing.trees import Numbers
+from agent.core.records.audit import Fault
+from agent.core.records.kinds import Body, Features, Impulse, Verdict
+from agent.core.records.thinned import Thinned
+
+BATCH = 256
+_SCORE_STEP = 1.5e-4
+_EDGE_S = 0.01
+_TOLD_KEPT = 4096
+
+ModelOf = Callable[[str], Model | None]
+Claim = tuple[str, int, Features, Verdict]  # where it stands, its number, and what it says
+
+
+@dataclass(slots=True)
+class _Told:
+    """What one run of a chain told since its last summary, by sample."""
+
+    boot: str = ""
+    impulses: deque[tuple[int, int, int, Features, Verdict]] = field(
+        default_factory=lambda: deque(maxlen=_TOLD_KEPT)
+    )
+
+
+class Repetition:
+    """`repeated` counts the scores that were, `unnamed` those whose record names no model.
+
+    `foreign` counts, by SHA-256, those whose model `model_of` does not know: that is no fault.
+    """
+
+    def __init__(self, model_of: ModelOf = known_model) -> None:
+        self._model_of = model_of
+        self._models: dict[str, Model | None] = {}
+        self._waiting: dict[str, list[Claim]] = {}
+        self._told: dict[tuple[str, str], _Told] = {}
+        self.repeated = self.unnamed = self.thinned = 0
+        self.foreign: Counter[str] = Counter()
+
+    def record(self, where: str, body: Body) -> Iterator[Fault]:
+        """What is wrong with this record, or with some of those before it."""
+        match body.data:
+            case Impulse():
+                self._remember(body, body.data)
+                yield from self._claimed(where, body.seq, body.data)
+            case Thinned():
+                self.thinned += body.data.count
+                for what in (*list_faults(body.data), *self._told_all_the_same(body, body.data)):
+                    yield Fault(where, f"Summary {body.seq} cannot be believed: {what}.")
+            case _:
+                pass
+
+    def lines(self) -> Iterator[str]:
+        """What was repeated, and what could not be, for a person."""
+        if self.repeated:
+            yield f"{self.repeated} scores repeated from the records' own numbers"
+        if self.unnamed:
+            yield f"{self.unnamed} scores not repeated: their records name no model"
+        for sha256, count in self.foreign.most_common():
+            yield f"{count} scores not repeated: this version does not hold the model {sha256[:16]}"
+        if self.thinned:
+            yield f"{self.thinned} candidates listed instead of told, each summary with its rule"
+
+    def figures(self) -> dict[str, object]:
+        """The same as numbers."""
+        return {
+            "repeated": self.repeated,
+            "unnamed": self.unnamed,
+            "foreign": dict(self.foreign),
+            "thinned": self.thinned,
+        }
+
+    def finish(self) -> Iterator[Fault]:
+        """What is wrong with the last records."""
+        for sha256 in list(self._waiting):
+            yield from self._repeat(sha256)
+
+    def _claimed(self, where: str, seq: int, impulse: Impulse) -> Iterator[Fault]:
+        sha256 = impulse.verdict.model_sha256
+        if sha256 is None:
+            self.unnamed += 1
+            return
+        if sha256 not in self._models:
+            self._models[sha256] = self._model_of(sha256)
+        if self._models[sha256] is None:
+            self.foreign[sha256] += 1
+            return
+        waiting = self._waiting.setdefault(sha256, [])
+        waiting.append((where, seq, impulse.features, impulse.verdict))
+        if len(waiting) >= BATCH:
+            yield from self._repeat(sha256)
+
+    def _repeat(self, sha256: str) -> Iterator[Fault]:
+        """Many at once: one by one would cost as much as their signatures."""
+        model, claims = self._models[sha256], self._waiting.pop(sha256)
+        assert model  # noqa: S101 - only claims that name a known model wait
+        rows = [_numbers(features) for _, _, features, _ in claims]
+        whole = [(claim, row) for claim, row in zip(claims, rows, strict=True) if row is not None]
+        for (where, seq, _, _), row in zip(claims, rows, strict=True):
+            if row is None:
+                yield Fault(where, f"Record {seq} lacks numbers that its model needs.")
+        if not whole:
+            return
+        scores = scores_of(model, np.stack([row for _, row in whole]))
+        for ((where, seq, _, told), _), score in zip(whole, scores, strict=True):
+            self.repeated += 1
+            if abs(told.score - score) > _SCORE_STEP:
+                what = f"tells a score of {told.score:g}, which is {score:.4g}"
+                yield Fault(where, f"Record {seq} {what} by the model that it names.")
+
+    def _remember(self, body: Body, impulse: Impulse) -> None:
+        told = self._told.setdefault((body.source, body.chain), _Told())
+        is_back = told.impulses and impulse.sample_index < told.impulses[-1][0] - impulse.rate_hz
+        if told.boot != body.boot or is_back:
+            told.boot = body.boot
+            told.impulses.clear()
+        told.impulses.append(
+            (impulse.sample_index, impulse.rate_hz, body.seq, impulse.features, impulse.verdict)
+        )
+
+    def _told_all_the_same(self, body: Body, summary: Thinned) -> Iterator[str]:
+        told = self._told.get((body.source, body.chain))
+        if told is None or told.boot != body.boot:
+            return
+        for sample, rate_hz, seq, features, verdict in told.impulses:
+            edge = round(_EDGE_S * rate_hz)
+            if not summary.first_sample + edge <= sample <= summary.last_sample - edge:
+                continue
+            if _falls_under(summary, features, verdict):
+                yield f"record {seq} was told, and falls under its rule"
+        told.impulses.clear()
+
+
+def scores_of(model: Model, rows: Numbers) -> Iterator[float]:
+    """As `classification.judged_by` gives them, for many `rows` (n, INPUTS) at once."""
+    learned = np.all(edges_db(rows[:, :BANDS]) >= model.faintest_edges_db, axis=1).tolist()
+    for odds, is_known in zip(model.log_odds(rows), learned, strict=True):
+        score = chance(float(odds))
+        yield score if is_known else unsure(score)
+
+
+def list_faults(summary: Thinned) -> Iterator[str]:
+    """What in a summary contradicts its own rule, in words."""
+    listed, rule = summary.listed, summary.rule
+    columns = (
+        listed.after,
+        listed.sigma,
+        listed.peak_dbfs,
+        listed.snr_db,
+        listed.score_pct,
+        listed.away_db10,
+    )
+    if {len(one) for one in columns} != {summary.count}:
+        yield f"it counts {summary.count} and lists another number"
+    if summary.last_sample < summary.first_sample:
+        yield "it ends before it begins"
+    limits = (
+        ("louder", max(listed.peak_dbfs, default=0), summary.peak_dbfs[1], rule.not_above_dbfs),
+        (
+            "more like a shot",
+            max(listed.score_pct, default=0) / 100,
+            summary.score[1],
+            rule.not_above_score,
+        ),
+        ("less like the street", max(listed.away_db10, default=0) / 10, 0.0, rule.within_db),
+    )
+    for word, most, most_told, limit in limits:
+        if max(most, most_told) > limit:
+            yield f"one that it lists is {word} than its rule allows"
+
+
+def _falls_under(summary: Thinned, features: Features, verdict: Verdict) -> bool:
+    """False also where a likeness or the features hold other numbers than this version compares."""
+    try:
+        return falls_under(summary.rule, features, verdict)
+    except (ValueError, OverflowError, IndexError):
+        return False
+
+
+def _numbers(features: Features) -> Numbers | None:
+    try:
+        row = described(features)
+    except (ValueError, OverflowError):
+        return None
+    return row if row.shape == (INPUTS,) and np.isfinite(row).all() else None
