@@ -63,6 +63,7 @@ class Lock:
     def __init__(self, settings: ClockSettings) -> None:
         self._settings = settings
         self._was_locked = False
+        self._frame_ns: int | None = None
         self._held_back: dict[Contradiction, None] = {}
         self._shared_sigma_ns = settings.edge_sigma_ns
         self.discipline = Discipline(settings.crystal_slope)
@@ -84,6 +85,7 @@ class Lock:
             case TimeMark():
                 return self._on_mark(sign)
             case Pulse() if self._settings.source == "pps":
+                self._frame_ns = sign.frame_ns
                 self.testimony.on_width(sign.width_ns)
                 late_ns = self.namer.sawtooth_ns(sign.host_ns)
                 change = self._weigh()
@@ -244,13 +246,14 @@ class Lock:
             self.testimony.forget()
         agreed = self.namer.confirmed_ns
         has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
-        may_wait = source == "pps" and not self._settings.is_pulse_known
+        waits_ns = self._frame_ns if source == "pps" and not self._settings.is_pulse_known else 0
         verdict = self.discipline.offer(
             named.at_ns,
             named.count_ns,
             sigma_ns,
             may_outvote=has_witness,
-            frame_ns=_FRAME_NS if may_wait else 0,
+            frame_ns=_FRAME_NS if waits_ns is None else waits_ns,
+            is_bus=bool(waits_ns),
         )
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)
