@@ -246,14 +246,14 @@ class Lock:
             self.testimony.forget()
         agreed = self.namer.confirmed_ns
         has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
-        waits_ns = self._frame_ns if source == "pps" and not self._settings.is_pulse_known else 0
+        may_wait = source == "pps" and not self._settings.is_pulse_known
         verdict = self.discipline.offer(
             named.at_ns,
             named.count_ns,
             sigma_ns,
             may_outvote=has_witness,
-            frame_ns=_FRAME_NS if waits_ns is None else waits_ns,
-            is_bus=bool(waits_ns),
+            frame_ns=_FRAME_NS if may_wait else 0,  # at a pin too: interrupts are late as well
+            is_bus=bool(may_wait and self._frame_ns),
         )
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)
