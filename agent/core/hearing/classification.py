@@ -16,7 +16,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from agent.core.hearing.band_envelopes import Outline
-from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
+from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, chance, read_model
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
 from agent.core.hearing.picker import Pick
@@ -91,7 +91,7 @@ def judged_by(model: Model, features: Features, lead: Candidate | None = None) -
     of it; what is published stays.
     """
     row = described(features)
-    score = model.score_of(row)
+    score = chance(float(model.log_odds(row[None])[0]))
     alone = score >= model.wanted(features)
     accepted = (
         (alone or (lead is not None and score >= model.wanted(features, follows=True)))
@@ -157,12 +157,15 @@ def known_model(sha256: str) -> Model | None:
 
 
 def _objection(model: Model, features: Features, row: Numbers) -> str:
-    """The aspect of the sound that, were it as usual, would raise the score most."""
+    """The aspect of the sound that, were it as usual, would raise the regression's score most.
+
+    The trees are not asked: for a word that hardly anybody reads they cost more than the score.
+    """
     if features.snr_db < _WEAK_SNR_DB:
         return WEAK
     if features.tonality > _TONAL:
         return TONAL
-    effects = model.effects_of(row, _GROUPS)
+    effects = model.regression.effects(row, model.usual, _GROUPS)
     most = int(np.argmin(effects))
     if effects[most] > _PLAINLY:
         return UNLIKE

@@ -39,6 +39,12 @@ class Regression:
         away = np.minimum(np.maximum((rows - self.centre) / self.scale, -_FURTHEST), _FURTHEST)
         return np.asarray(away @ self.weights + self.offset)
 
+    def effects(self, row: Numbers, usual: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
+        """What each group of inputs adds to its log-odds by not being as `usual`, (groups,)."""
+        rows = np.concatenate((row[None], np.where(groups, usual, row)))
+        log_odds = self.log_odds(rows)
+        return np.asarray(log_odds[0] - log_odds[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:
@@ -83,11 +89,7 @@ class Model:
 
     def score(self, features: Features) -> float:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
-        return self.score_of(described(features))
-
-    def score_of(self, row: Numbers) -> float:
-        """Score of an onset by its numbers (INPUTS,), as `inputs.described` tells them."""
-        return chance(float(self.log_odds(row[None])[0]))
+        return chance(float(self.log_odds(described(features)[None])[0]))
 
     def has_learned_of(self, features: Features) -> bool:
         """False where the microphone lacks a part of the band that it never lacked in training."""
@@ -117,11 +119,9 @@ class Model:
         `groups` (groups, INPUTS). The effect is the fall in log-odds were the group's inputs at
         their medians and all others as they are; effects of a mixture with trees do not add up.
         """
-        return self.effects_of(described(features), groups)
-
-    def effects_of(self, row: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
-        """The same of an onset by its numbers (INPUTS,)."""
-        log_odds = self.log_odds(np.concatenate((row[None], np.where(groups, self.usual, row))))
+        row = described(features)
+        rows = np.concatenate((row[None], np.where(groups, self.usual, row)))
+        log_odds = self.log_odds(rows)
         return np.asarray(log_odds[0] - log_odds[1:])
 
 
