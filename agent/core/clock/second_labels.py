@@ -186,11 +186,28 @@ class Namer:
             self.confirmed_ns = fix.host_ns
             self._contradictions.clear()
             return 0
+        return self._contradict(wrong_ns)
+
+    def _contradict(self, wrong_ns: int) -> int:
         if self._contradictions and self._contradictions[-1] != wrong_ns:
             self._contradictions.clear()
         self._contradictions.append(wrong_ns)
         self.fault = "report contradicts the count"
         return wrong_ns if len(self._contradictions) >= _CONTRADICTIONS_TO_BELIEVE else 0
+
+    def on_lone_fix(self, fix: Fix, utc_ns: int, expected_count_ns: int | None) -> tuple[int, int]:
+        """A report where no pulse comes: the counted instant of `utc_ns`, and by how many ns of
+        whole seconds the count is wrong (0 unless reports insist on it)."""
+        self.fault = ""
+        count_ns = self._calendar.count_of(utc_ns)
+        if fix.is_leap_second and self._may_leap(utc_ns):
+            self._calendar.insert_leap_second(count_ns)
+        elif expected_count_ns is not None:
+            wrong_s = round((expected_count_ns - count_ns) / NS_PER_S)
+            if wrong_s:
+                return count_ns, self._contradict(wrong_s * NS_PER_S)
+            self._contradictions.clear()
+        return count_ns, 0
 
     def _may_leap(self, utc_ns: int) -> bool:
         """Whether a leap second can be now. Where the list of them has expired and the host's

@@ -160,10 +160,9 @@ class Testimony:
         if report.leap_s == listed_s:
             self.witnesses.speak("leap table")
 
-    def on_named(self, *, has_floor: bool) -> None:
-        """A sentence named a second, by the calendar's date."""
-        if has_floor:
-            self.witnesses.speak("floor date")
+    def on_named(self) -> None:
+        """A sentence named a second of the years after the floor."""
+        self.witnesses.speak("floor date")
 
     def on_foretold(self) -> None:
         """The receiver named this pulse before it came, and the sentence after it says the same."""
