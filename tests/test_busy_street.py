@@ -28,7 +28,7 @@ LOUD_S = 108.06
 
 
 def bangs_s() -> np.ndarray:
-    """When the street bangs: eight times a second, never quite in time, once the clock is locked."""
+    """When the street bangs, once the clock is locked: eight times a second, never in time."""
     rng = np.random.default_rng(4)
     even_s = np.arange(FIRST_S, STREET_S - 1.0, EVERY_S)
     return even_s + rng.uniform(-4e-3, 4e-3, len(even_s))
