@@ -12,8 +12,8 @@ from agent.core.hearing.repetition import BATCH, Repetition
 from agent.core.hearing.thinning import Thinning
 from agent.core.records.kinds import Body, Data, Impulse, Thinned, Verdict, compose
 from tests.support.drafts import UTC_NS, draft, identity_of, impulse
-from tests.support.hearing import features_like
-from tests.support.sound import RATE_HZ, add_blast, as_int16, hear, noise
+from tests.support.hearing import features_like, shots
+from tests.support.sound import RATE_HZ
 
 CHAIN = "c" * 32
 
@@ -30,21 +30,6 @@ def faults(said: Sequence[Data], repetition: Repetition | None = None) -> list[s
     checked = repetition or Repetition()
     found = [fault for one in bodies(*said) for fault in checked.record(f"line {one.seq}", one)]
     return [f"{one.where}: {one.what}" for one in (*found, *checked.finish())]
-
-
-def shots(count: int, model: str = "") -> list[Impulse]:
-    """What a node tells of blasts in noise; their records name `model` if it is given."""
-    sound = noise(2.0 + count)
-    for number in range(count):
-        add_blast(sound, 48_000.0 * (1.5 + number), 0.1 + 0.02 * number)
-    told = [
-        replace(impulse(), sample_index=int(one.sample), features=one.features, verdict=one.verdict)
-        for one in hear(as_int16(sound))
-        if one.verdict.accepted
-    ]
-    if model:
-        return [replace(one, verdict=replace(one.verdict, model_sha256=model)) for one in told]
-    return told
 
 
 def test_scores_follow_from_the_records() -> None:

@@ -136,7 +136,15 @@ def test_what_was_thinned_can_be_checked_from_the_records() -> None:
         beside = [
             one for one in street.told if again.first_sample <= int(one.sample) <= again.last_sample
         ]
-        assert not any(falls_under(again.rule, one.features, one.verdict) for one in beside)
+        assert not any(
+            falls_under(
+                again.rule,
+                one.features.peak_dbfs,
+                one.verdict.score,
+                fingerprint(one.features),
+            )
+            for one in beside
+        )
     assert street.summaries[0].model_sha256 == MODEL
 
 
