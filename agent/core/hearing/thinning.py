@@ -51,6 +51,11 @@ class Thinning:
         self._summary = Summary(rate_hz)
         self._first = self._next = self._left = 0
 
+    @property
+    def rule(self) -> ThinningRule | None:
+        """What holds now; None while the street is no busy one."""
+        return self._rule
+
     def due(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned in the minute that is over by `sample`; nothing while it is not over."""
         return self.closed(sample) if sample >= self._next else ()
