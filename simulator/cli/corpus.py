@@ -90,7 +90,7 @@ def _hide(
     if not shots:
         raise CorpusError("none of these folders has a shot to hide in a street")
     told = {}
-    for kind in arguments.busy:
+    for kind in sorted(arguments.busy):
         of_kind = [one for one in clips if one.kind == kind]
         busy, rows = hidden_shots(kind, of_kind, shots, arguments.seed, unseen_judge)
         printed(

@@ -20,7 +20,8 @@ from agent.core.hearing.thinning import falls_under
 from agent.core.hearing.trees import Numbers
 from agent.core.records.audit import Fault
 from agent.core.records.kinds import Body, Features, Impulse, Verdict
-from agent.core.records.thinned import Thinned
+from agent.core.records.thinned import Thinned, unpacked
+from agent.errors import MalformedRecord
 
 BATCH = 256
 _SCORE_STEP = 1.5e-4
@@ -183,31 +184,23 @@ def scores_of(model: Model, rows: Numbers) -> Iterator[float]:
 
 def list_faults(summary: Thinned) -> Iterator[str]:
     """What in a summary contradicts its own rule, in words."""
-    listed, rule = summary.listed, summary.rule
-    columns = (
-        listed.after,
-        listed.sigma,
-        listed.peak_dbfs,
-        listed.snr_db,
-        listed.score_pct,
-        listed.away_db10,
-    )
-    if {len(one) for one in columns} != {summary.count}:
-        yield f"it counts {summary.count} and lists another number"
+    rule = summary.rule
+    try:
+        listed = list(unpacked(summary.listed))
+    except MalformedRecord as error:
+        yield str(error)
+        return
+    if len(listed) != summary.count:
+        yield f"it counts {summary.count} and lists {len(listed)}"
     if summary.last_sample < summary.first_sample:
         yield "it ends before it begins"
     limits = (
-        ("louder", max(listed.peak_dbfs, default=0), summary.peak_dbfs[1], rule.not_above_dbfs),
-        (
-            "more like a shot",
-            max(listed.score_pct, default=0) / 100,
-            summary.score[1],
-            rule.not_above_score,
-        ),
-        ("less like the street", max(listed.away_db10, default=0) / 10, 0.0, rule.within_db),
+        ("louder", [one.peak_dbfs for one in listed], summary.peak_dbfs[1], rule.not_above_dbfs),
+        ("more like a shot", [one.score for one in listed], summary.score[1], rule.not_above_score),
+        ("less like the street", [one.away_db for one in listed], 0.0, rule.within_db),
     )
-    for word, most, most_told, limit in limits:
-        if max(most, most_told) > limit:
+    for word, values, most, limit in limits:
+        if max((*values, most)) > limit:
             yield f"one that it lists is {word} than its rule allows"
 
 

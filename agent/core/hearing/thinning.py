@@ -24,13 +24,13 @@ from agent.core.hearing.summary import Summary
 from agent.core.records.thinned import Thinned, ThinningRule
 
 BUSY_PER_HOUR = 300
-TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 620
+TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 600
 """What the rules aim at: so many told, and so many candidates' worth of bytes with the lists."""
 SURE_SCORE, SURE_PER_HOUR = 0.9, 600
 """Up to so many candidates an hour what scores over that is told: a gun battle is no street."""
 RULE_S = 60
 _SPARED = 40
-_LISTED_FOR_ONE = 110
+_LISTED_FOR_ONE = 200
 _WAYS = 3
 _SPENT_IN_S = 1800.0
 
@@ -85,7 +85,7 @@ class Thinning:
         score, print_ = onset.verdict.score, fingerprint(onset.features)
         is_thinned = rule is not None and falls_under(rule, peak_dbfs, score, print_)
         if rule and is_thinned:
-            if not self._summary.has_room(knows_time=utc_ns is not None):
+            if not self._summary.has_room(onset, utc_ns):
                 told += self._summed_up(sample)
             self._summary.add(onset, utc_ns, sigma_ns, away_db(rule, print_))
         else:
