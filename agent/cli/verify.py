@@ -149,6 +149,8 @@ def _as_text(auditor: Any, repetition: Any, around: Any, faults: list[Any]) -> N
         print(f"{fault.where}: {fault.what}")
     if len(faults) > _TOLD_FAULTS:
         print(f"... and {len(faults) - _TOLD_FAULTS} faults more")
+    for note in auditor.notes[:_TOLD_FAULTS]:
+        print(f"{note.where}: note: {note.what}")
     for chain in auditor.chains.values():
         kinds = ", ".join(f"{count} {kind}" for kind, count in chain.kinds.most_common())
         span = f", {chain.first_time} to {chain.last_time}" if chain.first_time else ""
@@ -181,7 +183,6 @@ def _as_json(auditor: Any, repetition: Any, around: Any, faults: list[Any]) -> N
         }
         for chain in auditor.chains.values()
     ]
-    told = [{"where": fault.where, "what": fault.what} for fault in faults]
     heard = [asdict(one) | {"time": rfc3339(one.utc_ns)} for one in sorted(around.heard)]
     print(
         json.dumps(
@@ -189,8 +190,13 @@ def _as_json(auditor: Any, repetition: Any, around: Any, faults: list[Any]) -> N
                 "chains": chains,
                 "receipts": auditor.receipts_read,
                 "scores": repetition.figures(),
-                "faults": told,
+                "faults": [_told(fault) for fault in faults],
+                "notes": [_told(note) for note in auditor.notes],
             }
             | ({} if around.utc_ns is None else {"around": heard})
         )
     )
+
+
+def _told(fault: Any) -> dict[str, str]:
+    return {"where": fault.where, "what": fault.what}

@@ -13,11 +13,12 @@ from pathlib import Path
 import agent.models
 import simulator.trials.corpus
 from agent.core.hearing.classification import MODEL_FILE
+from agent.core.hearing.classifier import Model, read_model
 from agent.errors import EarshotError
 from simulator.training.cache import Shelf
-from simulator.training.card import Choice, renew
+from simulator.training.card import COMPARED_AT, Choice, Reach, renew
 from simulator.training.examples import gather, lessons
-from simulator.training.fit import Calibration, Mixture
+from simulator.training.fit import Calibration, Mixture, Parts
 from simulator.training.hearings import listened
 from simulator.training.judging import (
     MIXTURES,
@@ -29,9 +30,10 @@ from simulator.training.judging import (
     panel,
     tested,
 )
+from simulator.training.reach import ModelOf, Soundings, at, reached, threshold_for
 from simulator.training.table import table
 from simulator.trials.corpus import manifest
-from simulator.trials.corpus.folds import fold_file, without_file
+from simulator.trials.corpus.folds import FOLDS, fold_file, fold_of, without_file
 from simulator.trials.corpus.manifest import Clip
 from simulator.trials.livefire import dataset
 
@@ -63,44 +65,74 @@ def learn(arguments: argparse.Namespace) -> int:
     shelf = Shelf(arguments.cache)
     folders = {one.name: manifest.load(one) for one in arguments.clips}
     tests = dataset.load(arguments.live_fire)
-    panels = {
-        name: panel(clips, listened(clips, arguments.seed, STREETS, shelf, arguments.workers))
+    heard = {
+        name: listened(clips, arguments.seed, STREETS, shelf, arguments.workers)
         for name, clips in folders.items()
     }
     draws = []
     for seed in range(arguments.seed, arguments.seed + arguments.draws):
-        rows = table(gather(lessons(folders, tests), seed, shelf, arguments.workers))
-        draws.append(judged(rows, list(folders)))
-        print(f"draw {seed}: {len(rows.is_shot)} examples, fitted", file=sys.stderr, flush=True)
-    choice = chosen(draws, panels)
-    write(draws[0], choice.mixture, choice.line, folders)
-    renew(Path(agent.models.__path__[0]) / CARD, choice)
+        draws.append(table(gather(lessons(folders, tests), seed, shelf, arguments.workers)))
+        print(f"draw {seed}: {len(draws[-1].is_shot)} examples", file=sys.stderr, flush=True)
+    made = judged(draws, list(folders))
+    print("fitted", file=sys.stderr, flush=True)
+    panels = {name: panel(clips, heard[name]) for name, clips in folders.items()}
+    choice = chosen(made, panels)
+    write(made, choice.mixture, choice.line, folders)
     for line in choice.lines():
+        print(line, flush=True)
+    reach = reaching(made, choice, folders, heard)
+    for line in reach.lines():
         print(line)
+    renew(Path(agent.models.__path__[0]) / CARD, choice, reach)
     return 0
 
 
-def chosen(draws: Sequence[Judged], panels: Mapping[str, Panel]) -> Choice:
+def chosen(made: Judged, panels: Mapping[str, Panel]) -> Choice:
     """The mixture by its worst test, and its operating point; all that was looked at."""
-    told = {mixture: tested(draws, panels, mixture) for mixture in MIXTURES}
+    heard = made.heard(panels)
+    told = {mixture: tested(made, heard, mixture) for mixture in MIXTURES}
     mixture = best(told)
-    line = operating_line(draws[0], mixture)
-    return Choice(mixture, told, line, len(draws[0].rows.is_shot))
+    return Choice(mixture, told, operating_line(made, mixture), len(made.draws[0].is_shot))
 
 
-def write(draw: Judged, mixture: Mixture, line: Calibration, folders: Folders) -> None:
+def write(made: Judged, mixture: Mixture, line: Calibration, folders: Folders) -> None:
     """The shipped model, one of each fold, and one without each folder."""
     weights = Path(simulator.trials.corpus.__path__[0]) / "weights"
     weights.mkdir(exist_ok=True)
     for old in weights.glob("*.npz"):
         old.unlink()
-    for fold, one in enumerate(draw.folds):
+    for fold, one in enumerate(made.folds):
         (weights / fold_file(fold)).write_bytes(one.as_bytes(mixture, line))
     for name, clips in folders.items():
-        made = draw.without[name].as_bytes(mixture, line)
-        (weights / without_file(clips)).write_bytes(made)
-    shipped = draw.whole.as_bytes(mixture, line)
+        (weights / without_file(clips)).write_bytes(made.without[name].as_bytes(mixture, line))
+    shipped = made.whole.as_bytes(mixture, line)
     (Path(agent.models.__path__[0]) / MODEL_FILE).write_bytes(shipped)
+
+
+def reaching(
+    made: Judged, choice: Choice, folders: Folders, heard: Mapping[str, Soundings]
+) -> Reach:
+    """What the chosen models make of the clips that they have not seen."""
+
+    def model(parts: Parts) -> Model:
+        return read_model(parts.as_bytes(choice.mixture, choice.line))
+
+    of_fold = {fold: model(made.by(fold)) for fold in range(-1, FOLDS)}
+
+    def unseen(clip: Clip) -> Model:
+        return of_fold[fold_of(clip.group) if clip.is_free else -1]
+
+    def apart(name: str) -> ModelOf:
+        made_without = model(made.without[name])
+        return lambda _clip: made_without
+
+    first = next(iter(folders))
+    same = threshold_for(COMPARED_AT, folders[first], heard[first], unseen)
+    return Reach(
+        {name: reached(clips, heard[name], unseen) for name, clips in folders.items()},
+        {name: reached(clips, heard[name], apart(name)) for name, clips in folders.items()},
+        reached(folders[first], heard[first], lambda clip: at(same, unseen(clip))),
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Keeps on disk what hearing made of sound, so that a second run of training takes minutes.
 
 What is kept is named by the digest of everything that it follows from: the sound, the draw, and
-the source code that made it. So nothing kept is ever out of date, and nothing needs clearing away.
+the code that made it, but for its comments. So nothing kept is ever out of date, and nothing needs
+clearing away.
 """
 
+import ast
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -15,31 +17,51 @@ import msgspec
 
 Kept = TypeVar("Kept")
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
 Modules = tuple[str, tuple[str, ...]]
 
 HEARING: Modules = (
     "agent.core.hearing",
-    ("attack_and_tail", "band_envelopes", "detector", "features", "picker", "pipeline", "spectra"),
+    (
+        "attack_and_tail",
+        "band_envelopes",
+        "detector",
+        "features",
+        "filterbank",
+        "picker",
+        "pipeline",
+        "spectra",
+    ),
 )
 MADE_BY: tuple[Modules, ...] = (
     HEARING,
     ("simulator.scene", ("lead_in", "propagation", "sources")),
     ("simulator.trials.corpus", ("embedding", "listening", "rapidfire")),
 )
-TAUGHT_BY: tuple[Modules, ...] = (
-    *MADE_BY,
-    ("simulator.training", ("bangs", "recorders", "scenes", "struck", "takes")),
-)
+TAKEN_BY: tuple[Modules, ...] = (*MADE_BY, ("simulator.training", ("recorders", "takes")))
 
 
 @lru_cache
 def code_digest(*modules: Modules) -> str:
-    """Of the source of these modules, each (package, names)."""
+    """Of what these modules do, each (package, names): comments, docstrings and layout aside."""
     digest = hashlib.sha256()
     for package, names in modules:
         for name in names:
-            digest.update(files(package).joinpath(f"{name}.py").read_bytes())
+            source = files(package).joinpath(f"{name}.py").read_text(encoding="utf-8")
+            digest.update(what_it_does(source).encode())
     return digest.hexdigest()
+
+
+def what_it_does(source: str) -> str:
+    """The syntax tree of a module as text, without its docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 class Shelf:

@@ -17,25 +17,23 @@ from agent.core.records.kinds import Features
 from agent.core.units import NS_PER_S
 from simulator.scene.randomness import stream
 from simulator.training import scenes
-from simulator.training.cache import MADE_BY, TAUGHT_BY, Shelf, code_digest
-from simulator.training.takes import Take, bursts, of_clip
+from simulator.training.cache import MADE_BY, TAKEN_BY, Shelf, code_digest
+from simulator.training.confusers import confusers
+from simulator.training.takes import Take, of_clip
 from simulator.trials.corpus.embedding import embed
 from simulator.trials.corpus.folds import live_fire_group
 from simulator.trials.corpus.listening import onsets
 from simulator.trials.corpus.manifest import Clip
-from simulator.trials.corpus.rapidfire import is_single
 from simulator.trials.livefire.dataset import RATE_HZ, Test
 from simulator.trials.livefire.neutralise import LEAD_IN_S, neutralise
 
 CLIPS, SHOTS, CONFUSERS, LIVE_FIRE = "clips", "synthetic shots", "synthetic confusers", "live fire"
-BURSTS = "bursts of"
 WITHIN_S = 10e-3
 _LEAD_IN_S = 4.0
 _SNR_DB = (16.0, 52.0)
 _OF_SHOT, _OF_OTHER = (6, 18), (2, 6)
 _OF_GROUP = 36, 18
-_SCENES = 500, 950
-_BURSTS = 4
+_SCENES = 500
 _AT_ONCE = 25
 
 
@@ -91,7 +89,7 @@ def lessons(folders: Mapping[str, Sequence[Clip]], tests: Sequence[Test]) -> Ite
     for test in tests:
         name = f"{test.position} {test.name}"
         yield Lesson(LIVE_FIRE, "", name, code_digest(*MADE_BY), partial(_live_fire, test))
-    made = code_digest(*TAUGHT_BY)
+    made = code_digest(*TAKEN_BY)
     for folder, clips in folders.items():
         sizes = Counter(one.group for one in clips if one.is_free)
         for clip in clips:
@@ -100,16 +98,13 @@ def lessons(folders: Mapping[str, Sequence[Clip]], tests: Sequence[Test]) -> Ite
                 digest = f"{made} {clip.digest()} {count}"
                 takes = partial(of_clip, clip, count)
                 yield Lesson(CLIPS, folder, clip.name, digest, takes)
-                if clip.is_shot and is_single(clip):
-                    fired = partial(bursts, clip, _BURSTS)
-                    yield Lesson(CLIPS, folder, f"{BURSTS} {clip.name}", digest, fired)
-    for source, make, count in (
-        (SHOTS, scenes.shots, _SCENES[0]),
-        (CONFUSERS, scenes.confusers, _SCENES[1]),
-    ):
-        for first in range(0, count, _AT_ONCE):
-            takes = partial(make, first, min(_AT_ONCE, count - first))
-            yield Lesson(source, "", str(first), made, takes)
+    scenery = code_digest(*TAKEN_BY, ("simulator.training", ("scenes",)))
+    for first in range(0, _SCENES, _AT_ONCE):
+        takes = partial(scenes.shots, first, min(_AT_ONCE, _SCENES - first))
+        yield Lesson(SHOTS, "", str(first), scenery, takes)
+    for make, first, count, digest in confusers(_AT_ONCE):
+        takes = partial(scenes.confusers, make, first, count)
+        yield Lesson(CONFUSERS, "", f"{make.__name__} {first}", digest, takes)
 
 
 def gather(work: Iterable[Lesson], seed: int, shelf: Shelf, workers: int) -> list[Example]:

@@ -14,7 +14,7 @@ from agent.core.hearing.inputs import INPUTS, described
 from simulator.training.examples import LIVE_FIRE
 from simulator.training.fit import Calibration, Mixture, Parts, Rows, calibrated, fit
 from simulator.training.hearings import Sounding
-from simulator.training.table import Array, Flags, Table
+from simulator.training.table import Array, Table, joined
 from simulator.trials.corpus.folds import FOLDS, fold_of
 from simulator.trials.corpus.manifest import Clip
 from simulator.trials.corpus.ranking import area, lower_bound
@@ -79,76 +79,87 @@ def panel(clips: Sequence[Clip], heard: Sequence[Sequence[Sounding]]) -> Panel:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One draw of takes: every model fitted to it, and log-odds of the parts for what it judged.
+    """All draws of takes: every model fitted to them, and log-odds of the parts where it judged.
 
-    `unseen` are those of the draw's own examples by the model of their fold, `transferred` the same
-    by the model without their folder (examples of no folder: by their fold).
+    `draws` are the tables, one below the other in `unseen` and `transferred` (2, draws, n): the
+    log-odds of the draws' own examples by the models of their fold, and the same by the models
+    without their folder (examples of no folder: by their fold).
     """
 
-    rows: Table
+    draws: Sequence[Table]
     folds: tuple[Parts, ...]
     without: Mapping[str, Parts]
     whole: Parts
-    unseen: tuple[Array, Array]
-    transferred: tuple[Array, Array]
+    unseen: Array
+    transferred: Array
 
-    def tests(
-        self, panels: Mapping[str, Panel], mixture: Mixture
-    ) -> dict[str, tuple[float, float]]:
-        """Area and lower bound of the four tests (two for each folder)."""
-        line = calibrated(mixture.of(*self.unseen), self.rows)
-        told = {}
+    @property
+    def rows(self) -> Table:
+        """Of all draws."""
+        return joined(self.draws)
+
+    def line(self, mixture: Mixture, draw: int | None = None) -> Calibration:
+        """By the examples of one draw and its own models, or by all."""
+        if draw is None:
+            return calibrated(mixture.of(self.unseen), self.rows)
+        first = sum(len(one.is_shot) for one in self.draws[:draw])
+        mine = slice(first, first + len(self.draws[draw].is_shot))
+        return calibrated(mixture.of(self.unseen[:, [draw], mine]), self.draws[draw])
+
+    def heard(self, panels: Mapping[str, Panel]) -> "Heard":
+        """What all models say of all triggers, by test."""
+        told: dict[str, tuple[Panel, Array]] = {}
         for name, one in panels.items():
-            crossed = tuple(np.empty(len(one.rows)) for _ in range(2))
+            crossed = np.empty((2, len(self.draws), len(one.rows)))
             folds = one.folds
             for fold in range(-1, FOLDS):
                 mine = folds == fold
-                for part, found in zip(
-                    crossed, self._by(fold).log_odds(one.rows[mine]), strict=True
-                ):
-                    part[mine] = found
-            told[f"{name} cross-validated"] = one.ranked(mixture.of(*crossed), line)
-            apart = self.without[name].log_odds(one.rows)
-            told[f"no {name} -> {name}"] = one.ranked(mixture.of(*apart), line)
+                crossed[..., mine] = self.by(fold).log_odds(one.rows[mine])
+            told[f"{name} cross-validated"] = one, crossed
+            told[f"no {name} -> {name}"] = one, self.without[name].log_odds(one.rows)
         return told
 
-    def _by(self, fold: int) -> Parts:
+    def by(self, fold: int) -> Parts:
+        """The models that have not seen this fold; all that there is for -1."""
         return self.whole if fold < 0 else self.folds[fold]
 
 
-def judged(rows: Table, folders: Sequence[str]) -> Judged:
-    """Fit everything that the four tests need, and the models to ship."""
-    folds = tuple(fit(rows, rows.folds != fold) for fold in range(FOLDS))
-    without = {name: fit(rows, rows.folders != name) for name in folders}
-    unseen = tuple(np.empty(len(rows.is_shot)) for _ in range(2))
-    for fold, one in enumerate(folds):
-        _filled(unseen, rows, rows.folds == fold, one)
-    transferred = tuple(one.copy() for one in unseen)
-    for name, one in without.items():
-        _filled(transferred, rows, rows.folders == name, one)
-    whole = fit(rows, np.ones(len(rows.is_shot), np.bool_))
-    return Judged(
-        rows, folds, without, whole, (unseen[0], unseen[1]), (transferred[0], transferred[1])
-    )
-
-
-def _filled(parts: Sequence[Array], rows: Table, mine: Flags, model: Parts) -> None:
-    for part, found in zip(parts, model.log_odds(rows.inputs[mine]), strict=True):
-        part[mine] = found
-
-
+Heard = Mapping[str, tuple[Panel, Array]]
 Tests = Mapping[str, Sequence[tuple[float, float]]]
+"""Area and lower bound of each test: one for each draw, then those of all draws together."""
 
 
-def tested(draws: Sequence[Judged], panels: Mapping[str, Panel], mixture: Mixture) -> Tests:
-    """Area and lower bound of each test, one for each draw."""
-    each = [draw.tests(panels, mixture) for draw in draws]
-    return {name: [one[name] for one in each] for name in each[0]}
+def judged(draws: Sequence[Table], folders: Sequence[str]) -> Judged:
+    """Fit everything that the four tests need, and the models to ship."""
+    rows = joined(draws)
+    folds = tuple(fit(draws, [one.folds != fold for one in draws]) for fold in range(FOLDS))
+    without = {name: fit(draws, [one.folders != name for one in draws]) for name in folders}
+    unseen = np.empty((2, len(draws), len(rows.is_shot)))
+    for fold, parts in enumerate(folds):
+        mine = rows.folds == fold
+        unseen[..., mine] = parts.log_odds(rows.inputs[mine])
+    transferred = unseen.copy()
+    for name, parts in without.items():
+        mine = rows.folders == name
+        transferred[..., mine] = parts.log_odds(rows.inputs[mine])
+    whole = fit(draws, [np.ones(len(one.is_shot), np.bool_) for one in draws])
+    return Judged(draws, folds, without, whole, unseen, transferred)
+
+
+def tested(all_draws: Judged, heard: Heard, mixture: Mixture) -> Tests:
+    """Each test by each draw's models alone, and last by the mean of all, as it is shipped."""
+    told: dict[str, list[tuple[float, float]]] = {name: [] for name in heard}
+    for draw in (*range(len(all_draws.draws)), None):
+        line = all_draws.line(mixture, draw)
+        for name, (one, parts) in heard.items():
+            mine = parts if draw is None else parts[:, [draw]]
+            told[name].append(one.ranked(mixture.of(mine), line))
+    return told
 
 
 def worst(tests: Tests) -> tuple[float, float]:
     """The least of the tests' means over draws, and its standard error by recordings."""
-    means = [np.mean(np.array(of_draws), axis=0) for of_draws in tests.values()]
+    means = [np.mean(np.array(of_draws[:-1]), axis=0) for of_draws in tests.values()]
     area, bound = min(means, key=lambda one: float(one[0]))
     return float(area), float(area - bound) / _SIGMAS_OF_BOUND
 
@@ -163,16 +174,16 @@ def best(told: Mapping[Mixture, Tests]) -> Mixture:
     return next(one for one in MIXTURES if one in told and worst(told[one])[0] >= top - error)
 
 
-def operating_line(draw: Judged, mixture: Mixture) -> Calibration:
+def operating_line(judged: Judged, mixture: Mixture) -> Calibration:
     """Calibration, and the middle one of the thresholds that keep RECALL_WANTED where all is new.
 
-    Each folder's disguised shots are asked of the model without that folder, the live fire of the
+    Each folder's disguised shots are asked of the models without that folder, the live fire of the
     models without its position. A point chosen on one does not carry over to another, and labels
     that a program wrote name some sounds that are no shots: hence neither the lowest nor the mean.
     """
-    rows, line = draw.rows, calibrated(mixture.of(*draw.unseen), draw.rows)
-    log_odds = mixture.of(*draw.transferred)
-    apart = [rows.folders == name for name in draw.without]
+    rows, line = judged.rows, judged.line(mixture)
+    log_odds = mixture.of(judged.transferred)
+    apart = [rows.folders == name for name in judged.without]
     apart.append(rows.sources == LIVE_FIRE)
     kept = [
         line.keeping(RECALL_WANTED, log_odds[mine & rows.is_shot], rows.snr_db[mine & rows.is_shot])

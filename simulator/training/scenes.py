@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from simulator.training import bangs, struck
 from simulator.training.takes import Take, Wave, disguised
+
+Make = Callable[[np.random.Generator], Wave]
 
 _RATE_HZ = 48_000
 _LENGTH_S = 3.0
@@ -31,15 +32,15 @@ def shots(first: int, count: int, rng: np.random.Generator) -> Iterator[Take]:
         yield take if number % 4 == 0 else disguised(take, rng)
 
 
-def confusers(first: int, count: int, rng: np.random.Generator) -> Iterator[Take]:
-    """Scenes `first` and so many after it, each kind in turn, that hold no shot."""
+def confusers(make: Make, first: int, count: int, rng: np.random.Generator) -> Iterator[Take]:
+    """Scenes `first` and so many after it of one kind, named after what makes it; no shots."""
+    name = make.__name__
     for number in range(first, first + count):
-        make = _CONFUSERS[number % len(_CONFUSERS)]
-        name, sound = make.__name__.strip("_"), make(rng)
+        sound = make(rng)
         sound /= max(float(np.abs(sound).max()), 1e-9)
         sound += _hush(rng, len(sound))
-        group = f"synthetic {name} {number // len(_CONFUSERS) % 40}"
-        yield disguised(Take(sound, _RATE_HZ, (), group, f"synthetic {name}"), rng)
+        group, kind = f"synthetic {name} {number % 40}", f"synthetic {name}"
+        yield disguised(Take(sound, _RATE_HZ, (), group, kind), rng)
 
 
 def _hush(rng: np.random.Generator, count: int) -> Wave:
@@ -92,7 +93,7 @@ def _add(wave: Wave, other: Wave, below_db: float) -> None:
     wave += other * (share / max(float(np.abs(other).max()), 1e-9))
 
 
-def _bark(rng: np.random.Generator) -> Wave:
+def bark(rng: np.random.Generator) -> Wave:
     """Voices: harmonics of a gliding pitch that swell within 3 to 60 ms, again and again."""
     sound = np.zeros(round(_LENGTH_S * _RATE_HZ))
     every_s, lasts_s = rng.uniform(0.25, 1.0), rng.uniform(0.06, 0.5)
@@ -115,7 +116,7 @@ def _bark(rng: np.random.Generator) -> Wave:
     return sound
 
 
-def _horn(rng: np.random.Generator) -> Wave:
+def horn(rng: np.random.Generator) -> Wave:
     """Steady chords that set in quickly: horns, sirens, instruments."""
     time_s = np.arange(round(rng.uniform(0.2, 1.5) * _RATE_HZ)) / _RATE_HZ
     tones = np.exp(rng.uniform(np.log(80.0), np.log(2500.0), int(rng.integers(1, 5))))
@@ -132,7 +133,7 @@ def _horn(rng: np.random.Generator) -> Wave:
     return sound
 
 
-def _hammer(rng: np.random.Generator) -> Wave:
+def hammer(rng: np.random.Generator) -> Wave:
     """Blows 8 to 40 times a second, each a burst of ringing noise."""
     sound = rng.standard_normal(round(_LENGTH_S * _RATE_HZ)) * rng.uniform(0.0, 0.1)
     every_s = 1.0 / rng.uniform(8.0, 40.0)
@@ -142,7 +143,7 @@ def _hammer(rng: np.random.Generator) -> Wave:
     return sound
 
 
-def _clatter(rng: np.random.Generator) -> Wave:
+def clatter(rng: np.random.Generator) -> Wave:
     """Single clicks, knocks and rings of struck things, dry."""
     sound = np.zeros(round(_LENGTH_S * _RATE_HZ))
     for start_s in rng.uniform(_FIRST_S, _LENGTH_S, int(rng.integers(1, 8))):
@@ -150,7 +151,7 @@ def _clatter(rng: np.random.Generator) -> Wave:
     return sound
 
 
-def _steps(rng: np.random.Generator) -> Wave:
+def hooves(rng: np.random.Generator) -> Wave:
     """Dull thuds and knocks, one to three together, some times a second: hooves, feet, fists."""
     sound = np.zeros(round(_LENGTH_S * _RATE_HZ))
     together, apart_s = int(rng.integers(1, 4)), rng.uniform(0.06, 0.25)
@@ -164,7 +165,7 @@ def _steps(rng: np.random.Generator) -> Wave:
     return sound
 
 
-def _rustle(rng: np.random.Generator) -> Wave:
+def rustle(rng: np.random.Generator) -> Wave:
     """Noise whose level jumps about: gusts, crackle, engines, crowds."""
     count = round(_LENGTH_S * _RATE_HZ)
     knots = rng.gamma(rng.uniform(0.3, 2.0), 1.0, int(_LENGTH_S * rng.uniform(3.0, 60.0)))
@@ -173,7 +174,7 @@ def _rustle(rng: np.random.Generator) -> Wave:
     return _low_pass(rng.standard_normal(count), corner_hz) * level
 
 
-def _knocks(rng: np.random.Generator) -> Wave:
+def knocks(rng: np.random.Generator) -> Wave:
     """Blows of one to three bodies, in rooms and without, in a rhythm and out of it."""
     sound = np.zeros(round(_LENGTH_S * _RATE_HZ))
     bodies = [_body(rng) for _ in range(int(rng.integers(1, 4)))]
@@ -219,26 +220,3 @@ def _low_pass(sound: Wave, corner_hz: float) -> Wave:
     return np.asarray(
         sosfilt(butter(1, min(corner_hz, 0.45 * _RATE_HZ), fs=_RATE_HZ, output="sos"), sound)
     )
-
-
-_CONFUSERS: tuple[Callable[[np.random.Generator], Wave], ...] = (
-    _bark,
-    _horn,
-    _hammer,
-    _clatter,
-    _knocks,
-    _knocks,
-    _steps,
-    _rustle,
-    struck.glass,
-    struck.metal,
-    struck.wood,
-    struck.hail,
-    struck.steps,
-    struck.claps,
-    struck.door,
-    bangs.firework,
-    bangs.backfire,
-    bangs.charge,
-    bangs.siren,
-)

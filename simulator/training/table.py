@@ -5,13 +5,13 @@ Weights were set once, by what a source is worth, and then left alone but where 
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.hearing.inputs import described
-from simulator.training.examples import BURSTS, CLIPS, CONFUSERS, LIVE_FIRE, SHOTS, Example
+from simulator.training.examples import CLIPS, CONFUSERS, LIVE_FIRE, SHOTS, Example
 from simulator.trials.corpus.folds import fold_of
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ _NEARLY_SHOTS = {
     *("explosion", "fireworks", "balloon_pop"),
     *("synthetic firework", "synthetic charge", "synthetic backfire"),
 }
-_NEARLY, _OF_BURST = 0.3, 4.0
+_NEARLY = 0.3
 _FAINT_DB = 12.0
 
 
@@ -45,6 +45,16 @@ class Table:
     folders: Words
     sources: Words
     kinds: Words
+
+    def of(self, mine: Flags) -> "Table":
+        """Some of the rows."""
+        return Table(*(getattr(self, field.name)[mine] for field in fields(self)))
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """All rows of all of them."""
+    columns = [[getattr(one, field.name) for one in tables] for field in fields(Table)]
+    return Table(*map(np.concatenate, columns))
 
 
 def table(examples: Sequence[Example]) -> Table:
@@ -84,9 +94,7 @@ def _weights(examples: Sequence[Example]) -> Array:
 
 
 def _worth(one: Example) -> float:
-    if one.kind in _NEARLY_SHOTS:
-        return _NEARLY
-    return _OF_BURST if one.take.startswith(BURSTS) else 1.0
+    return _NEARLY if one.kind in _NEARLY_SHOTS else 1.0
 
 
 def balanced(weights: Array, is_shot: Flags) -> Array:

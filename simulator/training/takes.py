@@ -15,11 +15,9 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 from simulator.scene.propagation import Air, Path, propagate
 from simulator.training.recorders import converted, pushed_off_zero, recorded
 from simulator.trials.corpus.manifest import Clip
-from simulator.trials.corpus.rapidfire import burst, is_single
 
 RATES_HZ = (12_000, 16_000, 22_050, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ECHO_S = 0.25
-_BURST_APART_S = (0.045, 0.15)
 
 Wave = npt.NDArray[np.float64]
 
@@ -46,17 +44,6 @@ def of_clip(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
     yield plain
     for _ in range(count - 1):
         yield disguised(plain, rng)
-
-
-def bursts(clip: Clip, count: int, rng: np.random.Generator) -> Iterator[Take]:
-    """Automatic fire made of a clip's only shot; nothing where it holds several, or two parts."""
-    if not is_single(clip):
-        return
-    for _ in range(count):
-        rounds, every_s = int(rng.integers(2, 21)), float(rng.uniform(*_BURST_APART_S))
-        made = burst(clip, rng.uniform(0.8, 1.0, rounds), every_s)
-        take = Take(made.sound, made.rate_hz, made.shots_s, clip.group, clip.kind)
-        yield disguised(take, rng)
 
 
 def disguised(take: Take, rng: np.random.Generator) -> Take:

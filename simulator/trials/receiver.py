@@ -23,6 +23,7 @@ from agent.core.clock.time_signs import Fix, Refusal, TimeSign
 from agent.core.clock.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, ns_of, rfc3339
 from agent.errors import EarshotError
+from simulator.trials.languages import spoken
 
 LAG_NS = 300 * NS_PER_MS
 _SIGMA_NS = 50 * NS_PER_MS
@@ -38,20 +39,6 @@ _TIMED = re.compile(
 _TIME_OF_WEEK_BYTES = 4
 _TIMED_FRAMES = (0x01, 0x03, 0x04, 0x06, 0x07, 0x20, 0x21)
 _NAMED = re.compile(rb"\$(P[A-Z]{3,4}|[A-Z]{5}),")
-_OTHERS = (  # what other languages begin with, for the reader alone
-    (b"\xa0\xa2", "SiRF binary"),
-    (b"\xba\xce", "CASIC binary"),
-    (b"\xd3\x00", "RTCM 3"),
-    (b"!AIVDM", "ships' AIS"),
-    (b"\x02\x99\x66", "NavCom binary"),
-    (b"@@", "Motorola Oncore binary"),
-    (b"\x10\x8f", "Trimble TSIP"),
-    (b"\x10\x41", "Trimble TSIP"),
-    (b"PSGG", "GeoStar binary"),
-    (b"<!", "iTalk binary"),
-    (b"RE0", "Javad GREIS"),
-    (b"~~0", "Javad GREIS"),
-)
 
 
 class ReceiverLogError(EarshotError):
@@ -240,13 +227,14 @@ def _reason(heard: Heard, raw: bytes) -> str:
         return "it tells a place and the time of day, and no date"
     if heard.void:
         return "it has no fix in any of its reports"
-    if heard.refused["sentence malformed"] and heard.words:
+    sentences = [word for word in heard.words if not word.startswith(("UBX-", "CASIC-"))]
+    if heard.refused["sentence malformed"] and sentences:
         return f"{heard.refused['sentence malformed']} sentences without a checksum, or malformed"
-    others = list(dict.fromkeys(name for begin, name in _OTHERS if begin in raw))
-    if heard.words:
+    others = spoken(raw)
+    if sentences:
         return "no word of it tells UTC" + (f"; {others[0]} beside them" if others else "")
     return "no NMEA sentence and no UBX frame that tells UTC" + (
-        f": {' or '.join(others[:2])}" if others else ""
+        f": {' and '.join(others)}" if others else ""
     )
 
 

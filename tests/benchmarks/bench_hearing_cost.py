@@ -5,31 +5,29 @@ The whole path is counted: gate, picker, features and verdict. Peers only trigge
 and writes build/bench-hearing-cost.json.
 """
 
-import csv
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from math import gcd
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pytest
-import soundfile
-from scipy.signal import resample_poly
 
+from agent.core.hearing import pipeline
+from agent.core.hearing.detector import Gate
 from tests.support import peers
-from tests.support.field import FIELD
+from tests.support.busystreets import CLIPS, STREETS, ambience, worst
 from tests.support.hearing import hear
 from tests.support.measuring import ROUNDS, Results, cpu_s, interleaved, print_cells
 from tests.support.noisystreet import RATE_HZ, street
 
 BLOCKS = (1024, 4096)
-CLIPS = FIELD / "clips"
-STREETS = {
-    *("air_conditioner", "aircraft", "ambience_city", "engine", "engine_idling", "insects"),
-    *("rain", "train", "wind"),
-}
-LOOPED_S = 20
+STAGES = (
+    *("find_onsets", "noise_floor", "outline", "is_passed_over", "measure", "judge"),
+    *("arrive", "plain_break"),
+)
 NO_BLASTS = 0.9  # a minute, of which 60 s have room for none
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no labelled clips at {CLIPS}")
 RESULTS = Results("bench-hearing-cost")
@@ -92,7 +90,7 @@ def test_cost_beside_peers(per_minute: int, tmp_path: Path, capsys) -> None:
 def test_cost_on_real_ambience(capsys) -> None:
     """Traffic, rain, machines and insects as recorded; each clip looped to 20 s."""
     for name, kinds in (("ambience", STREETS), ("any_non_impulsive", None)):
-        sounds = list(_ambience(kinds))
+        sounds = list(ambience(kinds))
         cells = {}
         for block in BLOCKS:
             heard_s = sum(len(one) for one in sounds) / RATE_HZ
@@ -111,13 +109,7 @@ def test_cost_on_real_ambience(capsys) -> None:
 
 def test_cost_at_worst(capsys) -> None:
     """Twenty impulses a second for a minute, no two alike in level, none let off."""
-    sound, _ = street(60.0, 0.5, seed=3)
-    rng = np.random.default_rng(4)
-    wave = np.zeros(len(sound))
-    for onset in np.arange(2.0, 59.5, 0.05) * RATE_HZ + rng.uniform(0, 480, 1150):
-        tail = np.exp(-np.arange(960) / 96) * rng.standard_normal(960)
-        wave[int(onset) : int(onset) + 960] += 10 ** rng.uniform(2.5, 4.3) * tail
-    sound = np.clip(sound + wave, -32_768, 32_767).astype(np.int16)
+    sound = worst()
     spent_s = median(cpu_s(lambda: hear(sound, 1024, passes_over=True)) for _ in range(3))
     cells = {
         "x_realtime_worst": 60.0 / spent_s,
@@ -129,6 +121,48 @@ def test_cost_at_worst(capsys) -> None:
         print_cells(cells)
 
 
+@needs_clips
+def test_what_a_trigger_costs(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Shares of the stages; a trigger's score takes at most a fifth of its description's time."""
+    streets = {"worst": [worst()], "lively": list(ambience(None, every=8))}
+    stages = Stages(monkeypatch)
+    for name, sounds in streets.items():
+        for sound in sounds:
+            hear(sound, 1024, passes_over=True)
+        stages.spent_s.clear()
+        began = time.thread_time()
+        for sound in sounds:
+            hear(sound, 1024, passes_over=True)
+        whole_s, spent_s = time.thread_time() - began, dict(stages.spent_s)
+        described_s = spent_s["outline"] + spent_s["measure"]
+        cells = {f"share_{stage}_{name}": one / whole_s for stage, one in spent_s.items()}
+        cells[f"score_over_description_{name}"] = spent_s["judge"] / described_s
+        RESULTS.cells |= cells
+        with capsys.disabled():
+            print(f"\nwhere the time goes, {name} street:")
+            print_cells(cells)
+
+
+class Stages:
+    """CPU time of this thread in each stage of the pipeline, which is not told of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.spent_s: dict[str, float] = defaultdict(float)
+        for name in STAGES:
+            monkeypatch.setattr(pipeline, name, self._timed(name, getattr(pipeline, name)))
+        monkeypatch.setattr(Gate, "openings", self._timed("gate", Gate.openings))
+
+    def _timed(self, name: str, stage: Callable) -> Callable:
+        def timed(*args: object, **named: object) -> object:
+            began = time.thread_time()
+            try:
+                return stage(*args, **named)
+            finally:
+                self.spent_s[name] += time.thread_time() - began
+
+        return timed
+
+
 def dot_pass(sound: np.ndarray, block: int) -> float:
     """The least that any detector does with a block: make floats of it and sum their squares."""
     wave, total = np.empty(block, np.float32), 0.0
@@ -136,20 +170,3 @@ def dot_pass(sound: np.ndarray, block: int) -> float:
         np.copyto(wave, sound[start : start + block])
         total += float(wave.dot(wave))
     return total
-
-
-def _ambience(kinds: set[str] | None):
-    with (CLIPS / "manifest.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["impulsive"] == "no"]
-    for row in rows:
-        if kinds is None or row["class"] in kinds:
-            sound, rate_hz = soundfile.read(CLIPS / row["file"])
-            common = gcd(RATE_HZ, rate_hz)
-            wave = resample_poly(sound, RATE_HZ // common, rate_hz // common)
-            yield _looped(np.clip(wave * 32_767, -32_768, 32_767).astype(np.int16))
-
-
-def _looped(sound: np.ndarray) -> np.ndarray:
-    """The clip to and fro until it lasts LOOPED_S: no seam in it that would be an event."""
-    both = np.concatenate((sound, sound[::-1]))
-    return np.resize(both, max(len(sound), LOOPED_S * RATE_HZ))

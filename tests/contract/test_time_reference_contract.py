@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.host import SleepWatch, SystemClock, SystemTimeReference
 from agent.adapters.nmea import NmeaParser
+from agent.adapters.ownclock import OwnClock
 from agent.adapters.pps import NO_EDGE, DevicePps, Edges, SysfsPps
 from agent.adapters.receiver import ByteReader, SerialReceiver
 from agent.core.units import NS_PER_S
@@ -30,6 +31,13 @@ def system(directory: Path) -> Iterator[Making]:
 @contextmanager
 def sleep_watch(directory: Path) -> Iterator[Making]:
     yield SleepWatch(CLOCK), CLOCK
+
+
+@contextmanager
+def own_clock(directory: Path) -> Iterator[Making]:
+    path = directory / "clock-of-boot"
+    OwnClock(path, CLOCK).keep(CLOCK.monotonic_ns(), CLOCK.realtime_ns(), 1000)
+    yield OwnClock(path, CLOCK), CLOCK
 
 
 @contextmanager
@@ -71,7 +79,10 @@ def virtual(directory: Path) -> Iterator[Making]:
     yield reference, clock
 
 
-KINDS = {kind.__name__: kind for kind in (system, sleep_watch, sysfs, device, serial_line, virtual)}
+KINDS = {
+    kind.__name__: kind
+    for kind in (system, sleep_watch, own_clock, sysfs, device, serial_line, virtual)
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

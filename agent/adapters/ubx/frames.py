@@ -14,7 +14,7 @@ from agent.core.records.fields import Doubt, Leap
 
 _NAV_STATUS, _NAV_TIMELS = (0x01, 0x03), (0x01, 0x26)
 _MON_HW, _SEC_SIG = (0x0A, 0x09), (0x27, 0x09)
-_TIM_TP = (0x0D, 0x01)
+_TIM_TP, _NAV_TIMEGPS = (0x0D, 0x01), (0x01, 0x20)
 _CFG_RATE, _ACK = (0x06, 0x08), 0x05
 _SENTENCES = ((0xF0, 0x00), (0xF0, 0x04), (0xF0, 0x08))  # GGA, RMC, ZDA
 _KEYS = (0x10740002, 0x10760002, 0x10780002)  # CFG-UART1, -UART2, -USBOUTPROT-NMEA of F9 and M10
@@ -113,7 +113,8 @@ def switch_on() -> list[bytes]:
     """Frames that ask for the four once a second, and for what other daemons switch off: the
     sentences RMC, GGA and ZDA, and the name of the next pulse. What one generation of receivers
     does not know it ignores."""
-    wanted = (_NAV_STATUS, _NAV_TIMELS, _MON_HW, _SEC_SIG, _TIM_TP, *_SENTENCES)
+    told = (_NAV_STATUS, _NAV_TIMELS, _NAV_TIMEGPS, _MON_HW, _SEC_SIG, _TIM_TP)
+    wanted = (*told, *_SENTENCES)
     asked = [frame((0x06, 0x01), bytes((*kind, 1))) for kind in wanted]
     keys = [(0x06, 0x8A, bytes((0, 1, 0, 0)) + key.to_bytes(4, "little") + b"\1") for key in _KEYS]
     return [*asked, *(frame((group, number), payload) for group, number, payload in keys)]

@@ -31,6 +31,7 @@ class _Alone:
     """A clock that has been alone since `since_ns`: what it was then, and how warm it was since."""
 
     since_ns: int
+    since_count_ns: int
     start: Covariance
     wander: float
     slope_sigma: float
@@ -109,7 +110,8 @@ class Corrector:
         if self._alone is None or self._alone.since_ns != last_ns:
             wander = line.wander_ppm_per_sqrt_hour * 1000.0 / 60.0
             slope_sigma = line.holdover.slope[1]
-            self._alone = _Alone(last_ns, line.covariance, wander, slope_sigma)
+            since_count_ns = line.at(last_ns)[0]
+            self._alone = _Alone(last_ns, since_count_ns, line.covariance, wander, slope_sigma)
         return self._alone
 
     def after(self, believed: Named | None, told: Told | None) -> None:
@@ -149,9 +151,8 @@ def _course(told: Told, marks: Sequence[tuple[int, int]]) -> Course | None:
     heat = Heat(alone.readings, alone.slope_sigma)
     spell = Spell(span_s, alone.start, end, alone.wander, told.stray_ns, heat)
     told_ns = round(told.at(until_ns))
-    since_ns = round(told.at(told.since_ns))
     mark_ns = told_ns + round(end.offset_ns)
-    return Course(until_ns, since_ns, told_ns, mark_ns, tuple(course(spell, _KNOTS)))
+    return Course(until_ns, alone.since_count_ns, told_ns, mark_ns, tuple(course(spell, _KNOTS)))
 
 
 def correction_of(

@@ -7,6 +7,7 @@ from agent.core.units import NS_PER_S
 
 GPS_WEEKS_NS = 1024 * 7 * 86_400 * NS_PER_S
 DAY_NS = 86_400 * NS_PER_S
+_SOON_NS = 6 * 365 * DAY_NS
 
 DateFault = Literal["", "date before this software", "date far in the future"]
 
@@ -26,11 +27,17 @@ class Calendar:
         self._leaps: list[tuple[int, int]] = []  # (count from which on, seconds added)
         self.announced: Leap = "unknown"
         self.has_rolled_over = False
+        self._last_ns: int | None = None
 
     @property
     def has_floor(self) -> bool:
         """Whether there is a date that none can be before."""
         return self._floor_ns > 0
+
+    def is_soon_after_floor(self, utc_ns: int) -> bool:
+        """Whether a date is one that this software can be expected to see. Receivers that do not
+        know the week yet begin with dates of their own, which end up anywhere in 19 years."""
+        return self.has_floor and utc_ns < self._floor_ns + _SOON_NS
 
     def utc_of(self, count_ns: int) -> int:
         """UTC in ns since 1970 of a counted instant."""
@@ -61,11 +68,22 @@ class Calendar:
     def of_receiver(self, utc_ns: int) -> int:
         """A receiver's date, set right by multiples of 1024 weeks (`has_rolled_over` if it was)."""
         if not self.has_floor:
-            return utc_ns
+            return self._not_back_again(utc_ns)
         least_ns = self._floor_ns - DAY_NS
         right_ns = least_ns + (utc_ns - least_ns) % GPS_WEEKS_NS
         self.has_rolled_over = right_ns != utc_ns
         return right_ns
+
+    def _not_back_again(self, utc_ns: int) -> int:
+        """Without a floor dates are as they are told; but one that falls back by 1024 weeks while
+        it is listened to rolled over just then."""
+        last_ns, weeks = self._last_ns, 0
+        if last_ns is not None and utc_ns < last_ns - DAY_NS:
+            weeks = round((last_ns - utc_ns) / GPS_WEEKS_NS)
+            weeks *= abs(utc_ns + weeks * GPS_WEEKS_NS - last_ns) < DAY_NS
+        self.has_rolled_over = weeks > 0
+        self._last_ns = utc_ns + weeks * GPS_WEEKS_NS
+        return self._last_ns
 
     def check(self, utc_ns: int) -> DateFault:
         """What is wrong with a date of a host's clock, which counts no weeks; empty if nothing."""

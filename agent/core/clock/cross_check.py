@@ -49,11 +49,16 @@ class CrossCheck:
             self.on_label(fix.host_ns, agrees=not is_other)
         if namer.fault:
             return
-        self._testimony.on_named(has_floor=self._calendar.has_floor)
         if namer.was_foretold and namer.confirmed_ns == fix.host_ns:
             self._testimony.on_foretold()
-        if namer.has_leapt_alone:
-            namer.has_leapt_alone = False
+        self.on_lone_fix(self._calendar.of_receiver(fix.utc_ns))
+
+    def on_lone_fix(self, utc_ns: int) -> None:
+        """A sentence named the second `utc_ns`, its weeks set right."""
+        if self._calendar.is_soon_after_floor(utc_ns):
+            self._testimony.on_named()
+        if self._namer.has_leapt_alone:
+            self._namer.has_leapt_alone = False
             self._testimony.on_leap_alone()
 
     def on_label(self, host_ns: int, *, agrees: bool) -> None:

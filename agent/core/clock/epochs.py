@@ -25,6 +25,8 @@ class Epochs:
             return sign
         told = self._told
         is_same = told is not None and abs(sign.host_ns - told.host_ns) < _ONE_EPOCH_NS
+        is_leap = told is not None and told.is_leap_second  # 23:59:60 reads like the second after
+        is_same = is_same and sign.is_leap_second == is_leap
         if told is not None and is_same and sign.utc_ns == told.utc_ns:
             return replace(sign, utc_ns=None) if sign.is_valid and sign.place else None
         if sign.utc_ns is not None and sign.is_valid:

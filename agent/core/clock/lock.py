@@ -38,6 +38,7 @@ __all__ = ["ClockSettings", "Lock", "StateChange"]
 
 GOOD_MARKS_TO_LOCK = 10
 HOLDOVER_AFTER_NS = 5 * NS_PER_S // 2
+_HOPELESS_MARKS, _YOUNG_MARKS = 10, 30
 _LONGEST_PATIENCE_NS = 10 * NS_PER_S
 _MORE_PATIENCE = 6.0
 EXPIRED_SIGMA_NS = 100 * NS_PER_MS
@@ -116,6 +117,8 @@ class Lock:
         self.believed, self.has_pulse = None, True
         self._shared_sigma_ns = shared_sigma_ns
         named = self.namer.on_pulse(host_ns, self._expected_count_ns(host_ns))
+        if self.namer.is_named_too_soon:
+            return self._start_over("pulses come several times a second")
         return self._offer_pulse(named) if named else None
 
     def hold_back(self, contradiction: Contradiction, *, stands: bool) -> None:
@@ -191,13 +194,17 @@ class Lock:
         return self._offer_pulse(named) if named else None
 
     def _on_report_as_mark(self, fix: Fix) -> StateChange | None:
-        if fix.utc_ns is None or not fix.is_valid or fix.is_leap_second:
+        if fix.utc_ns is None or not fix.is_valid:
             return None
+        at_ns = fix.host_ns - self._settings.nmea_lag_ns
+        expected_ns = self.discipline.at(at_ns)[0] if self.discipline.is_known else None
         utc_ns = self.calendar.of_receiver(fix.utc_ns)
-        self._note_dates(fix.host_ns, "")
-        self.testimony.on_named(has_floor=self.calendar.has_floor)
-        named = Named(fix.host_ns - self._settings.nmea_lag_ns, self.calendar.count_of(utc_ns))
-        change = self._offer(named, self._settings.nmea_sigma_ns, "nmea")
+        count_ns, wrong_ns = self.namer.on_lone_fix(fix, utc_ns, expected_ns)
+        self._note_dates(fix.host_ns, self.namer.fault)
+        if wrong_ns and (not self.confirmed or self.testimony.is_backed(wrong_ns)):
+            return self._start_over(f"reports insist on {-wrong_ns / NS_PER_S:+.0f} s")
+        self._words.on_lone_fix(utc_ns)
+        change = self._offer(Named(at_ns, count_ns), self._settings.nmea_sigma_ns, "nmea")
         self._words.on_label(fix.host_ns, agrees=self.believed is not None)
         return self._weigh() or change
 
@@ -249,6 +256,8 @@ class Lock:
             self.doubts.refuse(named.at_ns, verdict)
             steps = self.discipline.refused_in_a_row if verdict == "phase step" else 0
             self.doubts.on_phase_steps(steps)
+            if self.discipline.refused_in_a_row >= _HOPELESS_MARKS and self._is_young:
+                return self._start_over("marks disagree with a young line")
             return None
         self.doubts.on_phase_steps(0)
         self.believed = named
@@ -262,6 +271,12 @@ class Lock:
             self._was_locked = True
             return self._enter("locked", f"{good} good marks")
         return self._enter("acquiring", f"{good} good marks")
+
+    @property
+    def _is_young(self) -> bool:
+        """Whether so few marks were taken that the rate may have been wrong from the start, as when
+        pulses came through a bus: nothing worth defending against many that agree."""
+        return len(self.discipline.marks) < _YOUNG_MARKS
 
     def _start_over(self, reason: str) -> StateChange | None:
         self._was_locked = False

@@ -7,7 +7,6 @@ a pulse is in phase is for `discipline` to judge.
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import pairwise
 
 from agent.core.clock.counting import DAY_NS, Calendar
 from agent.core.clock.leap_seconds import may_leap
@@ -23,7 +22,8 @@ _LAGS_TO_LEARN = 5
 _CONTRADICTIONS_TO_BELIEVE = 5
 _CHAIN_SLACK = 500e-6
 _CHAIN_SECONDS = 3
-_STEADY_STEPS, _STEADY_NS, _OFTEN = 7, 200_000, (2, 4, 5, 10)
+_STEPS_KEPT, _LEAST_STEPS, _STEADY_NS, _OFTEN = 16, 7, 2_200_000, (2, 4, 5, 10)
+_MOST_STEPS, _FEW_STEPS, _SOON_NS = 0.6, 0.25, 30 * NS_PER_S
 _MIDNIGHT_NS = 5 * NS_PER_S
 _LEAP_SLACK_NS = 50 * NS_PER_MS
 _FORGET_LEAP_NS = 3600 * NS_PER_S
@@ -43,6 +43,10 @@ class Namer:
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._pulses: deque[tuple[int, int]] = deque(maxlen=8)  # (host_ns, length of its chain)
+        self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
+        self.pulses_a_second = 1
+        self._first_name_ns: int | None = None
+        self._is_named_by_host = False
         self._lags_ns: deque[int] = deque(maxlen=_LAGS_KEPT)
         self._names: deque[Named] = deque(maxlen=8)
         self._contradictions: list[int] = []
@@ -68,6 +72,7 @@ class Namer:
             for earlier_ns, chain in self._pulses
             if _is_whole_seconds(host_ns - earlier_ns, _CHAIN_SECONDS)
         ]
+        self._count_pulses(host_ns)
         self._pulses.append((host_ns, max(chains, default=0) + 1))
         if expected_count_ns is None:
             return None
@@ -78,19 +83,32 @@ class Namer:
         self._take_word(host_ns, second_ns)
         return self._give(host_ns, second_ns)
 
+    def _count_pulses(self, host_ns: int) -> None:
+        """How often within a second pulses come: by most of the last steps, for some are lost, and
+        once so until few of them are like that."""
+        if self._pulses:
+            self._steps.append(host_ns - self._pulses[-1][0])
+        if len(self._steps) < _LEAST_STEPS:
+            return
+        fits = {
+            often: sum(abs(step * often - NS_PER_S) < often * _STEADY_NS for step in self._steps)
+            for often in _OFTEN
+        }
+        often = max(fits, key=lambda one: fits[one])
+        share = fits[often] / len(self._steps)
+        if share >= _MOST_STEPS:
+            self.pulses_a_second = often
+        elif share < _FEW_STEPS:
+            self.pulses_a_second = 1
+
     @property
-    def pulses_a_second(self) -> int:
-        """1, or how often within a second pulses come as steadily as one a second would."""
-        times = [host_ns for host_ns, _ in self._pulses]
-        steps = [later - earlier for earlier, later in pairwise(times)]
-        if len(steps) < _STEADY_STEPS:
-            return 1
-        shortest, longest = min(steps), max(steps)
-        often = round(NS_PER_S / max(shortest, 1))
-        is_steady = longest - shortest < _STEADY_NS
-        if often in _OFTEN and is_steady and abs(shortest * often - NS_PER_S) < often * _STEADY_NS:
-            return often
-        return 1
+    def is_named_too_soon(self) -> bool:
+        """Whether the count began on pulses of which it then turned out that several come within a
+        second: any of them may have been taken for the second."""
+        first_ns = self._first_name_ns
+        if self.pulses_a_second == 1 or first_ns is None or self._is_named_by_host:
+            return False
+        return self._pulses[-1][0] - first_ns < _SOON_NS
 
     def on_next_pulse(self, word: NextPulse) -> None:
         """The receiver names the pulse to come."""
@@ -145,6 +163,8 @@ class Namer:
         return None, self._compare(named.count_ns, utc_ns, fix)
 
     def _give(self, at_ns: int, count_ns: int) -> Named:
+        if self._first_name_ns is None:
+            self._first_name_ns, self._is_named_by_host = at_ns, self.pulses_a_second > 1
         self._names.append(Named(at_ns, count_ns))
         return self._names[-1]
 
@@ -166,11 +186,28 @@ class Namer:
             self.confirmed_ns = fix.host_ns
             self._contradictions.clear()
             return 0
+        return self._contradict(wrong_ns)
+
+    def _contradict(self, wrong_ns: int) -> int:
         if self._contradictions and self._contradictions[-1] != wrong_ns:
             self._contradictions.clear()
         self._contradictions.append(wrong_ns)
         self.fault = "report contradicts the count"
         return wrong_ns if len(self._contradictions) >= _CONTRADICTIONS_TO_BELIEVE else 0
+
+    def on_lone_fix(self, fix: Fix, utc_ns: int, expected_count_ns: int | None) -> tuple[int, int]:
+        """A report where no pulse comes: the counted instant of `utc_ns`, and by how many ns of
+        whole seconds the count is wrong (0 unless reports insist on it)."""
+        self.fault = ""
+        count_ns = self._calendar.count_of(utc_ns)
+        if fix.is_leap_second and self._may_leap(utc_ns):
+            self._calendar.insert_leap_second(count_ns)
+        elif expected_count_ns is not None:
+            wrong_s = round((expected_count_ns - count_ns) / NS_PER_S)
+            if wrong_s:
+                return count_ns, self._contradict(wrong_s * NS_PER_S)
+            self._contradictions.clear()
+        return count_ns, 0
 
     def _may_leap(self, utc_ns: int) -> bool:
         """Whether a leap second can be now. Where the list of them has expired and the host's
@@ -206,6 +243,7 @@ class Namer:
     def forget(self) -> None:
         """The names given hold no longer; the lag stays as learnt."""
         self._names.clear()
+        self._first_name_ns = None
         self._contradictions.clear()
         self._pulses.clear()
 

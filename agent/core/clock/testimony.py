@@ -152,15 +152,17 @@ class Testimony:
         report = self._report
         if utc_ns is None or self._labels < _LABELS_AFTER_WORD:
             return
+        listed_s = leap_seconds_at(utc_ns)
+        if listed_s is None:
+            return  # nobody knows of a leap second since: the receiver may have one of its own
         if report.leap_from == "satellites":
             self.witnesses.speak("leap word")
-        if report.leap_s is not None and leap_seconds_at(utc_ns) == report.leap_s:
+        if report.leap_s == listed_s:
             self.witnesses.speak("leap table")
 
-    def on_named(self, *, has_floor: bool) -> None:
-        """A sentence named a second, by the calendar's date."""
-        if has_floor:
-            self.witnesses.speak("floor date")
+    def on_named(self) -> None:
+        """A sentence named a second of the years after the floor."""
+        self.witnesses.speak("floor date")
 
     def on_foretold(self) -> None:
         """The receiver named this pulse before it came, and the sentence after it says the same."""

@@ -12,10 +12,12 @@ from pkgutil import get_data
 from zipfile import BadZipFile
 
 import numpy as np
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from agent.core.hearing.band_envelopes import Outline
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, read_model
+from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
 from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
@@ -24,6 +26,7 @@ MODEL_FILE = "verdict-4.npz"
 _MODELS = "agent.models"
 
 IMPULSIVE = "impulsive"
+FOLLOWS = "follows a candidate"
 WEAK = "weak"
 SLOW = "slow"
 STEADY = "steady"
@@ -42,14 +45,16 @@ _WORDS: Mapping[str, str] = {"past": STEADY, "attack": SLOW, "tone": TONAL}
 _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.values()])
 
 
-def judge(_pick: Pick, features: Features) -> Verdict:
-    """The shipped model's verdict. The features suffice to repeat it, so the pick is not asked.
+def judge(_pick: Pick, features: Features, lead: Candidate | None = None) -> Verdict:
+    """The shipped model's verdict on an onset, that may follow the candidate `lead`.
+
+    The features suffice to repeat it, so the pick is not asked.
 
     A model that an update broke deafens nobody: what is heard plainly goes out without a score,
     and the self-test of hearing tells of it.
     """
     try:
-        verdict = judged_by(shipped_model(), features)
+        verdict = judged_by(shipped_model(), features, lead)
     except MODEL_ERRORS:
         verdict = None
     if verdict and isfinite(verdict.score):
@@ -66,8 +71,18 @@ def is_passed_over(outlined: Outline) -> bool:
         return False
 
 
-def judged_by(model: Model, features: Features) -> Verdict:
+def led_by(latest: Candidate | None, sample: int, features: Features) -> Candidate | None:
+    """The `latest` candidate, if an onset at `sample` follows it by the shipped model."""
+    try:
+        return shipped_model().lead(latest, sample, features)
+    except MODEL_ERRORS:
+        return None
+
+
+def judged_by(model: Model, features: Features, lead: Candidate | None = None) -> Verdict:
     """Accept what scores as high as the model wants; else say what spoke most plainly against it.
+
+    Of what follows the candidate `lead` less is wanted; where that decides, the verdict names it.
 
     What the model's glance refuses is refused, whether or not it was described. What is periodic
     for a quarter of a second is no shot, however it begins: of 2 900 recorded shots, disguised ones
@@ -76,18 +91,25 @@ def judged_by(model: Model, features: Features) -> Verdict:
     of it; what is published stays.
     """
     row = described(features)
-    score, reason = model.score_of(row), IMPULSIVE
+    score = model.score_of(row)
+    alone = score >= model.wanted(features)
     accepted = (
-        score >= model.wanted(features)
+        (alone or (lead is not None and score >= model.wanted(features, follows=True)))
         and features.tonality <= _TONAL
         and not model.glance.refuses(row[SKETCH])
     )
+    follows = lead if accepted and not alone else None
+    reason = FOLLOWS if follows else IMPULSIVE
     if not model.has_learned_of(features):
         score, reason = unsure(score), OUT_OF_RANGE
     elif not accepted:
         reason = _objection(model, features, row)
     return Verdict(
-        accepted=accepted, score=round(score, 4), reason=reason, model_sha256=model.sha256
+        accepted=accepted,
+        score=round(score, 4),
+        reason=reason,
+        model_sha256=model.sha256,
+        follows_sample=follows.sample if follows else UNSET,
     )
 
 

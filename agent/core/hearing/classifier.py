@@ -9,18 +9,19 @@ about is the model card's and the training script's matter; what is published is
 import hashlib
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.hearing.following import Candidate, Following
 from agent.core.hearing.inputs import INPUTS, described, edges_db
 from agent.core.hearing.trees import NO_TREES, Numbers, Sums, Trees
 from agent.core.records.kinds import Features
 
 PLAIN_FROM_DB, PLAIN_TO_DB = 14.0, 40.0
 _FURTHEST = 4.0
-_TREES, _GLANCE = "trees", "glance"
+_TREES, _GLANCE, _FOLLOWING = "trees", "glance", "following"
 _NO_EDGES = np.full(2, -np.inf)
 
 
@@ -59,7 +60,8 @@ class Model:
     `dearer_per_db` says how much more, in log-odds, is wanted of what is heard more plainly.
     `usual` (INPUTS,) are the medians that an effect is told against. What its `glance` refuses is
     no candidate, whatever its score. `faintest_edges_db` (2,) is how faint the edges of the band
-    were (see `inputs.edges_db`) in all but a few of the sounds that it learned from.
+    were (see `inputs.edges_db`) in all but a few of the sounds that it learned from. `following`
+    says what follows a candidate and is wanted less of; None in models before it was known.
     """
 
     regression: Regression
@@ -69,6 +71,7 @@ class Model:
     faintest_edges_db: Sums
     threshold: float
     dearer_per_db: float
+    following: Following | None
     sha256: str
 
     def log_odds(self, rows: Numbers) -> Sums:
@@ -90,8 +93,8 @@ class Model:
         """False where the microphone lacks a part of the band that it never lacked in training."""
         return bool((edges_db(features.spectrum_db) >= self.faintest_edges_db).all())
 
-    def wanted(self, features: Features) -> float:
-        """The score from which on it is published.
+    def wanted(self, features: Features, *, follows: bool = False) -> float:
+        """The score from which on it is published; less of it where it `follows` a candidate.
 
         Near the noise a shot shows little of what it is; heard plainly it shows all, and so does
         what is none. One threshold for both would let pass every plain knock for the faint shots'
@@ -99,7 +102,14 @@ class Model:
         """
         plain_db = min(max(features.snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
         least = math.log(self.threshold / (1.0 - self.threshold))
-        return chance(least + self.dearer_per_db * plain_db)
+        cheaper = self.following.cheaper if follows and self.following else 0.0
+        return chance(least + self.dearer_per_db * plain_db - cheaper)
+
+    def lead(self, latest: Candidate | None, sample: int, features: Features) -> Candidate | None:
+        """The `latest` candidate, if an onset at `sample` follows it."""
+        if latest and self.following and latest.leads(sample, features, self.following):
+            return latest
+        return None
 
     def effects(self, features: Features, groups: npt.NDArray[np.bool_]) -> Sums:
         """What each group of inputs adds to the log-odds, by not being as usual, shape (groups,).
@@ -143,6 +153,7 @@ def read_model(data: bytes) -> Model:
         faintest_edges_db=arrays.get("faintest_edges_db", _NO_EDGES).astype(np.float64),
         threshold=float(arrays["threshold"]),
         dearer_per_db=float(arrays["dearer_per_db"]),
+        following=Following(*arrays[_FOLLOWING].tolist()) if _FOLLOWING in arrays else None,
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
@@ -159,6 +170,8 @@ def written(model: Model) -> bytes:
         "threshold": _single(model.threshold),
         "dearer_per_db": _single(model.dearer_per_db),
     }
+    if model.following:
+        arrays[_FOLLOWING] = np.array(astuple(model.following))
     named = {f"{_TREES}_{number}": one for number, one in enumerate(model.trees)}
     for name, one in (named | {_GLANCE: model.glance.trees}).items():
         arrays[f"{name}_inputs"] = one.inputs.astype(np.uint8)

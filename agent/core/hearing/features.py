@@ -85,7 +85,7 @@ def _rise_samples(attack: Wave, peak_at: int) -> float:
     climb = attack[: peak_at + 1] / attack[peak_at] if attack[peak_at] > 0 else attack[:1]
 
     def crossing(level: float) -> float:
-        below = np.flatnonzero(climb < level)
+        below = (climb < level).nonzero()[0]
         if not len(below):
             return 0.0
         last = int(below[-1])
@@ -103,7 +103,7 @@ def _duration_samples(size: Wave, peak: float, stretch: Stretch) -> int:
     total = short[: len(short) - wide + 1].copy()
     for late in range(1, wide):
         total += short[late : late + len(total)]
-    loud = np.flatnonzero(total > 0.1 * peak * wide * step)
+    loud = (total > 0.1 * peak * wide * step).nonzero()[0]
     return int(loud[-1]) * step + (wide * step + 1) // 2 if len(loud) else 0
 
 
@@ -145,5 +145,5 @@ def _is_clipped(heard: Wave) -> bool:
     if top < _CLIPPED_FROM:
         return False
     least = top * (1 - _FLAT_WITHIN)
-    flat = np.flatnonzero(np.abs(heard) >= least)
+    flat = (np.abs(heard) >= least).nonzero()[0]
     return bool((flat[_CLIPPED_RUN - 1 :] - flat[: 1 - _CLIPPED_RUN] < _CLIPPED_RUN).any())

@@ -51,7 +51,7 @@ def first_break(stretch: Stretch, onset: float) -> Break | None:
     noise = math.sqrt(float(quiet @ quiet) / len(quiet))
     peak = float(size[back - stretch.count(_NEAR_S) :].max())
     threshold = max(_SHARE * peak, _OVER_NOISE * noise)
-    above = np.flatnonzero(size > threshold)
+    above = (size > threshold).nonzero()[0]
     if not len(above) or above[0] == 0:
         return None
     first = int(above[0])

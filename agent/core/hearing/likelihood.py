@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.hearing.spectra import squares
 from agent.core.hearing.templates import Shapes, Table
 
 _STEPS = 6
@@ -64,12 +63,13 @@ def _pieces(sound: Table, length: int) -> Table:
 
 
 def overlaps(shapes: Shapes, taps: Table, power: float) -> Table:
-    """Inner products of the whitened basis waves, (rank, rank)."""
-    bins = shapes.spectra.shape[1] // 2
-    weight = squares(np.fft.rfft(taps, 2 * (bins - 1)))
-    weight *= 1.0 / ((bins - 1) * power)
-    weight[[0, -1]] *= 0.5
-    return np.asarray((shapes.spectra * np.concatenate((weight, weight))) @ shapes.spectra.T)
+    """Inner products of the whitened basis waves, (rank, rank).
+
+    A filter makes of an inner product the sum over all lags of its own autocorrelation there times
+    the inner product of one wave with the other late by so much. `taps` are a whitener's, or fewer.
+    """
+    own = np.correlate(taps, taps, "full")[len(taps) - 1 :] / power
+    return np.asarray(own @ shapes.products[: len(own)]).reshape(shapes.rank, shapes.rank)
 
 
 def climb(shapes: Shapes, along: Table, gram: Table, start: tuple[int, int, int]) -> Fit:

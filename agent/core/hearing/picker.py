@@ -161,7 +161,7 @@ def _loud(energy: Wave, least: float, after: int) -> tuple[int, int]:
     np.dot(energy[: whole * after].reshape(whole, after), np.ones(after), out=blocks[:whole])
     blocks[whole] = np.add.reduce(energy[whole * after :])
     blocks[:-1] += blocks[1:]
-    loud = np.flatnonzero(blocks >= _NEARLY * least * after)
+    loud = (blocks >= _NEARLY * least * after).nonzero()[0]
     return (int(loud[0]) * after, (int(loud[-1]) + 1) * after) if len(loud) else (0, 0)
 
 
@@ -173,7 +173,7 @@ def place(stretch: Stretch, rough: int) -> Pick:
 def _peaks_apart(values: Wave, apart: int) -> list[int]:
     """Indices that are the (first) largest of all within `apart` on either side."""
     is_up = values[1:] > values[:-1]
-    inner = np.flatnonzero(is_up[:-1] > is_up[1:]) + 1
+    inner = (is_up[:-1] > is_up[1:]).nonzero()[0] + 1
     places = [0, *inner[values[inner] > LEAST_RISE].tolist(), len(values) - 1]
     peaks = []
     for index in places if len(values) > 1 else places[:1]:
@@ -224,7 +224,7 @@ def _first_strong_peak(size: Wave) -> int:
     """Index of the first local maximum that reaches _FIRST_PEAK of the largest, never an end."""
     inner = size[1:-1]
     is_peak = (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size.max())
-    found = np.flatnonzero(is_peak)
+    found = is_peak.nonzero()[0]
     return 1 + int(found[0] if len(found) else np.argmax(inner))
 
 

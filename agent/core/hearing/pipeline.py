@@ -23,9 +23,10 @@ from agent.core.audio import (
 )
 from agent.core.hearing.arrival import arrive, plain_break, prepare
 from agent.core.hearing.band_envelopes import outline
-from agent.core.hearing.classification import is_passed_over, judge, wanted
+from agent.core.hearing.classification import is_passed_over, judge, led_by, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
 from agent.core.hearing.features import WINDOW_S, measure
+from agent.core.hearing.following import Candidate
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
 from agent.core.hearing.ring import Ring
 from agent.core.records.kinds import Features, Verdict
@@ -78,6 +79,7 @@ class Hearing:
         self._wave32: Floats = np.empty(self._floor_back + self._wait, np.float32)
         self._wave64: Wave = np.empty(self._back + self._wait)
         self._kind: Kind = np.dtype(np.int16)
+        self._latest: Candidate | None = None
         self._ring = self._new_ring(self._kind)
         self._first = self._heard = self._next = 0
         self._begin(0, after_gap=False)
@@ -173,7 +175,7 @@ class Hearing:
                     continue
                 self._open.pop()
             if number >= 0:
-                self._open.append(replace(one, slot=number))
+                self._open.append(Opening(number, one.strength, one.sure))
 
     def _drain(self) -> list[Onset]:
         """What waits is looked at with the sound there is, a last partial frame included."""
@@ -237,10 +239,15 @@ class Hearing:
             return None
         full_scale_db_spl = self._format.full_scale_db_spl
         features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, outlined)
-        verdict = wanted(judge(at, features), self._least_score)
+        rough = self._first + begin + int(at.index)
+        lead = led_by(self._latest, rough, features)
+        verdict = wanted(judge(at, features, lead), self._least_score)
         arrival = arrive(stretch, at) if verdict.accepted else plain_break(stretch, at.index)
+        sample = self._first + begin + arrival.index
+        if verdict.accepted:
+            self._latest = Candidate(int(sample), stretch.rate_hz, features)
         return Onset(
-            sample=self._first + begin + arrival.index,
+            sample=sample,
             sigma_noise_samples=arrival.sigma_noise,
             sigma_total_samples=arrival.sigma_total,
             strength=opening.strength,

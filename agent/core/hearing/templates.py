@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.hearing.whitening import order_at
+
 Table = npt.NDArray[np.float64]
 Spectrum = npt.NDArray[np.complex128]
 
@@ -33,8 +35,8 @@ class Shapes:
     `basis`: (phases, length, rank), the basis waves at onsets `phase / phases` of a sample late;
     `columns` are the same as (length, phases x rank).
     `mixes`: (durations, distances, rank), how each wave of the family is made of them.
-    `spectra`: those of the basis waves, zero-padded to twice their length, (rank, 2 x bins): all
-    real parts, then all imaginary ones.
+    `products`: of the basis waves with each other late by 0 samples and more, either one of the
+    two the late one, added up: (lags, rank x rank).
     `smears`: (distances,), how far that much air spreads a jump, in samples (1 sigma).
     """
 
@@ -46,7 +48,7 @@ class Shapes:
     basis: Table
     columns: Table
     mixes: Table
-    spectra: Table
+    products: Table
     smears: Table
 
 
@@ -65,7 +67,6 @@ def shapes(rate_hz: int, after_s: float) -> Shapes:
     rank = int(np.argmax(lost < _RANK_TOLERANCE)) or len(strength)
     pure = ((left[:, :rank] / strength[:rank]).T / size.T) @ flat
     basis = np.array([_waves(pure, before + k / phases, length).T for k in range(phases)])
-    spectra = np.fft.rfft(basis[0].T, 1 << (2 * length - 1).bit_length())
     return Shapes(
         rate_hz=rate_hz,
         before=before,
@@ -75,7 +76,7 @@ def shapes(rate_hz: int, after_s: float) -> Shapes:
         basis=basis,
         columns=np.ascontiguousarray(basis.transpose(1, 0, 2).reshape(length, -1)),
         mixes=(left[:, :rank] * strength[:rank]).reshape(*family.shape[:2], rank),
-        spectra=np.concatenate((spectra.real, spectra.imag), axis=1),
+        products=_products(basis[0].T, order_at(rate_hz) + 1),
         smears=_smears(rate_hz),
     )
 
@@ -95,6 +96,16 @@ def _waves(spectra: Spectrum, late: float, length: int) -> Table:
     count = 2 * (spectra.shape[-1] - 1)
     turn = np.exp(-2j * np.pi * np.arange(spectra.shape[-1]) * late / count)
     return np.asarray(np.fft.irfft(spectra * turn, count)[:, :length])
+
+
+def _products(waves: Table, lags: int) -> Table:
+    """Of `waves` (rank, length), at lags 0 to before `lags`, as many as a whitener has taps."""
+    rank, length = waves.shape
+    found = np.zeros((lags, rank, rank))
+    for lag in range(min(lags, length)):
+        found[lag] = waves[:, : length - lag] @ waves[:, lag:].T
+    found[1:] += found[1:].transpose(0, 2, 1)
+    return found.reshape(lags, -1)
 
 
 def _smears(rate_hz: int) -> Table:

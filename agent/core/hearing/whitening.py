@@ -36,13 +36,18 @@ class Whitener:
         return len(self.taps) - 1
 
 
+def order_at(rate_hz: int) -> int:
+    """Order of the predictor: a whitener has one tap more."""
+    return max(_LEAST_ORDER, round(_ORDER_S * rate_hz))
+
+
 def whitener(noise: Wave, rate_hz: int) -> Whitener | None:
     """From differences of samples that end where the sound in question may begin; None if too few.
 
     The spectrum is the mean over frames that each count alike however loud they are, so that an
     earlier shot among them does not rule. The power is that of the last NEAR_S.
     """
-    order = max(_LEAST_ORDER, round(_ORDER_S * rate_hz))
+    order = order_at(rate_hz)
     near = round(NEAR_S * rate_hz)
     if len(noise) < near + order:
         return None
@@ -70,8 +75,9 @@ def _autocorrelation(noise: Wave, rate_hz: int, order: int) -> Wave:
     parts = np.fft.rfft(frames * hann(size)).view(np.float64)  # real and imaginary, in turn
     parts *= parts
     level = parts[:, 2 * int(_LEVEL_FROM_HZ * size / rate_hz) :].sum(axis=1)
-    weighed = (1.0 / (level + level.mean() * 1e-6 + _LEAST)) @ parts
+    level += level.sum() / count * 1e-6 + _LEAST
+    weighed = (1.0 / level) @ parts
     mean = weighed[0::2] + weighed[1::2]
     top = slice(int(0.40 * size), int(0.43 * size))
-    mean[top.stop :] = np.maximum(mean[top.stop :], mean[top].mean())
+    mean[top.stop :] = np.maximum(mean[top.stop :], mean[top].sum() / (top.stop - top.start))
     return np.fft.irfft(mean)[: order + 1]

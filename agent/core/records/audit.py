@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.core.records.chain import shed_by
-from agent.core.records.correction import Correction, faults_of
+from agent.core.records.clock_audit import ClockAudit
 from agent.core.records.envelope import Opened, key_id, open_envelope
 from agent.core.records.foreign import Foreign
 from agent.core.records.kinds import (
@@ -65,6 +65,7 @@ class ChainAudit:
     recent: dict[int, str] = field(default_factory=dict)
     shed: dict[int, str] = field(default_factory=dict)
     gaps: list[tuple[int, int, str, str]] = field(default_factory=list)
+    clock: ClockAudit = field(default_factory=ClockAudit)
 
     @property
     def records(self) -> int:
@@ -78,6 +79,7 @@ class Auditor:
     `revoked_at` tells by source since when a node's word counts no more, in RFC 3339.
     `read` is shown every good record, and tells what is wrong with what it says.
     `receipts` found anywhere in the export are best fed first: they tell where chains must reach.
+    `notes` are no faults: what this export does not suffice to check.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Auditor:
         self._receipts: dict[tuple[str, str], list[tuple[str, Receipt]]] = {}
         self.chains: dict[tuple[str, str], ChainAudit] = {}
         self.receipts_read = 0
+        self.notes: list[Fault] = []
 
     def receipt(self, where: str, raw: bytes) -> Iterator[Fault]:
         """A line that claims to be a receipt."""
@@ -121,9 +124,9 @@ class Auditor:
         yield from _place(chain, body, opened.digest, where)
         yield from self._receipted(chain, body.seq, opened.digest)
         yield from self._outlived(body, where)
-        if isinstance(body.data, Correction):
-            for fault in faults_of(body.data):
-                yield Fault(where, f"Correction {body.seq} cannot be believed: {fault}.")
+        yield from (Fault(where, told) for told in chain.clock.hear(body))
+        self.notes += [Fault(where, told) for told in chain.clock.unchecked]
+        chain.clock.unchecked.clear()
         yield from self._read(where, body)
 
     def finish(self) -> Iterator[Fault]:

@@ -82,7 +82,7 @@ def faults_of(correction: Correction) -> Iterator[str]:
 
 def _off_the_pairs(correction: Correction) -> float | None:
     """By how much the mark misses the line through the pairs; None if it does not."""
-    pairs = _absolute(correction.time_pairs)
+    pairs = marks_of(correction.time_pairs)
     if correction.mark_sample is None or len(pairs) < 2:
         return None
     (first, first_ns), (last, last_ns) = pairs[0], pairs[-1]
@@ -96,7 +96,8 @@ def _off_the_pairs(correction: Correction) -> float | None:
     return off_ns if abs(off_ns) > slack_ns else None
 
 
-def _absolute(pairs: Sequence[TimePair]) -> list[tuple[int, int]]:
+def marks_of(pairs: Sequence[TimePair]) -> list[tuple[int, int]]:
+    """Marks as records hold them, (sample, UTC in ns) each, absolute."""
     found: list[tuple[int, int]] = []
     sample = utc_ns = 0
     for one in pairs:

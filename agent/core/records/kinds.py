@@ -84,10 +84,7 @@ class TimeQuality(Frozen, frozen=True, kw_only=True):
 
 
 class Features(Frozen, frozen=True, kw_only=True):
-    """Measured shape of one onset; no claim about what caused it.
-
-    `spectrum_db` to `tonality` are the colour of the sound over time, see `band_envelopes`.
-    """
+    """Measured shape of one onset, whatever caused it; its colour over time: `band_envelopes`."""
 
     peak_dbfs: float
     peak_db_spl: float | None
@@ -110,13 +107,15 @@ class Features(Frozen, frozen=True, kw_only=True):
 class Verdict(Frozen, frozen=True, kw_only=True):
     """The node's own opinion. Published records are candidates; the centre decides.
 
-    The features and the weights of `model_sha256` suffice to repeat `score`.
+    Features and weights (`model_sha256`) suffice to repeat `score`. Where that was too low alone,
+    `follows_sample` is the `sample_index` of the candidate that this one follows.
     """
 
     accepted: bool
     score: float
     reason: str
     model_sha256: Hex64 | None = None
+    follows_sample: Count | UnsetType = UNSET
 
 
 class Impulse(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="impulse"):

@@ -4,20 +4,24 @@ A group of them places each shot again, seconds apart (`splits`); a few of them 
 others heard, always by the same number of seconds.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from math import dist
+from math import ceil, dist, log
 
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.centre.locator.air import STANDARD_C
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Station
-from simulator.centre.locator.splits import REACH_NS, splits
+from simulator.centre.locator.splits import REACH_NS, Camps, Split, splits
+from simulator.centre.locator.timebounds import WEEKS_NS
 
 _FITS_NS = 45_000_000
 _LEAST_TIMES = 3
+_OFFS = 3 * REACH_NS // NS_PER_S  # numbers of seconds that a stranger's sound may fit by chance
+_RARELY = 300.0  # one in so many cells has a node that chance names
 _REMEMBERED = 4096
+_SPLITS = 256
 
 Heard = Callable[[int, int], Sequence[Arrival]]
 
@@ -32,45 +36,86 @@ class ClockDoubts:
         heard: Heard,
     ) -> None:
         self._stations, self._near, self._heard = stations, near, heard
+        self._splits: OrderedDict[frozenset[str], Split] = OrderedDict()
         self._twice: dict[str, None] = {}
         self._misses: dict[str, Counter[int]] = {}
         self._judged: dict[str, None] = {}
+        chance = log(_RARELY * max(1, len(stations)))
+        self._least_times = max(_LEAST_TIMES, 1 + ceil(chance / log(_OFFS)))
 
     def is_told(self, incident: Incident) -> bool:
         """False for what other nodes tell, seconds apart."""
         return incident.id not in self._twice
 
     def look(self, changed: list[Incident], withdrawn: list[Incident]) -> list[str]:
-        """Take out of `changed` what is told twice, withdraw what was; who is off, in words."""
-        told = []
-        for one in list(changed):
-            told += self._tell_once(one, changed, withdrawn)
-            told += self._miss(one)
+        """Take out of `changed` what is told twice, withdraw what was, and tell again what was
+        withdrawn wrongly; who is off, in words."""
+        fresh = [split for one in changed for split in self._twins(one)]
+        for gone in withdrawn:
+            for name in [name for name in self._splits if gone.id in name]:
+                del self._splits[name]
+        for split in fresh:
+            self._splits[split.names] = split
+        while len(self._splits) > _SPLITS:
+            self._splits.popitem(last=False)
+        camps = Camps(self._splits.values(), len(self._stations))
+        told = self._tell_once(camps, {one.names for one in fresh}, changed, withdrawn)
+        changed[:] = filter(self.is_told, changed)
+        open_ids = self._open(camps)
+        for one in changed:
+            told += self._miss(one, camps) if one.id not in open_ids else []
         for kept in (self._twice, self._judged):
             for old in list(kept)[:-_REMEMBERED]:
                 del kept[old]
         return list(dict.fromkeys(told))
 
+    def _twins(self, one: Incident) -> list[Split]:
+        """What tells the same shot with other clocks."""
+        if one.enu_m is None:
+            return []
+        near = [
+            other for weeks in (-1, 0, 1) for other in self._near(one.utc_ns + weeks * WEEKS_NS)
+        ]
+        return splits(one, near, self._sure(one, near)) if len(near) > 1 else []
+
+    def _sure(self, one: Incident, near: Sequence[Incident]) -> frozenset[str]:
+        times = {other.utc_ns for other in near} | {one.utc_ns}
+        heard = [
+            found for at_ns in times for found in self._heard(at_ns - REACH_NS, at_ns + REACH_NS)
+        ]
+        return frozenset(found.source for found in heard if found.confirmed)
+
     def _tell_once(
-        self, one: Incident, changed: list[Incident], withdrawn: list[Incident]
+        self,
+        camps: Camps,
+        fresh: set[frozenset[str]],
+        changed: list[Incident],
+        withdrawn: list[Incident],
     ) -> list[str]:
-        near, told = self._near(one.utc_ns), []
-        arrivals = self._heard(one.utc_ns - 2 * REACH_NS, one.utc_ns + 2 * REACH_NS)
-        sure = {arrival.source for arrival in arrivals if arrival.confirmed}
-        for split in splits([one], near, sure):
-            told.append(split.words)
-            if not split.is_known or split.wrong.id in self._twice:
-                continue
-            self._twice[split.wrong.id] = None
-            if split.wrong in changed:
-                changed.remove(split.wrong)
-            else:
-                withdrawn.append(split.wrong)
+        told = []
+        for name, split in self._splits.items() if fresh else ():
+            verdict = camps.judge(split)
+            told += [verdict.words] if name in fresh else []
+            for one in (split.ahead, split.behind):
+                is_told, is_wrong = one.id not in self._twice, one is verdict.wrong
+                if is_wrong and is_told:
+                    self._twice[one.id] = None
+                    if one not in changed:
+                        withdrawn.append(one)
+                elif not is_wrong and not is_told:
+                    del self._twice[one.id]
+                    if one not in changed:
+                        changed.append(one)
         return told
 
-    def _miss(self, incident: Incident) -> list[str]:
+    def _open(self, camps: Camps) -> set[str]:
+        """Incidents of which nobody can tell whether they or their twins are right."""
+        undecided = [one for one in self._splits.values() if camps.judge(one).right is None]
+        return {name for one in undecided for name in one.names}
+
+    def _miss(self, incident: Incident, camps: Camps) -> list[str]:
         """Nodes that heard it just so many seconds sooner or later than where they hang."""
-        if incident.enu_m is None or incident.id in self._judged or not self.is_told(incident):
+        if incident.enu_m is None or incident.id in self._judged:
             return []
         self._judged[incident.id] = None
         heard = self._heard(incident.utc_ns - REACH_NS, incident.utc_ns + 2 * REACH_NS)
@@ -84,14 +129,15 @@ class ClockDoubts:
             off_s = round(late_ns / NS_PER_S)
             if abs(late_ns - off_s * NS_PER_S) <= _FITS_NS:
                 offs.setdefault(arrival.source, set()).add(off_s)
-        return [told for source, found in offs.items() if (told := self._vote(source, found))]
+        doubted = {source: off_s for source, off_s in offs.items() if not camps.are_right(source)}
+        return [told for source, seen in doubted.items() if (told := self._vote(source, seen))]
 
     def _vote(self, source: str, offs: set[int]) -> str:
         votes = self._misses.setdefault(source, Counter())
         if len(offs) == 1:
             votes[offs.pop()] += 1
         ((off_s, times),) = votes.most_common(1) or [(0, 0)]
-        if not off_s or times < _LEAST_TIMES or 2 * times <= votes.total():
+        if not off_s or times < self._least_times or 2 * times <= votes.total():
             return ""
         name = source.rpartition(":")[2]
         return f"clock of {name} is {off_s:+d} s off its neighbours' incidents"

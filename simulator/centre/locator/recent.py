@@ -111,6 +111,13 @@ class Recent:
         self._fresh.difference_update(run)
         self._back.difference_update(run)
 
+    def let_go(self, run: Iterable[Key]) -> None:
+        """What of `run` was brought back, and is not wanted yet."""
+        back = self._back.intersection(run) - self._fresh
+        self._back -= back
+        if back:
+            self.forget(back)
+
     def forget(self, keys: Iterable[Key]) -> None:
         """Let these go, until something falls near them."""
         for key in keys:

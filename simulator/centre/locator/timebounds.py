@@ -7,16 +7,17 @@ by it: bare CLOCK_REALTIME dates receipts, which say that nobody vouches for it.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+import agent
 from agent.adapters.host import Discipline
 from agent.core.records import Body
 from agent.core.records.kinds import TimebaseChange
 from agent.core.units import NS_PER_MS, NS_PER_S, ns_of, parse_rfc3339_ns
 from agent.ports import HostClock
-from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.arrival import Arrival, moved
 
 FIRST_RELEASE_UTC_NS = ns_of(datetime(2026, 1, 1, tzinfo=UTC))  # no record is older
 WEEKS_NS = 1024 * 7 * 86_400 * NS_PER_S
@@ -140,7 +141,7 @@ class TimeBounds:
             return Judged(None, told)
         present = self.now()
         if present is None:
-            return Judged(arrival)
+            return self._by_software(arrival, name)
         latest_ns = present.utc_ns + (present.bound_ns or 0) + _SIGMAS * arrival.sigma_ns
         latest_ns += _SLACK_NS
         ahead_ns = arrival.toa_utc_ns - latest_ns
@@ -148,7 +149,7 @@ class TimeBounds:
         if weeks > 0 and arrival.toa_utc_ns - weeks * WEEKS_NS <= latest_ns:
             right_ns = arrival.toa_utc_ns - weeks * WEEKS_NS
             told = f"{name}'s clock is {1024 * weeks} weeks ahead of the present: set right here"
-            return Judged(replace(arrival, toa_utc_ns=right_ns, confirmed=False), told)
+            return Judged(moved(arrival, right_ns), told)
         if ahead_ns > 0:
             seen = f"{name}'s clock is {ahead_ns / NS_PER_S:.1f} s or more ahead of the present"
             self.ahead[arrival.source] = (seen, present.utc_ns)
@@ -157,3 +158,12 @@ class TimeBounds:
         if seen and present.utc_ns - seen_ns < _SUSPECT_NS:
             return Judged(None, f"{seen}: not located")
         return Judged(arrival)
+
+    def _by_software(self, arrival: Arrival, name: str) -> Judged:
+        """Nobody knows the present. A date is the first one not before this software, in steps of
+        1024 weeks, as on a node."""
+        weeks = (arrival.toa_utc_ns - agent.RELEASED_UTC_S * NS_PER_S) // WEEKS_NS
+        if self._clock is None or weeks < 1:
+            return Judged(arrival)
+        told = f"{name}'s clock is {1024 * weeks} weeks after this software: set right here"
+        return Judged(moved(arrival, arrival.toa_utc_ns - weeks * WEEKS_NS), told)

@@ -27,6 +27,7 @@ from simulator.centre.locator.whole_seconds import locate_by_seconds
 
 MAX_SETTLE_PERIODS = 6
 MEMORY = 4096
+_LOOKED_AT = 1 / 64  # of what it costs to search a window
 MANY_TOUCHES = 512  # corrections wait while so much is to be located already
 
 
@@ -197,6 +198,8 @@ class CellBelief:
                 effort.spend(_cost(run))
             else:
                 later.append(whole)
+                self._recent.let_go(run)
+                effort.spend(_LOOKED_AT)
         self._touches = later + [one for at, one in enumerate(touches) if not seen[at]]
         self._look_at_ns = min(map(self._due_ns, self._touches), default=0)
         return sorted(runs)
@@ -293,4 +296,4 @@ class CellBelief:
 
 def _cost(run: Sequence[Key]) -> float:
     """Of locating it, in windows that are searched; one that too few heard is only looked at."""
-    return 1.0 if len({source for _, source, _ in run}) >= LEAST_NODES else 1 / 64
+    return 1.0 if len({source for _, source, _ in run}) >= LEAST_NODES else _LOOKED_AT

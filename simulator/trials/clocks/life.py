@@ -11,13 +11,11 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-import agent
 from agent.adapters.host import Discipline
 from agent.core.audio import AudioBlock, AudioGap
 from agent.core.clock import time_signs
 from agent.core.clock.time_signs import Discontinuity, Edge, Pulse, RealtimeStep, Refusal, TimeSign
-from agent.core.clock.timebase import ClockSettings
-from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.sections import TimeSection
 from simulator.scene.randomness import stream
 from simulator.trials.clocks.deliveries import Converter, Deliveries, Loss
@@ -27,13 +25,13 @@ from simulator.trials.clocks.nature import ClockWorld
 from simulator.trials.clocks.ntp import disciplined
 from simulator.trials.clocks.sky import Sky
 from simulator.trials.clocks.spells import Spell, apart, drawn_spells
+from simulator.trials.clocks.told import settings_of
 from simulator.trials.clocks.weather import Weather, strays_ns
 
 Floats = npt.NDArray[np.float64]
 Item = AudioBlock | AudioGap | TimeSign | Edge
 _EDGE_SIGMA_SAMPLES = 0.004
 _STAMPED_AFTER_S = 0.3
-_DAY_S = 86_400
 _LEAST_HZ = 1000
 _WAKES_IN_S = (0.3, 1.5)  # until a sound device that was put to sleep delivers again
 
@@ -60,21 +58,24 @@ class Life:
         self.ntp = disciplined(world.ntp, self._host_off_ns, rng)
         if world.source == "system":
             self._host_off_ns = self.ntp.off_ns
-        self.sky = Sky(world, self.awake_s, loads, rng)
+        own = stream(seed, "clock world's receiver", world.world)
+        self.restarts = apart(drawn_spells(happens.restarts, self.awake_s, own))
+        self.host_follows = own.random() < world.ntp.follows_receiver
+        self.sky = Sky(world, self.awake_s, loads, rng, own)
         off_s = strays_ns(world.converter, self.weather.inside_c, rng) / NS_PER_S
         audio = world.audio
         self.claimed_hz = max(round(draw(audio.claimed_hz, rng)), _LEAST_HZ)
         true_hz = self.claimed_hz if audio.true_hz is None else draw(audio.true_hz, rng)
         self._converter = Converter(max(true_hz, _LEAST_HZ), self._grid, off_s)
         self._deliveries = Deliveries(world, self._converter, loads, stalls, rng)
-        self.settings = self._told()
+        self.settings = settings_of(world, rng, self._deliveries.latency_s, self.sky.lag_s)
 
     # ---- truth
 
     def true_utc_ns(self, awake_s: float) -> int:
-        """UTC at an awake moment."""
-        slept_s = sum(s.end_s - s.start_s for s in self.sleeps if awake_s >= s.start_s)
-        return self._start_ns + round(awake_s * NS_PER_S) + round(slept_s * NS_PER_S)
+        """UTC at an awake moment; 23:59:60 reads like the second after it, which comes twice."""
+        count_ns = self._count_ns(awake_s)
+        return count_ns - (NS_PER_S if self._is_leaping(count_ns - NS_PER_S) else 0)
 
     def host_ns(self, awake_s: float) -> int:
         """What CLOCK_MONOTONIC reads."""
@@ -116,6 +117,8 @@ class Life:
 
     def has_good_source(self, awake_s: float) -> bool:
         """Whether something tells UTC better than the limits' `better_than_ms`, and can show it."""
+        if any(restart.holds(awake_s) for restart in self.restarts):
+            return False
         better_ns = self.world.limits.better_than_ms * NS_PER_MS
         if self.world.source == "system":
             told_ns = self.ntp.max_error_at(int(awake_s))
@@ -134,28 +137,6 @@ class Life:
             streams.append(self._deliveries.items(self._host_ns_of))
         return heapq.merge(*streams, key=lambda item: item.host_ns)
 
-    def _told(self) -> ClockSettings:
-        declared, world, rng = self.world.declared, self.world, self._rng
-        usual = ClockSettings()
-        latency_ns, lag_ns, edge_ns = None, usual.nmea_lag_ns, usual.edge_sigma_ns
-        if declared.latency_error_us is not None:
-            error_ns = draw(declared.latency_error_us, rng) * NS_PER_US * rng.standard_normal()
-            latency_ns = max(0, round(self._deliveries.latency_s * NS_PER_S + error_ns))
-        if declared.nmea_lag_error_ms is not None:
-            error_ns = draw(declared.nmea_lag_error_ms, rng) * NS_PER_MS * rng.standard_normal()
-            lag_ns = max(0, round(self.sky.lag_s * NS_PER_S + error_ns))
-        if declared.edge_sigma_ns is not None:
-            edge_ns = declared.edge_sigma_ns
-        return ClockSettings(
-            source=world.source,
-            latency_ns=latency_ns,
-            nmea_lag_ns=lag_ns,
-            edge_sigma_ns=edge_ns,
-            is_pulse_known=declared.pps_sigma_ns is not None,
-            earliest_utc_ns=agent.RELEASED_UTC_S * NS_PER_S,
-            last_known_utc_ns=(world.start_utc_s - _DAY_S) * NS_PER_S,
-        )
-
     def _signs(self) -> list[Item]:
         seconds = self._whole_seconds()
         signs: list[Item] = list(self._temperatures())
@@ -164,7 +145,7 @@ class Life:
         else:
             if self.world.ntp.is_witness:
                 signs += self._host_signs()
-            signs += self.sky.reports(seconds, self._labelled_utc_ns, self._read_ns)
+            signs += self.sky.reports(seconds, self._whole_count_ns, self._read_ns)
             signs += [self._stepped(step) for step in self.steps]
         if self.world.source == "pps":
             signs += self._pulses(seconds)
@@ -213,6 +194,7 @@ class Life:
             self._kernel,
             sigma_ms * NS_PER_MS,
             is_source=self.world.source == "system",
+            keeper="receiver" if self.host_follows else "servers",
         )
 
     def _temperatures(self) -> Iterator[Item]:
@@ -231,23 +213,41 @@ class Life:
         return np.rint(awake_s * NS_PER_S + off_ns).astype(np.int64) + self._uptime_ns
 
     def _realtime_ns(self, awake_s: float) -> int:
+        """The kernel says 23:59:59 twice; a daemon that follows the receiver is as wrong as it."""
         stepped_s = sum(step.by for step in self.steps if step.holds(awake_s))
         off_ns = float(np.interp(awake_s, self._grid, self.ntp.off_ns))
-        return self.true_utc_ns(awake_s) + round(off_ns + stepped_s * NS_PER_S)
+        count_ns = self._count_ns(awake_s)
+        leapt_s = 1.0 if self._is_leaping(count_ns) else 0.0
+        if self.host_follows:
+            off_ns += self.sky.second_off_ns(awake_s, self._whole_count_ns(awake_s))
+        return count_ns + round(off_ns + (stepped_s - leapt_s) * NS_PER_S)
 
     def _kernel(self, second: int) -> Discipline:
         """A step by hand makes the clock unsynchronised until the daemon set it right."""
+        ahead_ns = self._count_ns(float(second))
         return Discipline(
             is_synchronised=self.ntp.is_synchronised_at(second) and not self._is_astray(second),
             max_error_ns=self.ntp.max_error_at(second),
-            leap="none",
+            leap="insert" if self.world.leaps and not self._is_leaping(ahead_ns) else "none",
         )
 
     def _is_astray(self, awake_s: float) -> bool:
         return any(step.holds(awake_s) for step in self.steps)
 
-    def _labelled_utc_ns(self, awake_s: float) -> int:
-        return round(self.true_utc_ns(awake_s) / NS_PER_S) * NS_PER_S
+    def _count_ns(self, awake_s: float) -> int:
+        """UTC as if no second ever leapt."""
+        slept_s = sum(s.end_s - s.start_s for s in self.sleeps if awake_s >= s.start_s)
+        return self._start_ns + round(awake_s * NS_PER_S) + round(slept_s * NS_PER_S)
+
+    def _whole_count_ns(self, awake_s: float) -> int:
+        return round(self._count_ns(awake_s) / NS_PER_S) * NS_PER_S
+
+    def _is_leaping(self, count_ns: int) -> bool:
+        """Whether 23:59:60 has begun by then, and is one of UTC's."""
+        at_s = self.world.midnight_at_s
+        if at_s is None or not self.world.leaps:
+            return False
+        return count_ns >= self._start_ns + round(at_s * NS_PER_S)
 
     def _read_ns(self, awake_s: float) -> int:
         return self.host_ns(self._when_running(awake_s))
@@ -257,7 +257,9 @@ class Life:
         return RealtimeStep(at_ns, f"system clock was stepped by {abs(step.by):.3f} s")
 
     def _is_stepping(self, at_s: float) -> bool:
-        return any(step.start_s - 1.0 <= at_s < step.start_s + 1.0 for step in self.steps)
+        leap_s = self.world.midnight_at_s if self.world.leaps else None
+        moments = [step.start_s for step in self.steps] + ([] if leap_s is None else [leap_s])
+        return any(moment - 1.0 <= at_s < moment + 1.0 for moment in moments)
 
     def _stop_at(self, at_s: float) -> int | None:
         return next((n for n, stop in enumerate(self.stops) if stop.holds(at_s)), None)

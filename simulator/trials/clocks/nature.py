@@ -21,6 +21,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 DelayLaw = Literal["exponential", "lognormal", "pareto", "uniform"]
 Told = Literal["counted", "late", "uncounted"]
 Daemon = Literal["chrony", "timesyncd"]
+Speech = Literal["signs", "rmc", "two_rmc", "gns_zda", "ubx_pvt", "ubx_timeutc", "casic"]
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +105,8 @@ class PulseTable(_Table, frozen=True, kw_only=True):
     false_per_minute: DrawnNotNegative = 0.0
     edge_late_ms: DrawnNotNegative = 0.0
     width_ms: DrawnNotNegative = 0.0
+    per_second: DrawnNotNegative = 1.0
+    dragged: tuple[Happening, ...] = ()
     outages: tuple[Happening, ...] = ()
 
 
@@ -117,7 +120,16 @@ class ReportTable(_Table, frozen=True, kw_only=True):
     wrong_s: Drawn = 0.0
     wrong_for_s: DrawnNotNegative = 0.0
     weeks: Drawn = 0.0
+    weeks_for_s: DrawnNotNegative = 0.0
+    leaps: DrawnNotNegative | None = None
+    says_sixty: Share = 1.0
+    speaks: Annotated[tuple[Speech, ...], Meta(min_length=1)] = ("signs",)
+    every_s: DrawnNotNegative = 1.0
+    fraction_ms: DrawnNotNegative = 0.0
+    transport_ms: DrawnNotNegative = 0.0
     tells_leap: Share = 0.0
+    tells_next: Share = 0.0
+    tells_spoofing: Share = 0.0
 
 
 class NtpTable(_Table, frozen=True, kw_only=True):
@@ -130,6 +142,7 @@ class NtpTable(_Table, frozen=True, kw_only=True):
     poll_s: DrawnNotNegative = 64.0
     server_error_ms: DrawnNotNegative = 0.5
     is_witness: bool = False
+    follows_receiver: Share = 0.0
     lost: tuple[Happening, ...] = ()
 
 
@@ -139,6 +152,14 @@ class MishapTable(_Table, frozen=True, kw_only=True):
     sleeps: tuple[Happening, ...] = ()
     steps: tuple[Happening, ...] = ()
     stops: tuple[Happening, ...] = ()
+    restarts: tuple[Happening, ...] = ()
+
+
+class MemoryTable(_Table, frozen=True, kw_only=True):
+    """What an earlier run left: the last time that it had confirmed."""
+
+    is_new: bool = False
+    days_ago: DrawnNotNegative = 1.0
 
 
 class DeclaredTable(_Table, frozen=True, kw_only=True):
@@ -163,6 +184,7 @@ class WorldLimits(_Table, frozen=True, kw_only=True):
     max_ratio: Positive = 2.5
     locked_share: Share = 0.95
     confirmed_share: Share = 0.0
+    most_confirmed_share: Share = 1.0
     most_locked_share: Share = 1.0
     better_than_ms: Positive = 5.0
     sure_sigma: Positive = 10.0
@@ -185,7 +207,9 @@ class ClockWorld(_Table, frozen=True, kw_only=True):
     long: bool = False
     duration_s: Annotated[int, Meta(ge=90, le=7 * 86_400)] = 300
     source: Literal["system", "nmea", "pps", "pps-adc"] = "pps"
-    start_utc_s: Annotated[int, Meta(ge=1_800_000_000, le=2_100_000_000)] = 1_830_000_000
+    start_utc_s: Annotated[int, Meta(ge=1_800_000_000, le=2_900_000_000)] = 1_830_000_000
+    midnight_at_s: NotNegative | None = None
+    leaps: Annotated[int, Meta(ge=0, le=1)] = 0
     sound: bool = True
     weather: WeatherTable = WeatherTable()
     host: CrystalTable = CrystalTable()
@@ -196,6 +220,7 @@ class ClockWorld(_Table, frozen=True, kw_only=True):
     report: ReportTable = ReportTable()
     ntp: NtpTable = NtpTable()
     mishaps: MishapTable = MishapTable()
+    memory: MemoryTable = MemoryTable()
     declared: DeclaredTable = DeclaredTable()
     limits: WorldLimits = WorldLimits()
 
@@ -229,4 +254,6 @@ def of_table(table: dict[str, Any], file: str) -> ClockWorld:
     world = msgspec.convert(table, ClockWorld)
     if world.source == "pps-adc" and not world.sound:
         raise ScenarioError(f'{file}: source "pps-adc" needs sound = true')
+    if world.midnight_at_s is not None and (world.start_utc_s + world.midnight_at_s) % 86_400:
+        raise ScenarioError(f"{file}: start_utc_s + midnight_at_s is no midnight")
     return world

@@ -7,21 +7,21 @@ that wanders with the work of the receiver, and is read in the host's own time. 
 wrong (the second, its weeks, the edge) all its words get wrong together.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
-from agent.core.clock.time_signs import Fix, ReceiverReport
+from agent.core.clock.time_signs import Fix, ReceiverReport, TimeSign
+from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_S
 from simulator.trials.clocks.deliveries import Frames
 from simulator.trials.clocks.drawn import draw
 from simulator.trials.clocks.nature import ClockWorld
 from simulator.trials.clocks.spells import Spell, drawn_spells
+from simulator.trials.clocks.tongue import LANGUAGES
+from simulator.trials.clocks.wire import Wire
+from simulator.trials.clocks.words import Epoch, Words
 
-_WANDERS_IN_S = 600.0
-_LEAST_LAG_S = 0.02
 _BOUNCE_S = (0.0006, 0.2)
 
 
@@ -29,7 +29,12 @@ class Sky:
     """One draw. Moments are awake seconds; `seconds` are the awake moments of whole UTC seconds."""
 
     def __init__(
-        self, world: ClockWorld, awake_s: float, loads: list[Spell], rng: np.random.Generator
+        self,
+        world: ClockWorld,
+        awake_s: float,
+        loads: list[Spell],
+        rng: np.random.Generator,
+        own: np.random.Generator,
     ) -> None:
         pulse, report = world.pulse, world.report
         self._loads, self._rng = loads, rng
@@ -44,16 +49,28 @@ class Sky:
         self._lost_share = draw(pulse.lost_share, rng)
         self._doubles_share = draw(pulse.doubles_share, rng)
         self._false_odds = draw(pulse.false_per_minute, rng) / 60.0
-        self.lag_s = draw(report.lag_ms, rng) * 1e-3
-        self._lag_jitter_s = draw(report.jitter_ms, rng) * 1e-3
-        self._lag_wander_s = draw(report.wander_ms, rng) * 1e-3
-        self._report_lost_share = draw(report.lost_share, rng)
+        self.words = Words(world, rng, own)
         self.width_ns = round(draw(pulse.width_ms, rng) * 1e6) or None
         self._edge_late_s = draw(pulse.edge_late_ms, rng) * 1e-3
-        self._wrong_s = round(draw(report.wrong_s, rng))
-        self._wrong_until_s = draw(report.wrong_for_s, rng) or math.inf
-        self._weeks_ns = round(draw(report.weeks, rng)) * WEEKS_NS
-        self._tells_leap = report.tells_leap > 0.0 and rng.random() < report.tells_leap
+        if self.width_ns and self._edge_late_s:  # a trailing edge: active again till the next pulse
+            self.width_ns = round((1.0 - self._edge_late_s) * 1e9)
+        self.per_second = max(1, round(draw(pulse.per_second, own)))
+        self.dragged = drawn_spells(pulse.dragged, awake_s, own)
+        self._speech = report.speaks[int(own.integers(len(report.speaks)))]
+        self._transport_s = draw(report.transport_ms, own) * 1e-3
+        self._wire = Wire(self._transport_s, own)
+
+    def second_off_ns(self, at_s: float, count_ns: int) -> int:
+        """By how much a clock that takes its seconds from the sentences is off: by their label, and
+        by the pulse before each."""
+        label_ns, _ = self.words.label(count_ns, at_s)
+        late_s = int(self.words.lag_s + self._transport_s)
+        return label_ns - count_ns - late_s * NS_PER_S
+
+    @property
+    def lag_s(self) -> float:
+        """From an instant to the first byte about it."""
+        return self.words.lag_s
 
     def is_up(self, at_s: float) -> bool:
         """Whether the receiver has its satellites."""
@@ -64,13 +81,19 @@ class Sky:
         for at_s in seconds:
             if not self.is_up(at_s):
                 continue
-            if self._rng.random() >= self._lost_share:
-                shared_s = self._bias_s + self._edge_late_s
-                yield at_s + shared_s + self._jitter_s * float(self._rng.standard_normal())
+            shared_s = self._bias_s + self._edge_late_s + self._dragged_s(at_s)
+            for part in range(self.per_second):
+                if self._rng.random() >= self._lost_share:
+                    jitter_s = self._jitter_s * float(self._rng.standard_normal())
+                    yield at_s + part / self.per_second + shared_s + jitter_s
             if self._rng.random() < self._doubles_share:
                 yield at_s + float(self._rng.uniform(*_BOUNCE_S))
             if self._rng.random() < self._false_odds:
                 yield at_s + float(self._rng.random())
+
+    def _dragged_s(self, at_s: float) -> float:
+        """How far a spoofer has drawn the pulses by then, `by` ns a second."""
+        return sum((at_s - one.start_s) * one.by for one in self.dragged if one.holds(at_s)) * 1e-9
 
     def stamped_s(self, edge_s: float) -> float:
         """When the kernel believes that an edge came: never early."""
@@ -82,28 +105,32 @@ class Sky:
     def reports(
         self,
         seconds: list[float],
-        utc_ns: Callable[[float], int],
+        count_ns: Callable[[float], int],
         read_ns: Callable[[float], int],
-    ) -> Iterator[Fix | ReceiverReport]:
-        """A sentence a second, and every ten seconds what the receiver says of itself."""
-        keep, wander_s = float(np.exp(-1.0 / _WANDERS_IN_S)), 0.0
-        for number, at_s in enumerate(seconds):
-            normal, other = self._rng.standard_normal(2)
-            wander_s = keep * wander_s + (1 - keep**2) ** 0.5 * self._lag_wander_s * float(normal)
-            lag_s = self.lag_s + wander_s + self._lag_jitter_s * float(other)
-            if self._rng.random() < self._report_lost_share:
-                continue
-            host_ns, valid = read_ns(at_s + max(lag_s, _LEAST_LAG_S)), self.is_up(at_s)
-            wrong_s = self._wrong_s if at_s < self._wrong_until_s else 0
-            told_ns = utc_ns(at_s) + wrong_s * NS_PER_S + self._weeks_ns
-            yield Fix(host_ns, told_ns, valid, satellites=9 if valid else 0)
-            if number % 10 == 0:
-                yield self._word(host_ns, is_default=bool(wrong_s))
+    ) -> Iterator[TimeSign]:
+        """What is made of its words, once a second or as it reports."""
+        epochs = self.words.epochs(seconds, count_ns, self.is_up, self.dragged)
+        if self._speech == "signs":
+            for epoch in epochs:
+                yield from _signs(epoch, self.words, read_ns(epoch.at_s))
+            return
+        speak = LANGUAGES[self._speech]
+        yield from self._wire.heard(epochs, self.words, speak, read_ns)
 
-    def _word(self, host_ns: int, *, is_default: bool) -> ReceiverReport:
-        """What it says of leap seconds; of those that it counts with only if it is of that kind."""
-        if not self._tells_leap:
-            return ReceiverReport(host_ns, leap="none")
-        if is_default:
-            return ReceiverReport(host_ns, leap_s=18 - self._wrong_s, leap_from="firmware")
-        return ReceiverReport(host_ns, leap="none", leap_s=18, leap_from="satellites")
+
+def _signs(epoch: Epoch, words: Words, host_ns: int) -> Iterator[Fix | ReceiverReport]:
+    """A sentence, and every ten seconds what the receiver says of itself."""
+    satellites = 9 if epoch.is_valid else 0
+    yield Fix(host_ns, epoch.utc_ns, epoch.is_valid, epoch.is_leap, satellites)
+    if words.tells_spoofing:
+        yield ReceiverReport(host_ns, spoof="affirmed" if epoch.is_spoofed else "none")
+        yield ReceiverReport(host_ns, spoof="none")
+    if epoch.number % 10 >= words.every:
+        return
+    leap: Leap = "insert" if epoch.leaps_soon else "none"
+    if not words.tells_leap:
+        yield ReceiverReport(host_ns, leap=leap)
+    elif epoch.is_default:
+        yield ReceiverReport(host_ns, leap_s=epoch.leap_s, leap_from="firmware")
+    else:
+        yield ReceiverReport(host_ns, leap=leap, leap_s=epoch.leap_s, leap_from="satellites")

@@ -109,6 +109,9 @@ def _faults(limits: WorldLimits, seen: Verdict) -> Iterator[str]:
         yield f"locked in {seen.all_locked_share:.1%}, at most {limits.most_locked_share:.0%}"
     if seen.confirmed_and_wrong:
         yield f"{seen.confirmed_and_wrong} seconds confirmed and wrong as a whole, allowed none"
+    most = limits.most_confirmed_share
+    if (seen.confirmed_share or 0.0) > most:
+        yield f"confirmed in {seen.confirmed_share:.1%} of locked seconds, at most {most:.0%}"
     if limits.confirmed_share and (seen.confirmed_share or 0.0) < limits.confirmed_share:
         yield (
             f"confirmed in {seen.confirmed_share or 0.0:.1%} of locked seconds, "

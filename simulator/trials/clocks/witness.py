@@ -17,6 +17,7 @@ from agent.core.units import NS_PER_S
 from simulator.grid.scenario import ScenarioError
 from simulator.trials.clocks.life import Life
 from simulator.trials.clocks.nature import ClockWorld
+from simulator.trials.clocks.told import Disk
 from simulator.trials.clocks.trial import feed
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +55,8 @@ class Said:
 def run(world: ClockWorld, seed: int) -> Said:
     """One draw of the world."""
     life = Life(world, seed)
-    timebase = Timebase(life.claimed_hz, life.settings)
+    timebase, disk = Timebase(life.claimed_hz, life.settings), Disk(life.settings)
+    pauses = deque((life.host_ns(s.start_s), life.host_ns(s.end_s)) for s in life.restarts)
     questions = _questions(life, seed)
     rows: list[tuple[float, float, float, bool, bool, float]] = []
     doubt_s: dict[str, float] = {}
@@ -64,8 +66,18 @@ def run(world: ClockWorld, seed: int) -> Said:
             asked_ns, then_s = questions.popleft()
             timebase.on_time(asked_ns)
             rows.append((then_s, *_answer(timebase, life, then_s)))
+            disk.note(timebase, asked_ns)
             for phrase in timebase.doubts.phrases:
                 doubt_s.setdefault(phrase, then_s)
+        if pauses and item.host_ns >= pauses[0][0]:
+            if not disk.is_between:
+                timebase = Timebase(life.claimed_hz, disk.restart())
+            if item.host_ns < pauses[0][1]:
+                continue
+            pauses.popleft()
+            disk.is_between = False
+        if word := disk.word(item.host_ns):
+            feed(timebase, word)
         feed(timebase, item)
         if correction := timebase.take_correction(item.host_ns):
             corrections.append(correction)

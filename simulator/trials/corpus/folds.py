@@ -8,12 +8,11 @@ stricter: all clips of a folder go to a model that has learned from none of that
 import hashlib
 import zlib
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.resources import files
 
-from agent.core.hearing.classification import judged_by
 from agent.core.hearing.classifier import Model, read_model
-from simulator.trials.corpus.listening import Judge, JudgeOf
+from simulator.trials.corpus.listening import JudgeOf
 from simulator.trials.corpus.manifest import Clip
 
 FOLDS = 12
@@ -46,18 +45,18 @@ def fold_model(fold: int) -> Model:
     return _read(fold_file(fold))
 
 
-def unseen_judge(clip: Clip) -> Judge | None:
-    """An opinion that is not learned from `clip`; None for the node's own."""
-    return partial(judged_by, fold_model(fold_of(clip.group))) if clip.is_free else None
+def unseen_judge(clip: Clip) -> Model | None:
+    """A model that has not learned from `clip`; None for the node's own."""
+    return fold_model(fold_of(clip.group)) if clip.is_free else None
 
 
 def transfer_judge(clips: Iterable[Clip]) -> JudgeOf | None:
-    """An opinion that is not learned from any of `clips`; None where no such model was kept."""
+    """A model that has not learned from any of `clips`; None where no such model was kept."""
     try:
         model = _read(without_file(clips))
     except FileNotFoundError:
         return None
-    return lambda _clip: partial(judged_by, model)
+    return lambda _clip: model
 
 
 def _read(name: str) -> Model:

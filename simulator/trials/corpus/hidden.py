@@ -9,7 +9,7 @@ that has not learned from the shot, the street by one that has not learned from 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TypeVar
 
@@ -17,12 +17,13 @@ import numpy as np
 from scipy.signal import lfilter, resample_poly
 
 from agent.core.hearing import Onset
+from agent.core.hearing.classifier import Model
 from agent.core.hearing.street_past import fingerprint
 from agent.core.hearing.thinning import Thinning, falls_under
 from agent.core.records.thinned import ThinningRule
 from simulator.scene.randomness import stream
 from simulator.trials.corpus.embedding import FULL_SCALE, SNR_DB, Embedding, Wave, embed
-from simulator.trials.corpus.listening import Heard, Judge, JudgeOf, heard, onsets
+from simulator.trials.corpus.listening import Heard, JudgeOf, Trigger, heard
 from simulator.trials.corpus.manifest import Clip
 from simulator.trials.corpus.rapidfire import ROUNDS, burst, is_dry
 
@@ -102,7 +103,7 @@ def busy_street(clips: Sequence[Clip], seed: int, judge_of: JudgeOf) -> BusyStre
     return BusyStreet(candidates / _HOURS, (told[0], told[1]), tuple(spread))
 
 
-def _takes(clip: Clip, clips: int, seed: int, judge: Judge | None) -> Iterator[Heard]:
+def _takes(clip: Clip, clips: int, seed: int, model: Model | None) -> Iterator[Heard]:
     pcm, rate_hz = clip.read()
     for number in range(min(_MOST_TAKES, max(2, _TAKES // clips))):
         rng = stream(seed, "take", clip.name, str(number))
@@ -110,7 +111,7 @@ def _takes(clip: Clip, clips: int, seed: int, judge: Judge | None) -> Iterator[H
         tilt = float(rng.uniform(-0.3, 0.3))
         sound = lfilter([1.0, tilt], [1.0], sound) / (1.0 + abs(tilt))
         sound = sound * 10.0 ** (float(rng.uniform(-12.0, 0.0)) / 20.0)
-        yield heard(clip, embed(sound, rate_hz, rng, number, SNR_DB), judge)
+        yield heard(clip, embed(sound, rate_hz, rng, number, SNR_DB), model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _mixed(
     level_db: float,
     rng: np.random.Generator,
     judge_of: JudgeOf,
-) -> list[list[Onset]]:
+) -> list[list[Trigger]]:
     """Candidates at each round of `shot`, amid the street."""
     rate_hz, lead = shot.rate_hz, round(_LEAD_S * shot.rate_hz)
     sound = _bed(street, rate_hz, lead + len(shot.sound) + round(_AFTER_S * rate_hz), rng)
@@ -153,20 +154,10 @@ def _mixed(
     loud = float(np.percentile(peaks, _LOUD_PERCENTILE)) * 10.0 ** (level_db / 20.0)
     sound[lead : lead + len(shot.sound)] += shot.sound * (loud / float(np.abs(shot.sound).max()))
     pcm = np.clip(np.rint(sound * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1.0).astype(np.int16)
-    judge = judge_of(clip)
-    found = [
-        replace(one, verdict=judge(one.features)) if judge else one
-        for one in onsets(Embedding(pcm, rate_hz, lead, lead + len(shot.sound), level_db))
-    ]
+    embedded = Embedding(pcm, rate_hz, lead, lead + len(shot.sound), level_db)
+    found = heard(clip, embedded, judge_of(clip)).published
     near_s = max(clip.accuracy_s, _NEAR_S)
-    return [
-        [
-            one
-            for one in found
-            if one.verdict.accepted and abs(one.sample / rate_hz - _LEAD_S - at_s) <= near_s
-        ]
-        for at_s in shot.rounds_s
-    ]
+    return [[one for one in found if abs(one.at_s - at_s) <= near_s] for at_s in shot.rounds_s]
 
 
 def _bed(clips: Sequence[Clip], rate_hz: int, count: int, rng: np.random.Generator) -> Wave:
@@ -184,11 +175,11 @@ def _bed(clips: Sequence[Clip], rate_hz: int, count: int, rng: np.random.Generat
 def _row(
     kind: str,
     level_db: float,
-    alone: Sequence[list[list[Onset]]],
-    fired: Sequence[list[list[Onset]]],
+    alone: Sequence[list[list[Trigger]]],
+    fired: Sequence[list[list[Trigger]]],
     rules: Sequence[ThinningRule],
 ) -> Hidden:
-    def is_told(candidates: list[Onset], rule: ThinningRule) -> bool:
+    def is_told(candidates: list[Trigger], rule: ThinningRule) -> bool:
         return any(not _is_under(rule, one) for one in candidates)
 
     heard_alone = [one[0] for one in alone if one[0]]
@@ -218,5 +209,5 @@ def _share(
     return sum(told) / len(told) if told else math.nan
 
 
-def _is_under(rule: ThinningRule, one: Onset) -> bool:
+def _is_under(rule: ThinningRule, one: Trigger) -> bool:
     return falls_under(rule, one.features.peak_dbfs, one.verdict.score, fingerprint(one.features))

@@ -9,15 +9,19 @@ from dataclasses import dataclass, replace
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
+from agent.core.hearing.classification import judged_by
+from agent.core.hearing.classifier import Model
+from agent.core.hearing.following import Candidate
 from agent.core.records.kinds import Features, Verdict
-from simulator.trials.corpus.embedding import Embedding, embeddings
+from simulator.trials.corpus.embedding import LEAD_IN_S, Embedding, embeddings
 from simulator.trials.corpus.manifest import Clip
 
 BLOCK_SAMPLES = 1024
 EDGE_S = 20e-3
 
-Judge = Callable[[Features], Verdict]
-JudgeOf = Callable[[Clip], Judge | None]
+_PER_S = 1_000_000
+
+JudgeOf = Callable[[Clip], Model | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +62,36 @@ def listen(
 ) -> Iterator[tuple[Heard, ...]]:
     """Per clip, what was heard in each of its `count` embeddings.
 
-    `judge_of` gives the opinion to use in place of the node's own, or None for the node's own.
+    `judge_of` gives the model to ask in place of the node's own, or None for the node's own.
     `digitised` is what a microphone makes of each embedding.
     """
     for clip in clips:
-        judge = judge_of(clip)
-        yield tuple(heard(clip, digitised(one), judge) for one in embeddings(clip, seed, count))
+        model = judge_of(clip)
+        yield tuple(heard(clip, digitised(one), model) for one in embeddings(clip, seed, count))
 
 
 def judged_anew(heard: Heard, judge_of: JudgeOf) -> Heard:
     """The same triggers by another opinion; by their own where there is none."""
-    judge = judge_of(heard.clip)
-    if judge is None:
+    model = judge_of(heard.clip)
+    if model is None:
         return heard
-    anew = (replace(one, verdict=judge(one.features)) for one in heard.triggers)
-    return replace(heard, triggers=tuple(anew))
+    verdicts = in_turn(model, [(one.at_s, one.features) for one in heard.triggers])
+    anew = zip(heard.triggers, verdicts, strict=True)
+    return replace(heard, triggers=tuple(replace(one, verdict=verdict) for one, verdict in anew))
+
+
+def in_turn(model: Model, heard: Iterable[tuple[float, Features]]) -> Iterator[Verdict]:
+    """The verdict of `model` on onsets (s, features) in order, each led by those before it.
+
+    It is the node's but for the places: `follows_sample` counts microseconds here.
+    """
+    latest: Candidate | None = None
+    for at_s, features in heard:
+        place = round((at_s + LEAD_IN_S) * _PER_S)
+        verdict = judged_by(model, features, model.lead(latest, place, features))
+        if verdict.accepted:
+            latest = Candidate(place, _PER_S, features)
+        yield verdict
 
 
 def onsets(samples: Embedding) -> Iterator[Onset]:
@@ -84,16 +103,15 @@ def onsets(samples: Embedding) -> Iterator[Onset]:
     yield from hearing.finish()
 
 
-def heard(clip: Clip, embedding: Embedding, judge: Judge | None) -> Heard:
-    """What is triggered within the clip, by the node's own opinion where `judge` is None."""
+def heard(clip: Clip, embedding: Embedding, model: Model | None) -> Heard:
+    """What is triggered within the clip, by the node's own opinion where `model` is None."""
     edge = round(EDGE_S * embedding.rate_hz)
+    every = [((one.sample - embedding.start) / embedding.rate_hz, one) for one in onsets(embedding)]
+    own = (one.verdict for _, one in every)
+    verdicts = in_turn(model, [(at_s, one.features) for at_s, one in every]) if model else own
     triggers = tuple(
-        Trigger(
-            at_s=(one.sample - embedding.start) / embedding.rate_hz,
-            features=one.features,
-            verdict=judge(one.features) if judge else one.verdict,
-        )
-        for one in onsets(embedding)
+        Trigger(at_s, one.features, verdict)
+        for (at_s, one), verdict in zip(every, verdicts, strict=True)
         if embedding.start - edge <= one.sample < embedding.stop + edge
     )
     clip_s = (embedding.stop - embedding.start) / embedding.rate_hz

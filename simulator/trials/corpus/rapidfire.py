@@ -5,7 +5,7 @@ anyone may use, each judged by a model that has not learned from it. What is fou
 matter.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from simulator.scene.randomness import stream
 from simulator.trials.corpus.embedding import FULL_SCALE, SNR_DB, embed
-from simulator.trials.corpus.listening import Heard, Judge, heard
+from simulator.trials.corpus.listening import Heard, JudgeOf, heard
 from simulator.trials.corpus.manifest import Clip
 
 SPACINGS_MS = (45, 50, 60, 75, 100, 150)
@@ -38,7 +38,7 @@ class Burst:
 
 
 def rapid_fire(
-    clips: Iterable[Clip], seed: int, count: int, judge_of: Callable[[Clip], Judge | None]
+    clips: Iterable[Clip], seed: int, count: int, judge_of: JudgeOf
 ) -> Iterator[tuple[int, Heard]]:
     """Spacing in ms, and what was heard: each dry shot at each spacing in `count` streets."""
     for clip in clips:

@@ -14,9 +14,9 @@ import numpy as np
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
-from agent.core.hearing.classification import judged_by
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.trials.corpus.folds import fold_model, fold_of, live_fire_group
+from simulator.trials.corpus.listening import in_turn
 from simulator.trials.livefire.dataset import RATE_HZ, Recording, Test
 from simulator.trials.livefire.neutralise import neutralise
 
@@ -96,7 +96,9 @@ def listen(tests: Iterable[Test], seed: int) -> tuple[Times, Times]:
             heard = list(_onsets(one, seed))
             key = (test.position, test.name, one.sensor)
             every[key] = [at_s for at_s, _ in heard]
-            published[key] = [at_s for at_s, o in heard if judged_by(model, o.features).accepted]
+            verdicts = in_turn(model, [(at_s, o.features) for at_s, o in heard])
+            judged = zip(heard, verdicts, strict=True)
+            published[key] = [at_s for (at_s, _), verdict in judged if verdict.accepted]
     return every, published
 
 

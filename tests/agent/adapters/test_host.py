@@ -4,12 +4,13 @@ import pytest
 
 from agent.adapters.host import (
     Discipline,
+    HostWitness,
     SleepWatch,
     SystemClock,
     SystemTimeReference,
     kernel_discipline,
 )
-from agent.core.clock.time_signs import RealtimeStep, Refusal, TimeMark
+from agent.core.clock.time_signs import HostWord, Kept, RealtimeStep, Refusal, TimeMark
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 
@@ -144,3 +145,48 @@ def test_the_real_kernel_answers() -> None:
     assert known.max_error_ns >= 0
     watch = SleepWatch(SystemClock())
     assert [watch.poll() for _ in range(50)] == [[]] * 50
+
+
+class Told:
+    """A HostKeeper that says what it is told."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.answer, self.is_closed = kept, False
+
+    def kept(self) -> Kept:
+        return self.answer
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    ("kept", "bound_ms"),
+    [
+        (Kept("servers"), 120),
+        (Kept("servers", 200 * NS_PER_MS), 200),
+        (Kept("receiver"), 120),
+        (Kept("unknown"), 120),
+    ],
+)
+def test_a_witness_says_who_keeps_its_clock_and_within_what(kept: Kept, bound_ms: int) -> None:
+    """A receiver that keeps it is as good as the server that agrees beside it, and no better."""
+    clock, keeper = LaggingClock([100]), Told(kept)
+    witness = HostWitness(
+        clock, 20 * NS_PER_MS, lambda: Discipline(True, NS_PER_MS, "none"), keeper
+    )
+    (word,) = witness.poll()
+    assert isinstance(word, HostWord)
+    assert word.kept == kept
+    assert word.bound_ns == bound_ms * NS_PER_MS
+    witness.close()
+    assert keeper.is_closed
+
+
+def test_marks_of_the_hosts_clock_say_who_keeps_it() -> None:
+    """The source is as good as its keeper; without one to ask, servers keep it."""
+    for keeper, kept in ((Told(Kept("receiver")), Kept("receiver")), (None, Kept("servers"))):
+        reference = SystemTimeReference(LaggingClock([100]), 1000, "system", None, keeper)
+        (mark,) = reference.poll()
+        assert isinstance(mark, TimeMark)
+        assert mark.kept == kept

@@ -1,5 +1,6 @@
 """Teaching the verdict: licences are kept, groups are never split, one seed gives one result."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 
 from agent.core.hearing.classifier import read_model
 from agent.core.hearing.inputs import INPUTS
-from simulator.training import recorders, scenes, takes
+from simulator.training import handling, recorders, scenes, takes
 from simulator.training.takes import Take
 from simulator.trials.corpus.folds import FOLDS, fold_of
 from simulator.trials.corpus.manifest import Clip
@@ -18,7 +19,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from simulator.training import boosted, examples, fit, judging
+from simulator.training import boosted, cache, confusers, examples, fit, judging
 from simulator.training.cache import Shelf
 from simulator.training.table import Table
 from simulator.trials.corpus.folds import without_file
@@ -78,7 +79,7 @@ def test_only_free_clips_are_learned_from(tmp_path: Path, licence: str, free: bo
     one = clip(tmp_path, licence)
     assert one.is_free == free
     names = [work.name for work in examples.lessons({"folder": [one]}, ()) if work.folder]
-    assert names == [one.name, f"{examples.BURSTS} {one.name}"] * free
+    assert names == [one.name] * free
 
 
 def test_a_disguise_keeps_the_shot_where_it_says(tmp_path: Path) -> None:
@@ -88,22 +89,41 @@ def test_a_disguise_keeps_the_shot_where_it_says(tmp_path: Path) -> None:
     assert len({one.take for one in found if one.is_shot}) >= 9
 
 
-def test_bursts_hold_as_many_shots_as_they_say(tmp_path: Path) -> None:
-    """Rounds are at least 40 ms apart after any change of speed, and inside the sound."""
-    for take in takes.bursts(clip(tmp_path, "CC0-1.0"), 5, np.random.default_rng(5)):
-        assert 2 <= len(take.shots_s) <= 20
-        assert np.diff(take.shots_s).min() > 0.03
-        assert take.shots_s[-1] * take.rate_hz < len(take.sound)
-
-
 def test_scenes_come_from_the_generator_they_are_given() -> None:
     """The same generator gives the same scenes; shots have onsets and confusers have none."""
-    for make in (scenes.shots, scenes.confusers):
-        first = list(make(0, 19, np.random.default_rng(6)))
-        again = list(make(0, 19, np.random.default_rng(6)))
+    kinds = {make for make, *_ in confusers.confusers(25)}
+    for make in (scenes.shots, *(partial(scenes.confusers, one) for one in kinds)):
+        first = list(make(0, 2, np.random.default_rng(6)))
+        again = list(make(0, 2, np.random.default_rng(6)))
         assert all(np.array_equal(a.sound, b.sound) for a, b in zip(first, again, strict=True))
         assert all(bool(one.shots_s) == (make is scenes.shots) for one in first)
         assert all(isinstance(one, Take) and np.isfinite(one.sound).all() for one in first)
+        assert all(np.abs(one.sound).max() > 0.0 for one in first)
+
+
+def test_every_scene_is_made_once_and_a_kind_follows_from_its_own_code() -> None:
+    """Pieces of a kind cover its scenes without overlap; kinds of two modules differ in digest."""
+    pieces = list(confusers.confusers(40))
+    for make in {one for one, *_ in pieces}:
+        spans = [(first, count) for one, first, count, _ in pieces if one is make]
+        assert [first for first, _ in spans] == [40 * turn for turn in range(len(spans))]
+        assert all(count == 40 for _, count in spans[:-1])
+    digests = {make.__module__: digest for make, _, _, digest in pieces}
+    assert len(set(digests.values())) > 2
+
+
+def test_a_handled_weapon_clicks_high_and_leaves_nothing_behind() -> None:
+    """Most of its power lies above 1 kHz, and 60 ms after its last click nearly nothing is left."""
+    high, rest = list[float](), list[float]()
+    for seed in range(30):
+        sound = handling.handling(np.random.default_rng(seed))
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        hz = np.fft.rfftfreq(len(sound), 1.0 / 48_000)
+        high.append(power[hz > 1000.0].sum() / power.sum())
+        levels = np.abs(sound[: len(sound) // 2880 * 2880]).reshape(-1, 2880).max(axis=1)
+        rest.append(float(np.median(levels) / levels.max()))
+    assert np.median(high) > 0.7
+    assert np.median(rest) < 0.1
 
 
 @pytest.mark.parametrize("depth", [1, 3, 4])
@@ -122,20 +142,22 @@ def test_fitting_learns_repeats_and_survives_the_file() -> None:
     """A fit tells unseen examples apart, is the same again, and the file says the same."""
     rows, fresh, mixture = table(1), table(2), fit.Mixture(1.0, 0.5)
     every = np.ones(len(rows.is_shot), np.bool_)
-    fitted = fit.fit(rows, every, SMALL)
-    unseen = mixture.of(*fitted.log_odds(fresh.inputs))
+    draws, chosen = [rows, table(5)], [every, every]
+    fitted = fit.fit(draws, chosen, SMALL)
+    unseen = mixture.of(fitted.log_odds(fresh.inputs))
     line = fit.calibrated(unseen, fresh)
     assert np.mean((unseen > np.median(unseen)) == fresh.is_shot) > 0.9
     shots = unseen[fresh.is_shot], fresh.snr_db[fresh.is_shot]
     line = line.keeping(0.9, *shots)
     assert np.mean(line.published(*shots)) == pytest.approx(0.9, abs=0.01)
     data = fitted.as_bytes(mixture, line)
-    assert fit.fit(rows, every, SMALL).as_bytes(mixture, line) == data
+    assert fit.fit(draws, chosen, SMALL).as_bytes(mixture, line) == data
     model = read_model(data)
     said = model.log_odds(fresh.inputs)
     assert said == pytest.approx(line.slope * unseen + line.offset, abs=1e-3)
     assert model.threshold == pytest.approx(line.threshold, abs=1e-6)
     assert model.dearer_per_db == pytest.approx(fit.DEARER_PER_DB)
+    assert model.following == fit.FOLLOWING
 
 
 def test_what_was_heard_is_kept_until_anything_that_it_follows_from_changes(tmp_path: Path) -> None:
@@ -157,26 +179,75 @@ def test_what_was_heard_is_kept_until_anything_that_it_follows_from_changes(tmp_
     assert len(calls) == 4
 
 
-def test_a_transfer_is_judged_by_a_model_that_learned_from_none_of_the_folder(
+def test_a_transfer_is_judged_by_models_that_learned_from_none_of_the_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rows of a folder get the log-odds of the model without it, all others those of their fold."""
-    learned = list[np.ndarray]()
+    """Rows of a folder get the log-odds of the models without it, all others those of their fold;
+    each draw's models are its own, and the draws are told apart."""
+    learned = list[list[np.ndarray]]()
 
-    def remembered(rows: Table, chosen: np.ndarray) -> fit.Parts:
+    def remembered(draws: list[Table], chosen: list[np.ndarray]) -> fit.Parts:
         learned.append(chosen)
-        return fit.fit(rows, chosen, boosted.Growth(trees=2, depth=1, rate=0.2))
+        return fit.fit(draws, chosen, boosted.Growth(trees=2, depth=1, rate=0.2))
 
     monkeypatch.setattr(judging, "fit", remembered)
-    rows = table(4, 240)  # up to 255 the trainer needs no weighted quantiles, its slowest part
-    draw = judging.judged(rows, ["one", "two"])
-    for name, parts in draw.without.items():
+    draws = [table(4, 240), table(6, 240)]
+    made = judging.judged(draws, ["one", "two"])
+    rows = made.rows
+    assert len(rows.is_shot) == 480
+    for name, parts in made.without.items():
         mine = rows.folders == name
-        expected = parts.log_odds(rows.inputs[mine])
-        for told, said in zip(draw.transferred, expected, strict=True):
-            assert np.array_equal(told[mine], said)
-    assert any(np.array_equal(one, rows.folders != "one") for one in learned)
-    assert all(any(np.array_equal(one, rows.folds != f) for one in learned) for f in range(FOLDS))
+        assert np.array_equal(made.transferred[..., mine], parts.log_odds(rows.inputs[mine]))
+        assert any(
+            all(
+                np.array_equal(one, draw.folders != name)
+                for one, draw in zip(chosen, draws, strict=True)
+            )
+            for chosen in learned
+        )
+    for fold in range(FOLDS):
+        mine = rows.folds == fold
+        assert np.array_equal(made.unseen[..., mine], made.by(fold).log_odds(rows.inputs[mine]))
+        assert any(
+            all(
+                np.array_equal(one, draw.folds != fold)
+                for one, draw in zip(chosen, draws, strict=True)
+            )
+            for chosen in learned
+        )
+    assert not np.allclose(made.unseen[:, 0], made.unseen[:, 1])
+
+
+def test_the_spread_of_draws_is_told_and_the_worst_test_is_their_mean() -> None:
+    """A mixture is chosen by the mean over single draws; what all make together stands apart."""
+    tests = {"a": [(0.9, 0.8), (0.7, 0.6), (0.99, 0.98)], "b": [(0.95, 0.9), (0.95, 0.9), (1, 1)]}
+    area, error = judging.worst(tests)
+    assert area == pytest.approx(0.8)
+    assert error == pytest.approx(0.1 / 1.2816, rel=1e-3)
+    simple, other = judging.MIXTURES[1], judging.MIXTURES[2]
+    better = {"a": [(0.85, 0.75), (0.85, 0.75), (0.9, 0.8)]}
+    assert judging.best({simple: tests, other: better}) == simple
+    assert judging.best({simple: {"a": [(0.5, 0.4)] * 3}, other: better}) == other
+
+
+def test_rounding_for_the_trainer_keeps_what_has_few_values_and_little_else() -> None:
+    """Whole decibels stay; what has thousands of values gets at most 255, off by half a step."""
+    rng = np.random.default_rng(8)
+    whole = np.rint(rng.normal(0, 20, 5000))
+    fine = np.round(rng.uniform(-60, 0, 5000), 2)
+    inputs = np.stack((whole, fine), axis=1).astype(np.float32)
+    stepped = boosted.in_steps(inputs)
+    assert np.array_equal(stepped[:, 0], inputs[:, 0])
+    assert len(np.unique(stepped[:, 1])) <= 255
+    assert np.abs(stepped[:, 1] - inputs[:, 1]).max() <= 0.126
+
+
+def test_code_is_known_by_what_it_does() -> None:
+    """Comments, docstrings and layout keep what was heard; a changed number does not."""
+    one = 'def f(x):\n    """Doubles."""\n    return 2 * x\n'
+    other = "# better\ndef f(x):\n    return (\n        2 * x\n    )\n"
+    assert cache.what_it_does(one) == cache.what_it_does(other)
+    assert cache.what_it_does(one) != cache.what_it_does(one.replace("2", "3"))
 
 
 def test_a_folder_is_known_by_its_recordings_not_by_its_name(tmp_path: Path) -> None:
