@@ -11,6 +11,7 @@ from agent.adapters import casic, nmea, ubx
 from agent.adapters.host import HostWitness, SleepWatch, SystemTimeReference, kernel_discipline
 from agent.adapters.keeper import AskedKeeper
 from agent.adapters.pps import AwaitedPps, DevicePps, SysfsPps
+from agent.adapters.pulseway import ToldWay, frame_of
 from agent.adapters.receiver import ByteReader, Echo, SerialReceiver
 from agent.adapters.thermometer import Thermometer
 from agent.core.clock.thermal import CrystalSlope
@@ -92,6 +93,6 @@ def _pulses(time: TimeSection, clock: HostClock) -> list[TimeReference]:
 
     def open_source() -> TimeReference:
         kind = SysfsPps if path.is_dir() else DevicePps
-        return kind(path, clock, time.pps_sigma_ns)
+        return ToldWay(kind(path, clock, time.pps_sigma_ns), frame_of(path))
 
     return [AwaitedPps(open_source, clock)]

@@ -118,12 +118,13 @@ class Discipline:
         *,
         may_outvote: bool = False,
         frame_ns: int = 0,
+        is_bus: bool = False,
     ) -> Verdict:
         """Take a mark if it fits. `shared_sigma_ns` is what all its kind have in common; they
         are thought to scatter by no less than `least_scatter_ns`. With `may_outvote` it has a
-        second witness, and enough of its kind are believed against the oscillator. Marks of a kind
-        that may wait for frames of `frame_ns` are late by up to that until they show otherwise."""
-        self._frames.expect(frame_ns, is_steady=self._is_steady())
+        second witness, and enough of its kind are believed against the oscillator. What may wait
+        for frames of `frame_ns` (`is_bus`: does) is late by up to that until it shows otherwise."""
+        self._frames.expect(frame_ns, is_steady=self._is_steady(), is_known=is_bus)
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
         verdict = self._judge(axis_ns, utc_ns, surprise_ns)

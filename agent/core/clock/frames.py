@@ -38,10 +38,12 @@ class Frames:
         """By how much two marks in a row may be too near or too far apart."""
         return max(self._possible_ns, self.quantum_ns)
 
-    def expect(self, frame_ns: int, *, is_steady: bool) -> None:
-        """The next mark is of a kind that may wait for frames of `frame_ns`."""
+    def expect(self, frame_ns: int, *, is_steady: bool, is_known: bool = False) -> None:
+        """The next mark is of a kind that may wait for frames of `frame_ns`; `is_known`: it does,
+        and steadiness shows only how smoothly they slide."""
+        is_steady = is_steady and not is_known
         self._possible_ns = 0 if is_steady else frame_ns
-        is_over = is_steady or self._taken >= _MARKS_WITHOUT_JUMP
+        is_over = is_steady or (self._taken >= _MARKS_WITHOUT_JUMP and not is_known)
         self._suspected_ns = 0 if is_over else frame_ns
 
     def explain(self, surprise_ns: float, usual_ns: float, shared_ns: float) -> bool:

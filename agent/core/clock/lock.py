@@ -63,6 +63,7 @@ class Lock:
     def __init__(self, settings: ClockSettings) -> None:
         self._settings = settings
         self._was_locked = False
+        self._frame_ns: int | None = None
         self._held_back: dict[Contradiction, None] = {}
         self._shared_sigma_ns = settings.edge_sigma_ns
         self.discipline = Discipline(settings.crystal_slope)
@@ -84,6 +85,7 @@ class Lock:
             case TimeMark():
                 return self._on_mark(sign)
             case Pulse() if self._settings.source == "pps":
+                self._frame_ns = sign.frame_ns
                 self.testimony.on_width(sign.width_ns)
                 late_ns = self.namer.sawtooth_ns(sign.host_ns)
                 change = self._weigh()
@@ -250,7 +252,8 @@ class Lock:
             named.count_ns,
             sigma_ns,
             may_outvote=has_witness,
-            frame_ns=_FRAME_NS if may_wait else 0,
+            frame_ns=_FRAME_NS if may_wait else 0,  # at a pin too: interrupts are late as well
+            is_bus=bool(may_wait and self._frame_ns),
         )
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)

@@ -48,11 +48,14 @@ class Pulse:
     """A second of UTC began at `host_ns`; which one is not told. `sigma_ns` as in TimeMark.
 
     `width_ns` is how long the line then stays active; None where only one edge is seen.
+    `frame_ns` is the frame of the bus that it came through, 0 if it came through none; None where
+    that is not known.
     """
 
     host_ns: int
     sigma_ns: int
     width_ns: int | None = None
+    frame_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

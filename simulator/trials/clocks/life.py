@@ -162,6 +162,7 @@ class Life:
         time = TimeSection()
         sigma_ns = self.world.declared.pps_sigma_ns or time.pps_sigma_ns
         newest: dict[int, float] = {}
+        frame_ns = self.sky.told_frame_ns
         for edge_s in sorted(self.sky.edges_s(seconds)):
             at_s = self.sky.stamped_s(edge_s)
             stop = self._stop_at(at_s)
@@ -170,8 +171,8 @@ class Life:
             elif self._is_stepping(at_s):
                 yield Refusal(self.host_ns(at_s), "pulse stamped around a step of the system clock")
             else:
-                yield Pulse(self.host_ns(at_s), sigma_ns, self.sky.width_ns)
-        yield from (Pulse(self.host_ns(at_s), sigma_ns) for at_s in newest.values())
+                yield Pulse(self.host_ns(at_s), sigma_ns, self.sky.width_ns, frame_ns)
+        yield from (Pulse(self.host_ns(at), sigma_ns, None, frame_ns) for at in newest.values())
 
     def _edges(self, seconds: list[float]) -> Iterator[Item]:
         for edge_s in self.sky.edges_s(seconds):

@@ -100,6 +100,8 @@ class PulseTable(_Table, frozen=True, kw_only=True):
     late_spread: DrawnNotNegative = 0.5
     late_times_under_load: DrawnNotNegative = 1.0
     frame_us: DrawnNotNegative = 0.0
+    frame_ppm: Drawn = (-50.0, 50.0)
+    way_is_told: Share = 0.0
     lost_share: DrawnNotNegative = 0.0
     doubles_share: DrawnNotNegative = 0.0
     false_per_minute: DrawnNotNegative = 0.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.core.clock.time_signs import Fix, ReceiverReport, TimeSign
 from agent.core.records.fields import Leap
-from agent.core.units import NS_PER_S
+from agent.core.units import NS_PER_MS, NS_PER_S
 from simulator.trials.clocks.deliveries import Frames
 from simulator.trials.clocks.drawn import draw
 from simulator.trials.clocks.nature import ClockWorld
@@ -44,7 +44,8 @@ class Sky:
         self._late_s = draw(pulse.late_us, rng) * 1e-6
         self._late_spread = draw(pulse.late_spread, rng)
         self._load_factor = draw(pulse.late_times_under_load, rng)
-        self._frames = Frames(draw(pulse.frame_us, rng) * 1e-6, rng.uniform(-50, 50), rng)
+        frame_s = draw(pulse.frame_us, rng) * 1e-6
+        self._frames = Frames(frame_s, draw(pulse.frame_ppm, rng), rng)
         self.frame_s = self._frames.period_s
         self._lost_share = draw(pulse.lost_share, rng)
         self._doubles_share = draw(pulse.doubles_share, rng)
@@ -55,6 +56,8 @@ class Sky:
         if self.width_ns and self._edge_late_s:  # a trailing edge: active again till the next pulse
             self.width_ns = round((1.0 - self._edge_late_s) * 1e9)
         self.per_second = max(1, round(draw(pulse.per_second, own)))
+        is_told = own.random() < pulse.way_is_told  # as the kernel knows the device
+        self.told_frame_ns = NS_PER_MS * (self.frame_s > 0.0) if is_told else None
         self.dragged = drawn_spells(pulse.dragged, awake_s, own)
         self._speech = report.speaks[int(own.integers(len(report.speaks)))]
         self._transport_s = draw(report.transport_ms, own) * 1e-3
