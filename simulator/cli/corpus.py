@@ -171,7 +171,7 @@ def _hidden(rows: Sequence[Hidden]) -> Table:
     for one in rows:
         shares = (one.candidates, one.told, one.bursts_told, one.rounds_told)
         counts = (f"{one.level_db:+.0f} dB", str(one.shots), str(one.bursts))
-        table.add_row(*counts, *(f"{share:.2f}" for share in shares))
+        table.add_row(*counts, *("-" if one is None else f"{one:.2f}" for one in shares))
     return table
 
 

@@ -45,17 +45,18 @@ class Hidden:
     """Shares of the shots of one level (dB over the street's loudest) in one street.
 
     `candidates` of all shots; of these `told` at once, the rest is listed. `bursts_told` is the
-    share of bursts of which one round or more is told, `rounds_told` of their candidates.
+    share of bursts of which one round or more is told, `rounds_told` of their candidates. None
+    where there is none.
     """
 
     kind: str
     level_db: float
     shots: int
     candidates: float
-    told: float
+    told: float | None
     bursts: int
-    bursts_told: float
-    rounds_told: float
+    bursts_told: float | None
+    rounds_told: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,16 @@ def _takes(clip: Clip, clips: int, seed: int, model: Model | None) -> Iterator[H
     pcm, rate_hz = clip.read()
     for number in range(min(_MOST_TAKES, max(2, _TAKES // clips))):
         rng = stream(seed, "take", clip.name, str(number))
-        sound = resample_poly(pcm / FULL_SCALE, int(rng.integers(90, 111)), 100)
-        tilt = float(rng.uniform(-0.3, 0.3))
-        sound = lfilter([1.0, tilt], [1.0], sound) / (1.0 + abs(tilt))
-        sound = sound * 10.0 ** (float(rng.uniform(-12.0, 0.0)) / 20.0)
+        sound = varied(pcm / FULL_SCALE, rng)
         yield heard(clip, embed(sound, rate_hz, rng, number, SNR_DB), model)
+
+
+def varied(sound: Wave, rng: np.random.Generator) -> Wave:
+    """Up to a tenth faster or slower, duller or brighter by 5 dB, fainter by up to 12 dB."""
+    sound = np.asarray(resample_poly(sound, int(rng.integers(90, 111)), 100))
+    tilt = float(rng.uniform(-0.3, 0.3))
+    tilted = lfilter([1.0, tilt], [1.0], sound) / (1.0 + abs(tilt))
+    return np.asarray(tilted * 10.0 ** (float(rng.uniform(-12.0, 0.0)) / 20.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +207,12 @@ def _row(
 
 def _share(
     rules: Sequence[ThinningRule], things: Sequence[_T], is_told: Callable[[_T, ThinningRule], bool]
-) -> float:
-    """Over all rules; all of them where the street draws up none."""
-    if not rules:
-        return 1.0
+) -> float | None:
+    """Over all rules; all of them where the street draws up none, None where there is none."""
+    if not things:
+        return None
     told = [is_told(one, rule) for one in things for rule in rules]
-    return sum(told) / len(told) if told else math.nan
+    return sum(told) / len(told) if told else 1.0
 
 
 def _is_under(rule: ThinningRule, one: Trigger) -> bool:
