@@ -8,6 +8,7 @@ and when each of the thinned was heard.
 
 import math
 from collections import deque
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,11 +18,10 @@ from agent.core.hearing.street_past import (
     RECENT_S,
     Print,
     StreetPast,
-    distances,
     fingerprint,
 )
 from agent.core.hearing.summary import Summary
-from agent.core.records.thinned import Thinned, ThinningRule
+from agent.core.records.thinned import Likeness, Thinned, ThinningRule
 
 BUSY_PER_HOUR = 300
 TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 600
@@ -152,4 +152,10 @@ def falls_under(rule: ThinningRule, peak_dbfs: float, score: float, print_: Prin
 
 def away_db(rule: ThinningRule, print_: Print) -> float:
     """Mean difference from the nearest of the rule's likenesses."""
-    return float(distances(np.array(rule.like, np.int16), print_[None])[0])
+    return int(np.abs(_likenesses(rule.like) - print_).sum(axis=1).min()) / len(print_)
+
+
+@lru_cache(maxsize=4)
+def _likenesses(like: tuple[Likeness, ...]) -> Print:
+    """As numbers; a rule is asked of all that a minute brings."""
+    return np.array(like, np.int16)
