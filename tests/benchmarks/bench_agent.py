@@ -3,7 +3,10 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.support.wholeagent import agent_in
 
@@ -15,6 +18,15 @@ IMPORTS = {
 }
 ROUNDS = 7
 SETTLE_S, WATCHED_S = 10.0, 30.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As installed: modules are compiled once, whatever this shell has told Python of that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
+        yield
 
 
 def seconds(code: str) -> float:
@@ -36,7 +48,12 @@ def test_imports(capsys) -> None:
 
 def test_idle(tmp_path: Path, capsys) -> None:
     """Prints start to ready, memory and the share of a core, on real PortAudio, with a broker."""
-    with agent_in(tmp_path) as agent:
+    compiling, idle = tmp_path / "compiling", tmp_path / "idle"
+    compiling.mkdir()
+    idle.mkdir()
+    with agent_in(compiling):  # a compiler's memory stays with who has called it
+        time.sleep(2 * SETTLE_S)
+    with agent_in(idle) as agent:
         time.sleep(SETTLE_S)
         share = agent.cpu_share(WATCHED_S)
         files, threads = agent.counts
