@@ -50,7 +50,7 @@ class HostClock(Protocol):
         """CLOCK_REALTIME: may be wrong or step; never used for an event's time."""
 
 
-class HostKeeper(Protocol):
+class HostDiscipline(Protocol):
     """Knows who keeps the host's clock; answers at once, by what was found out last."""
 
     def kept(self) -> Kept:

@@ -23,7 +23,7 @@ from agent.core.clock.time_signs import (
 )
 from agent.core.records.fields import Leap
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from agent.ports import HostClock, HostKeeper
+from agent.ports import HostClock, HostDiscipline
 
 _BRACKETS = 5
 _SLEW = 600e-6
@@ -98,7 +98,7 @@ class SystemTimeReference:
         sigma_ns: int,
         source: str = "system",
         discipline: Callable[[], Discipline] | None = None,
-        keeper: HostKeeper | None = None,
+        keeper: HostDiscipline | None = None,
     ) -> None:
         self._clock, self._sigma_ns, self._source = clock, sigma_ns, source
         self._discipline, self._keeper = discipline, keeper
@@ -178,7 +178,7 @@ class HostWitness:
         clock: HostClock,
         sigma_ns: int,
         discipline: Callable[[], Discipline],
-        keeper: HostKeeper | None = None,
+        keeper: HostDiscipline | None = None,
     ) -> None:
         self._marks = SystemTimeReference(clock, sigma_ns, "system", discipline, keeper)
         self._discipline = discipline

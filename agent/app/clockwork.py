@@ -9,11 +9,11 @@ from pathlib import Path
 import agent
 from agent.adapters import casic, nmea, ubx
 from agent.adapters.host import HostWitness, SleepWatch, SystemTimeReference, kernel_discipline
-from agent.adapters.keeper import AskedKeeper
 from agent.adapters.pps import AwaitedPps, DevicePps, SysfsPps
 from agent.adapters.pulseway import ToldWay, frame_of
 from agent.adapters.receiver import ByteReader, Echo, SerialReceiver
 from agent.adapters.thermometer import Thermometer
+from agent.adapters.time_daemons import AskedDaemons
 from agent.core.clock.thermal import CrystalSlope
 from agent.core.clock.timebase import ClockSettings
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
@@ -70,11 +70,11 @@ def time_references(
         hello = ubx.switch_on() if time.ublox else []
         yield SerialReceiver(time.receiver, time.baud, clock, reader, hello, _ask_for_sentences)
         if not time.chrony_socket:  # else the host's clock may be kept by this very receiver
-            yield HostWitness(clock, sigma_ns, kernel_discipline, AskedKeeper())
+            yield HostWitness(clock, sigma_ns, kernel_discipline, AskedDaemons())
     elif not time.require_sync:
         yield SystemTimeReference(clock, sigma_ns)
     else:
-        keeper = AskedKeeper()
+        keeper = AskedDaemons()
         yield SystemTimeReference(clock, sigma_ns, "system", kernel_discipline, keeper)
         if time.source != "system":  # pulses that it names: it is their witness too
             yield HostWitness(clock, sigma_ns, kernel_discipline, keeper)

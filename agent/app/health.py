@@ -12,8 +12,9 @@ import numpy as np
 from agent.app.hosthealth import about_host
 from agent.core.audio import AudioBlock, AudioFormat, Floats, MicrophoneState, Samples, to_float
 from agent.core.clock.report import ClockReport
-from agent.core.hearing import Hearing
+from agent.core.hearing import Hearing, Onset
 from agent.core.hearing.hearing_range import hearing_range_m
+from agent.core.hearing.learned_range import LearnedRange
 from agent.core.hearing.level_history import LevelHistory
 from agent.core.hearing.liveness import Liveness
 from agent.core.hearing.selftest import BED_S, Ears, about_hearing, self_test
@@ -57,7 +58,7 @@ class Health:
         ears: Ears = Hearing,
     ) -> None:
         self._format, self._vitals, self._ears = fmt, vitals, ears
-        self.liveness = Liveness(fmt, history)
+        self.liveness, self._range = Liveness(fmt, history), LearnedRange(fmt.rate_hz)
         self._reporters = list(reporters)
         self._microphone: MicrophoneState | None = None
         self._began_ns: int | None = None
@@ -81,6 +82,10 @@ class Health:
             self._lay(block.samples)
         if self.liveness.is_due(block):
             self.liveness.on_block(block, utc_ns())
+
+    def on_onsets(self, onsets: Iterable[Onset]) -> None:
+        """What was heard and judged."""
+        self._range.on_onsets(onsets)
 
     def on_minute(self, heard_samples: int, lost_samples: int) -> None:
         """A heartbeat's minute is over."""
@@ -112,6 +117,7 @@ class Health:
         """Answers to all checks that are made here, in the order of CHECKS."""
         told = [
             *self._about_sound(host_ns),
+            *self._range.findings(),
             self._hearing,
             _about_rate(clock),
             self._about_losses(),

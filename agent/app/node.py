@@ -98,9 +98,8 @@ class Node:
         self._pulse = Pulse(fmt, vitals, origin)
         self._health, self._vitals = Health(fmt, vitals, history, reporters, ears), vitals
         self.survey, self._runs = Survey(SurveySettings(), memory=settings.survey), Runs()
-        self._on_mark, self._desk = on_mark, desk
+        self._on_mark, self._desk, self.visit = on_mark, desk, Visit(fmt, when_kept)
         self._is_started, self._microphone, self._heard_samples, self._heard_ns = False, "", 0, 0
-        self.visit = Visit(fmt, when_kept)
 
     def step(self, item: Item) -> None:
         """Take one item; whatever there is to say is recorded on return."""
@@ -219,8 +218,8 @@ class Node:
             self._say(correction, host_ns)
         self._say_all(self._runs.due(host_ns), host_ns)
         if self._pulse.is_due(host_ns):
-            told: list[Data] = [*self._thinning.due(self._hearing.settled), self._beat(host_ns)]
-            self._say_all(told, host_ns)
+            summaries = self._thinning.due(self._hearing.settled)
+            self._say_all((*summaries, self._beat(host_ns)), host_ns)
         self.visit.pass_time(host_ns)
         if self._desk:
             self._say_all(self._desk.pass_time(host_ns), host_ns)
@@ -273,6 +272,7 @@ class Node:
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
         self._pulse.triggers += len(onsets) + self._hearing.passed_over()
+        self._health.on_onsets(onsets)
         for onset in onsets:
             stamp = self._timebase.stamp_sample(onset.sample)
             summaries, is_thinned = self._thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)

@@ -4,11 +4,13 @@ For whoever is asked about a shot that nobody was told of.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.core.records.kinds import Body, Impulse
-from agent.core.records.thinned import Thinned, onsets
+from agent.core.records.thinned import Thinned, unpacked
 from agent.core.units import NS_PER_S, rfc3339
+from agent.errors import MalformedRecord
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,20 +86,25 @@ def _heard(body: Body) -> Iterator[Heard | None]:
                 )
             )
         case Thinned() as summary:
-            for listed in onsets(summary):
-                yield (
-                    None
-                    if listed.utc_ns is None
-                    else Heard(
-                        utc_ns=listed.utc_ns,
-                        source=body.source,
-                        record=f"{body.chain[:8]}/{body.seq}",
-                        is_told=False,
-                        sigma_ns=listed.sigma_ns,
-                        peak_dbfs=listed.peak_dbfs,
-                        snr_db=listed.snr_db,
-                        score=listed.score,
-                    )
-                )
+            with suppress(MalformedRecord):  # which is a fault that is told of
+                yield from _listed(body, summary)
         case _:
             pass
+
+
+def _listed(body: Body, summary: Thinned) -> Iterator[Heard | None]:
+    for one in unpacked(summary.listed):
+        yield (
+            None
+            if summary.first_utc_ns is None
+            else Heard(
+                utc_ns=int(summary.first_utc_ns) + one.after_ns,
+                source=body.source,
+                record=f"{body.chain[:8]}/{body.seq}",
+                is_told=False,
+                sigma_ns=one.sigma_ns,
+                peak_dbfs=one.peak_dbfs,
+                snr_db=one.snr_db,
+                score=one.score,
+            )
+        )

@@ -14,6 +14,7 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from agent.adapters.filing import read_file, write_new_file
+from agent.adapters.host import SystemClock, kernel_discipline
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.records.envelope import MAX_ENVELOPE_BYTES
@@ -23,6 +24,7 @@ from agent.core.units import rfc3339
 from agent.errors import LinkError
 from simulator.centre.locator import registry
 from simulator.centre.locator.registry import Station
+from simulator.centre.locator.timebounds import StatedClock
 from simulator.centre.operator.command_client import Answer, Courier, subscriptions
 from simulator.centre.operator.node_keys import Voice, keep, lines_of
 from simulator.centre.operator.orders import (
@@ -86,7 +88,9 @@ def _given(arguments: argparse.Namespace, station: Station) -> tuple[Command, by
     if arguments.verb or arguments.expires:
         raise OrderError(f"{arguments.envelope} says all of the command: name only node and broker")
     envelope = read_file(arguments.envelope, MAX_ENVELOPE_BYTES).strip()
-    return read(envelope, station, str(arguments.envelope), time.time_ns()), envelope
+    present = StatedClock(SystemClock(), kernel_discipline).now()
+    utc_ns = None if present.bound_ns is None else present.utc_ns
+    return read(envelope, station, str(arguments.envelope), utc_ns), envelope
 
 
 def _send(arguments: argparse.Namespace, station: Station, order: Command, envelope: bytes) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from simulator.cli.screen import check_outputs, printed, write, write_json
 from simulator.trials.corpus import manifest
 from simulator.trials.corpus.figures import figures
 from simulator.trials.corpus.folds import transfer_judge, unseen_judge
+from simulator.trials.corpus.hidden import Hidden, hidden_shots
 from simulator.trials.corpus.listening import Heard, judged_anew, listen
 from simulator.trials.corpus.manifest import Clip, CorpusError
 from simulator.trials.corpus.microphones import CHAINS, plainly, through
@@ -28,6 +30,15 @@ from simulator.trials.corpus.report import (
 )
 
 _TELL_EVERY_CLIPS = 25
+_HIDDEN_COLUMNS = (
+    "level",
+    "shots",
+    "bursts",
+    "candidates",
+    "told",
+    "bursts told",
+    "rounds told",
+)
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -42,6 +53,8 @@ def command(arguments: argparse.Namespace) -> int:
         "model_sha256": shipped_model().sha256,
         "seed": arguments.seed,
     }
+    if arguments.busy:
+        return _hide(folders, arguments, about)
     told, pages = {}, []
     for directory, clips in folders.items():
         listened = list(_listened(clips, arguments))
@@ -60,6 +73,34 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.report:
         for (directory, _), page in zip(folders.items(), pages, strict=True):
             write(_page(arguments.report, directory, alone=alone), corpus_report(*page))
+    return 0
+
+
+def _hide(
+    folders: dict[Path, list[Clip]], arguments: argparse.Namespace, about: dict[str, Any]
+) -> int:
+    """Shots of all folders, hidden in a busy street of each class that was asked for."""
+    clips = [one for folder in folders.values() for one in folder]
+    shots = [one for one in clips if one.is_shot]
+    kinds = {one.kind for one in clips if not one.is_shot}
+    if strange := sorted(set(arguments.busy) - kinds):
+        raise CorpusError(
+            f"{', '.join(strange)}: no such class; there are {', '.join(sorted(kinds))}"
+        )
+    if not shots:
+        raise CorpusError("none of these folders has a shot to hide in a street")
+    told = {}
+    for kind in sorted(arguments.busy):
+        of_kind = [one for one in clips if one.kind == kind]
+        busy, rows = hidden_shots(kind, of_kind, shots, arguments.seed, unseen_judge)
+        printed(
+            f"\n{kind}, {len(of_kind)} clips: {busy.candidates_an_hour:.0f} candidates an hour, "
+            f"{busy.told[0]} told in the first, {busy.told[1]} in the second"
+        )
+        printed(_hidden(rows))
+        told[kind] = asdict(busy) | {"rules": len(busy.rules), "rows": [asdict(r) for r in rows]}
+    if arguments.json:
+        write_json(arguments.json, about | {"busy": told})
     return 0
 
 
@@ -123,6 +164,15 @@ def _print_ranking(told: dict[str, dict[str, Any]]) -> None:
         for word, one in (("by folds", result), ("by transfer", result["transfer"])):
             if one:
                 printed(f"{name:16} {word:12} {shown(one['auc']):>7} {shown(one['auc_lower_90'])}")
+
+
+def _hidden(rows: Sequence[Hidden]) -> Table:
+    table = Table(*_HIDDEN_COLUMNS, box=None, pad_edge=False, header_style="bold")
+    for one in rows:
+        shares = (one.candidates, one.told, one.bursts_told, one.rounds_told)
+        counts = (f"{one.level_db:+.0f} dB", str(one.shots), str(one.bursts))
+        table.add_row(*counts, *("-" if one is None else f"{one:.2f}" for one in shares))
+    return table
 
 
 def _classes(per_class: dict[str, dict[str, Any]]) -> Table:

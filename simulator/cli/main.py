@@ -279,8 +279,9 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         "--embeddings", type=count, default=5, metavar="N",
         help="streets that each clip is heard in (default: 5)",
     )  # fmt: skip
+    parser.add_argument("--microphones", action="store_true", help="through six others as well")
     parser.add_argument(
-        "--microphones", action="store_true", help="through six other microphones as well"
+        "--busy", type=names, metavar="CLASS,...", help="hide shots in streets of these instead"
     )
     add_outputs(parser)
     parser.set_defaults(module="corpus")

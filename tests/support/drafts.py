@@ -28,7 +28,7 @@ from agent.core.records.kinds import (
     TimeQuality,
     Verdict,
 )
-from agent.core.records.thinned import Thinned, ThinnedList, ThinningRule
+from agent.core.records.thinned import ListedOnset, Thinned, ThinningRule, packed
 
 UTC_NS = 1_795_000_000_123_456_789
 NOW = "2026-11-23T17:00:00.000000000Z"
@@ -166,13 +166,13 @@ THINNED = Thinned(
     score=(0.31, 0.62),
     model_sha256="a" * 64,
     first_utc_ns=str(UTC_NS),
-    listed=ThinnedList(
-        after=(0, 51_200, 3_007),
-        sigma=(16, 21, 16),
-        peak_dbfs=(-42, -31, -36),
-        snr_db=(12, 24, 18),
-        score_pct=(31, 62, 40),
-        away_db10=(0, 37, 29),
+    listed=packed(
+        ListedOnset(*row)
+        for row in (
+            (0, 160_000, -42, 12, 0.31, 0.0),
+            (512_000_000, 210_000, -31, 24, 0.62, 3.7),
+            (542_070_000, 160_000, -36, 18, 0.4, 2.9),
+        )
     ),
     rule=ThinningRule(
         candidates_last_hour=301,

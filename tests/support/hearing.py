@@ -1,11 +1,14 @@
 """The whole of `Hearing` on a piece of sound, fed in blocks."""
 
 import numpy as np
+from msgspec.structs import replace
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing, Onset
-from agent.core.records.kinds import Features
+from agent.core.records.kinds import Features, Impulse
+from tests.support.drafts import impulse
 from tests.support.noisystreet import RATE_HZ
+from tests.support.sound import add_blast, as_int16, noise
 
 
 def hear(sound: np.ndarray, block: int, *, passes_over: bool = False) -> list[Onset]:
@@ -37,3 +40,18 @@ def features_like(peak_dbfs: float, course: tuple[int, ...]) -> Features:
         clipped=False,
         gap_in_window=False,
     )
+
+
+def shots(count: int, model: str = "") -> list[Impulse]:
+    """What a node tells of blasts in noise; their records name `model` if it is given."""
+    sound = noise(2.0 + count)
+    for number in range(count):
+        add_blast(sound, 48_000.0 * (1.5 + number), 0.1 + 0.02 * number)
+    told = [
+        replace(impulse(), sample_index=int(one.sample), features=one.features, verdict=one.verdict)
+        for one in hear(as_int16(sound), 1_024)
+        if one.verdict.accepted
+    ]
+    if model:
+        return [replace(one, verdict=replace(one.verdict, model_sha256=model)) for one in told]
+    return told

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from agent.adapters.host import Discipline, SystemClock
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.cli import main as agent_cli
-from agent.core.units import rfc3339
+from agent.core.units import NS_PER_MS, rfc3339
 from simulator.centre.locator import registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
+from simulator.centre.locator.timebounds import StatedClock
 from simulator.cli import main as simulator_cli
 from simulator.grid.broker import free_port
 from tests.support.enrolled import Hut
@@ -104,7 +106,8 @@ class Town:
             closing(EventStore(self.broker_folder / "locator.sqlite", known.keys, signer)) as store,
             closing(MqttLink(options)) as link,
         ):
-            yield store, LocatorService(store, link, known)
+            kept_right = StatedClock(SystemClock(), lambda: Discipline(True, 5 * NS_PER_MS, "none"))
+            yield store, LocatorService(store, link, known, clock=kept_right)
 
     def unreceipted(self) -> int:
         """How many records still wait in the node's store."""

@@ -29,18 +29,15 @@ class Following:
     cheaper: float
 
     def is_round(
-        self, late_s: float, lead: Features, features: Features, within_s: float = 0.0
+        self, late_s: float, fell_db: float, apart_db: float, within_s: float = 0.0
     ) -> bool:
         """Whether an onset `late_s` after its lead, give or take `within_s`, may be a round as it.
 
-        A record's place is that of its front, found once it was judged: `within_s` allows for it.
+        Its peak is `fell_db` lower, and its attack `apart_db` from the lead's, band by band. A
+        record's place is that of its front, found once it was judged: `within_s` allows for it.
         """
-        if not self.from_s - within_s <= late_s <= self.until_s + within_s:
-            return False
-        if features.peak_dbfs < lead.peak_dbfs - self.fainter_db or not features.spectrum_db:
-            return False
-        apart = np.subtract(features.spectrum_db, lead.spectrum_db)
-        return float(np.abs(apart).mean()) <= self.within_db
+        in_time = self.from_s - within_s <= late_s <= self.until_s + within_s
+        return in_time and fell_db <= self.fainter_db and apart_db <= self.within_db
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +51,8 @@ class Candidate:
     def leads(self, sample: int, features: Features, following: Following) -> bool:
         """Whether an onset at `sample` follows this one, which is the latest candidate."""
         late_s = (sample - self.sample) / self.rate_hz
-        return following.is_round(late_s, self.features, features)
+        if late_s > following.until_s or not features.spectrum_db:
+            return False
+        fell_db = self.features.peak_dbfs - features.peak_dbfs
+        apart_db = np.abs(np.subtract(features.spectrum_db, self.features.spectrum_db)).mean()
+        return following.is_round(late_s, fell_db, float(apart_db))

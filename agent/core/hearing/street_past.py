@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.records.kinds import Features, Verdict
+from agent.core.records.kinds import Features
 from agent.core.records.thinned import ThinningRule
 
 HOUR_S, RECENT_S = 3600.0, 600.0
@@ -50,11 +50,11 @@ class StreetPast:
         self._prints: Print = np.zeros((_KEPT, PRINT), np.int16)
         self._count = 0
 
-    def add(self, at_s: float, features: Features, verdict: Verdict) -> None:
+    def add(self, at_s: float, peak_dbfs: float, score: float, print_: Print) -> None:
         """One more, no earlier than the last."""
         place = self._count % _KEPT
-        self._numbers[place] = at_s, features.peak_dbfs, verdict.score
-        self._prints[place] = fingerprint(features)
+        self._numbers[place] = at_s, peak_dbfs, score
+        self._prints[place] = print_
         self._count += 1
 
     def recent(self) -> Recent:

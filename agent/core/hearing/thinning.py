@@ -8,23 +8,29 @@ and when each of the thinned was heard.
 
 import math
 from collections import deque
+from functools import lru_cache
 
 import numpy as np
 
 from agent.core.hearing.pipeline import Onset
-from agent.core.hearing.street_past import HOUR_S, RECENT_S, StreetPast, distances, fingerprint
+from agent.core.hearing.street_past import (
+    HOUR_S,
+    RECENT_S,
+    Print,
+    StreetPast,
+    fingerprint,
+)
 from agent.core.hearing.summary import Summary
-from agent.core.records.kinds import Features, Verdict
-from agent.core.records.thinned import Thinned, ThinningRule
+from agent.core.records.thinned import Likeness, Thinned, ThinningRule
 
 BUSY_PER_HOUR = 300
-TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 620
+TOLD_PER_HOUR, WORTH_PER_HOUR = 440, 600
 """What the rules aim at: so many told, and so many candidates' worth of bytes with the lists."""
 SURE_SCORE, SURE_PER_HOUR = 0.9, 600
 """Up to so many candidates an hour what scores over that is told: a gun battle is no street."""
 RULE_S = 60
 _SPARED = 40
-_LISTED_FOR_ONE = 110
+_LISTED_FOR_ONE = 200
 _WAYS = 3
 _SPENT_IN_S = 1800.0
 
@@ -44,6 +50,11 @@ class Thinning:
         self._rule: ThinningRule | None = None
         self._summary = Summary(rate_hz)
         self._first = self._next = self._left = 0
+
+    @property
+    def rule(self) -> ThinningRule | None:
+        """What holds now; None while the street is no busy one."""
+        return self._rule
 
     def due(self, sample: int) -> tuple[Thinned, ...]:
         """What was thinned in the minute that is over by `sample`; nothing while it is not over."""
@@ -70,16 +81,17 @@ class Thinning:
             return told, False
         if self._rule is None and self._is_busy(at_s):
             self.closed(sample)  # it has just become a busy one: nothing is listed yet
-        rule = self._rule
-        is_thinned = rule is not None and falls_under(rule, onset.features, onset.verdict)
+        rule, peak_dbfs = self._rule, onset.features.peak_dbfs
+        score, print_ = onset.verdict.score, fingerprint(onset.features)
+        is_thinned = rule is not None and falls_under(rule, peak_dbfs, score, print_)
         if rule and is_thinned:
-            if not self._summary.has_room(knows_time=utc_ns is not None):
+            if not self._summary.has_room(onset, utc_ns):
                 told += self._summed_up(sample)
-            self._summary.add(onset, utc_ns, sigma_ns, away_db(rule, onset.features))
+            self._summary.add(onset, utc_ns, sigma_ns, away_db(rule, print_))
         else:
             self._tell(onset.sample)
         self._candidates.append(at_s)
-        self._past.add(at_s, onset.features, onset.verdict)
+        self._past.add(at_s, peak_dbfs, score, print_)
         return told, is_thinned
 
     def _summed_up(self, sample: int) -> tuple[Thinned, ...]:
@@ -126,18 +138,24 @@ class Thinning:
         return max(0.0, min(TOLD_PER_HOUR - told, WORTH_PER_HOUR - worth))
 
 
-def falls_under(rule: ThinningRule, features: Features, verdict: Verdict) -> bool:
-    """Whether a candidate with these features and verdict is thinned while `rule` holds.
+def falls_under(rule: ThinningRule, peak_dbfs: float, score: float, print_: Print) -> bool:
+    """Whether a candidate with this peak, score and fingerprint is thinned while `rule` holds.
 
     It is in no way beyond the street: neither louder, nor more like a shot, nor less like it.
     """
     return (
-        features.peak_dbfs <= rule.not_above_dbfs
-        and verdict.score <= rule.not_above_score
-        and away_db(rule, features) <= rule.within_db
+        peak_dbfs <= rule.not_above_dbfs
+        and score <= rule.not_above_score
+        and away_db(rule, print_) <= rule.within_db
     )
 
 
-def away_db(rule: ThinningRule, features: Features) -> float:
+def away_db(rule: ThinningRule, print_: Print) -> float:
     """Mean difference from the nearest of the rule's likenesses."""
-    return float(distances(np.array(rule.like, np.int16), fingerprint(features)[None])[0])
+    return int(np.abs(_likenesses(rule.like) - print_).sum(axis=1).min()) / len(print_)
+
+
+@lru_cache(maxsize=4)
+def _likenesses(like: tuple[Likeness, ...]) -> Print:
+    """As numbers; a rule is asked of all that a minute brings."""
+    return np.array(like, np.int16)

@@ -3,7 +3,8 @@
 A correction says: no mark came from one moment to another, and then one that was so far off. The
 marks in the impulses before, within and after must agree: none within, and samples counted from the
 last before to the first after that no crystal contradicts. What an export does not reach back to
-is said not to have been checked. A few values per chain are kept.
+is said not to have been checked. So are samples that are too few: devices lose some untold; none
+ever has too many. A few values per chain are kept.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from agent.core.records.correction import Correction, faults_of, marks_of
 from agent.core.records.fields import TimePair
-from agent.core.records.kinds import Body, Gap, Impulse, Start
+from agent.core.records.kinds import Body, Gap, Impulse, Start, TimebaseChange
 from agent.core.units import NS_PER_MS, NS_PER_S
 
 _KEPT = 256
@@ -50,12 +51,12 @@ class _Marks:
 
 @dataclass(slots=True)
 class _Run:
-    """What one run of a node named; `lost` samples may be miscounted, so that what came before
-    tells nothing about samples after."""
+    """What one run of a node named. Samples lost may be miscounted, so that what came before
+    `lost_at` tells nothing about samples after. `is_known`: the clock's beginning is here."""
 
     boot: str = ""
     first_utc_ns: int | None = None
-    has_start: bool = False
+    is_known: bool = False
     lost_at: int = -1
     marks: deque[_Marks] = field(default_factory=lambda: deque(maxlen=_KEPT))
     open: deque[tuple[int, Correction]] = field(default_factory=lambda: deque(maxlen=4))
@@ -75,9 +76,14 @@ class ClockAudit:
             self._run = _Run(body.boot)
         run, data = self._run, body.data
         if isinstance(data, Start):
-            run.has_start = True
+            run.is_known = True
         elif isinstance(data, Gap):
             run.lost_at = max(run.lost_at, data.first_sample + data.lost_samples)
+        elif isinstance(data, TimebaseChange):
+            if data.after == "unsynchronised" or data.changes:
+                run.marks.clear()  # the host slept, or a clock was set: samples count no time
+                run.open.clear()
+                run.is_known = True
         elif isinstance(data, Impulse):
             marks = _line(body.seq, data.time_pairs)
             if marks and not (run.marks and run.marks[-1].first_utc_ns == marks.first_utc_ns):
@@ -100,16 +106,30 @@ class ClockAudit:
         if correction.mark_sample is None:
             self._unchecked(seq, "it names no sample")
         elif not before:
-            whence = (
-                "no record of its run names marks before it"
-                if run.has_start
-                else ("the marks before it lie before the export")
-            )
-            self._unchecked(seq, whence)
+            named = "no record names marks before it since the clock began"
+            beyond = "the marks before it lie before the export"
+            self._unchecked(seq, named if run.is_known else beyond)
         elif before[-1].sample <= run.lost_at <= correction.mark_sample:
             self._unchecked(seq, "sound was lost meanwhile, so that samples do not count time")
         else:
-            yield from _against(before[-1], correction, correction.mark_sample)
+            yield from self._against(before[-1], seq, correction, correction.mark_sample)
+
+    def _against(
+        self, before: _Marks, seq: int, correction: Correction, sample: int
+    ) -> Iterator[str]:
+        off_ns = before.off_ns(sample, int(correction.mark_utc_ns))
+        slack_ns = before.slack_ns(sample, _CRYSTAL) + 3 * correction.knots[-1].sigma_ns
+        if abs(off_ns) <= slack_ns:
+            return
+        off_ms, slack_ms = abs(off_ns) / NS_PER_MS, slack_ns / NS_PER_MS
+        if off_ns > 0:
+            told = f"from the marks of record {before.seq} on, samples count {off_ms:.1f} ms less"
+            self._unchecked(seq, f"{told}, so that sound was lost untold, or it is wrong")
+        else:
+            yield (
+                f"from the marks of record {before.seq} to its own, samples count {off_ms:.1f} ms "
+                f"more than it says, and no crystal strays by more than {slack_ms:.1f}"
+            )
 
     def _after(self, marks: _Marks) -> Iterator[str]:
         """Marks that come later are on one line with that which ended the spell."""
@@ -120,27 +140,17 @@ class ClockAudit:
             elif marks.first_utc_ns > mark_ns:
                 off_ns = marks.off_ns(sample, mark_ns)
                 slack_ns = marks.slack_ns(sample, _FOLLOWED) + 3 * one.knots[-1].sigma_ns
-                if abs(off_ns) > slack_ns:
-                    self._run.open.remove((seq, one))
-                    told = (
-                        f"its mark is {off_ns / NS_PER_MS:.1f} ms off those of record {marks.seq}"
-                    )
+                if abs(off_ns) <= slack_ns:
+                    continue
+                self._run.open.remove((seq, one))
+                told = f"its mark is {off_ns / NS_PER_MS:.1f} ms off those of record {marks.seq}"
+                if off_ns < 0:
+                    self._unchecked(seq, f"{told}, so that sound was lost untold, or it is wrong")
+                else:
                     yield f"Correction {seq} cannot be believed: {told}."
 
     def _unchecked(self, seq: int, why: str) -> None:
         self.unchecked.append(f"Correction {seq} was held against its own marks only: {why}.")
-
-
-def _against(before: _Marks, correction: Correction, sample: int) -> Iterator[str]:
-    off_ns = before.off_ns(sample, int(correction.mark_utc_ns))
-    slack_ns = before.slack_ns(sample, _CRYSTAL) + 3 * correction.knots[-1].sigma_ns
-    if abs(off_ns) > slack_ns:
-        way = "less" if off_ns > 0 else "more"
-        yield (
-            f"from the marks of record {before.seq} to its own, samples count "
-            f"{abs(off_ns) / NS_PER_MS:.1f} ms {way} than it says, and no crystal strays by more "
-            f"than {slack_ns / NS_PER_MS:.1f}"
-        )
 
 
 def _line(seq: int, pairs: Sequence[TimePair]) -> _Marks | None:

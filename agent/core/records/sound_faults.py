@@ -115,6 +115,14 @@ SOUND_FAULTS: dict[str, Fault] = {
         "input gain",
         "Lower the input gain (`alsamixer`), then calibrate the level again.",
     ),
+    "out-of-range": Fault(
+        "microphone",
+        "warning",
+        "Nearly all that is heard lacks a part of the band that the model listens to.",
+        "capsule or sound device",
+        "Use a capsule and a sound device that pass 80 Hz to 5.4 kHz, without noise suppression, "
+        "gain control or speech codec; until then no score of this node is sure.",
+    ),
     "wind": Fault(
         "wind",
         "warning",

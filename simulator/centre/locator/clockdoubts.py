@@ -1,7 +1,9 @@
 """Nodes whose clocks disagree with their neighbours by whole seconds: named, and never told twice.
 
 A group of them places each shot again, seconds apart (`splits`); a few of them only miss what the
-others heard, always by the same number of seconds.
+others heard, always by the same number of seconds. Whoever stood nearer than the farthest that
+heard a shot, and heard anything in these minutes, should fit: where it does not, that counts for
+its clock.
 """
 
 from collections import Counter, OrderedDict
@@ -118,25 +120,36 @@ class ClockDoubts:
         if incident.enu_m is None or incident.id in self._judged:
             return []
         self._judged[incident.id] = None
-        heard = self._heard(incident.utc_ns - REACH_NS, incident.utc_ns + 2 * REACH_NS)
+        speed_mps = sound_speed_mps(STANDARD_C)
+        flight_s = {source: far_m / speed_mps for source, far_m in self._within(incident).items()}
         offs: dict[str, set[int]] = {}
-        for arrival in heard:
-            station = self._stations.get(arrival.source)
-            if station is None or arrival.source in incident.heard_by:
+        for arrival in self._heard(incident.utc_ns - REACH_NS, incident.utc_ns + 2 * REACH_NS):
+            if arrival.source not in flight_s:
                 continue
-            flight_s = dist(incident.enu_m, station.enu_m) / sound_speed_mps(STANDARD_C)
-            late_ns = arrival.toa_utc_ns - incident.utc_ns - round(flight_s * NS_PER_S)
+            found = offs.setdefault(arrival.source, set())
+            took_ns = round(flight_s[arrival.source] * NS_PER_S)
+            late_ns = arrival.toa_utc_ns - incident.utc_ns - took_ns
             off_s = round(late_ns / NS_PER_S)
             if abs(late_ns - off_s * NS_PER_S) <= _FITS_NS:
-                offs.setdefault(arrival.source, set()).add(off_s)
+                found.add(off_s)
         doubted = {source: off_s for source, off_s in offs.items() if not camps.are_right(source)}
         return [told for source, seen in doubted.items() if (told := self._vote(source, seen))]
 
+    def _within(self, incident: Incident) -> dict[str, float]:
+        """How far it was to those who should have heard it as well, m: no farther than others."""
+        assert incident.enu_m is not None  # noqa: S101 - asked of located ones only
+        far_m = {
+            source: dist(incident.enu_m, station.enu_m)
+            for source, station in self._stations.items()
+        }
+        most_m = max((far_m[one] for one in incident.heard_by if one in far_m), default=0.0)
+        heard = set(incident.heard_by)
+        return {one: m for one, m in far_m.items() if m <= most_m and one not in heard}
+
     def _vote(self, source: str, offs: set[int]) -> str:
         votes = self._misses.setdefault(source, Counter())
-        if len(offs) == 1:
-            votes[offs.pop()] += 1
-        ((off_s, times),) = votes.most_common(1) or [(0, 0)]
+        votes[offs.pop() if len(offs) == 1 else 0] += 1
+        ((off_s, times),) = votes.most_common(1)
         if not off_s or times < self._least_times or 2 * times <= votes.total():
             return ""
         name = source.rpartition(":")[2]

@@ -109,7 +109,7 @@ class LocatorService:
         self._cells = {
             cell: CellBelief(known, settle_ns)
             if memory is None
-            else CellBelief(known, settle_ns, store.past(*cell), memory)
+            else CellBelief(known, settle_ns, store.past(*cell), _memory_of(memory, len(known)))
             for cell, known in stations.items()
         }
         self._untold = store.latest(None if memory is None else TOLD_AGAIN)
@@ -267,3 +267,9 @@ class LocatorService:
             self._mishaps.note(f"a window of cell {where}: {failure}")
         self._announce_to(revision)
         self._announcer.announce(revision)
+
+
+def _memory_of(memory: int, stations: int) -> int:
+    """In a large cell the usual memory also holds the minute and a half in which clocks are held
+    against each other, at 300 candidates an hour and node."""
+    return memory if memory < MEMORY else max(memory, 8 * stations)

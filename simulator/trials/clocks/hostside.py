@@ -32,7 +32,7 @@ def host_signs(
 
 
 class _Keeper:
-    """A HostKeeper that was told."""
+    """A HostDiscipline that was told."""
 
     def __init__(self, by: Keeper) -> None:
         self._kept = Kept(by)

@@ -5,6 +5,7 @@ nothing else. Records are composed, signed and wrapped as a node does; heartbeat
 which cost the same everywhere, are left out.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
@@ -30,13 +31,20 @@ _PAIRS = tuple(TimePair(samples=_RATE_HZ, utc_ns=str(_UTC_NS)) for _ in range(2)
 
 
 def bytes_an_hour(heard: Sequence[Heard]) -> int:
-    """The dearer of the first HOURS, in which these embeddings of clips follow one another."""
+    """The dearest hour of the first HOURS, in which these embeddings of clips follow one another.
+
+    Whenever it begins.
+    """
     if not any(one.published for one in heard):
         return 0
-    spent = [0] * HOURS
+    window, spent, dearest = deque[tuple[float, int]](), 0, 0
     for at_s, size in _told(heard):
-        spent[min(HOURS - 1, int(at_s / _HOUR_S))] += size
-    return max(spent)
+        window.append((at_s, size))
+        spent += size
+        while at_s - window[0][0] > _HOUR_S:
+            spent -= window.popleft()[1]
+        dearest = max(dearest, spent)
+    return dearest
 
 
 def _told(heard: Sequence[Heard]) -> Iterator[tuple[float, int]]:

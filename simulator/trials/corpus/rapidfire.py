@@ -42,7 +42,7 @@ def rapid_fire(
 ) -> Iterator[tuple[int, Heard]]:
     """Spacing in ms, and what was heard: each dry shot at each spacing in `count` streets."""
     for clip in clips:
-        if not _is_dry(clip):
+        if not is_dry(clip):
             continue
         for spacing_ms in SPACINGS_MS:
             for number in range(count):
@@ -73,7 +73,8 @@ def is_single(clip: Clip) -> bool:
     return len(clip.onsets_s) == 1 and not clip.secondary_s
 
 
-def _is_dry(clip: Clip) -> bool:
+def is_dry(clip: Clip) -> bool:
+    """Whether it is a single shot with little left of it by the time the next round would come."""
     if not is_single(clip) or not clip.licence.startswith("CC0"):
         return False
     samples, rate_hz = clip.read()

@@ -1,10 +1,16 @@
 """A pulse foretold too late reads like the next one: only a measured line may name pulses."""
 
+import os
+import select
+import time
+import tty
+
 import pytest
 from pyubx2 import UBXReader
 
+from agent.adapters.host import SystemClock
 from agent.adapters.nmea import NmeaParser
-from agent.adapters.receiver import ByteReader, Echo
+from agent.adapters.receiver import ByteReader, Echo, SerialReceiver
 from agent.adapters.ubx import UbxFrames, frame, is_answer, question
 from agent.core.clock.time_signs import NextPulse
 from agent.core.units import NS_PER_MS, NS_PER_S
@@ -59,6 +65,33 @@ def test_a_line_that_becomes_slow_names_no_more() -> None:
     assert echo.question_due(21 * NS_PER_S) == question()
     assert echo.bound_ns(21 * NS_PER_S + 500 * NS_PER_MS) == 100 * NS_PER_MS
     assert echo.bound_ns(22 * NS_PER_S) is None
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_real_line_is_asked_in_its_pauses(*, answers: bool) -> None:
+    """On a pseudo-terminal: the question goes out after the first word, and the answer counts."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    reader = ByteReader(9600, NmeaParser().parse, UbxFrames().parse, None,
+                        Echo(question(), is_answer))  # fmt: skip
+    receiver = SerialReceiver(os.ttyname(theirs), 9600, SystemClock(), reader, held=lambda path: "")
+    asked, signs, until_s = b"", [], time.monotonic() + (8.0 if answers else 1.5)
+    try:
+        while time.monotonic() < until_s and not signs:
+            os.write(ours, TIM_TP)
+            time.sleep(0.15)
+            if select.select([ours], [], [], 0)[0]:
+                asked += os.read(ours, 100)
+                if answers:
+                    os.write(ours, RATE)
+                time.sleep(0.1)
+            signs += [sign for sign in receiver.poll() if isinstance(sign, NextPulse)]
+    finally:
+        receiver.close()
+        os.close(theirs)
+        os.close(ours)
+    assert asked == question()
+    assert bool(signs) is answers
 
 
 def test_the_question_changes_nothing() -> None:

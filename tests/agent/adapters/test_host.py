@@ -148,7 +148,7 @@ def test_the_real_kernel_answers() -> None:
 
 
 class Told:
-    """A HostKeeper that says what it is told."""
+    """A HostDiscipline that says what it is told."""
 
     def __init__(self, kept: Kept) -> None:
         self.answer, self.is_closed = kept, False

@@ -25,7 +25,7 @@ class Keeper:
 
 @pytest.fixture(autouse=True)
 def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clockwork, "AskedKeeper", Keeper)
+    monkeypatch.setattr(clockwork, "AskedDaemons", Keeper)
 
 
 def references(time: TimeSection, directory: Path) -> list[TimeReference]:

@@ -14,9 +14,10 @@ from agent.core.hearing.following import Following
 from agent.core.hearing.repetition import BATCH, Repetition
 from agent.core.hearing.thinning import Thinning
 from agent.core.records.kinds import Body, Data, Impulse, Thinned, Verdict, compose
+from agent.core.records.thinned import packed, unpacked
 from tests.support.drafts import UTC_NS, draft, identity_of, impulse
-from tests.support.hearing import features_like
-from tests.support.sound import RATE_HZ, add_blast, as_int16, hear, noise
+from tests.support.hearing import features_like, shots
+from tests.support.sound import RATE_HZ
 
 CHAIN = "c" * 32
 
@@ -33,21 +34,6 @@ def faults(said: Sequence[Data], repetition: Repetition | None = None) -> list[s
     checked = repetition or Repetition()
     found = [fault for one in bodies(*said) for fault in checked.record(f"line {one.seq}", one)]
     return [f"{one.where}: {one.what}" for one in (*found, *checked.finish())]
-
-
-def shots(count: int, model: str = "") -> list[Impulse]:
-    """What a node tells of blasts in noise; their records name `model` if it is given."""
-    sound = noise(2.0 + count)
-    for number in range(count):
-        add_blast(sound, 48_000.0 * (1.5 + number), 0.1 + 0.02 * number)
-    told = [
-        replace(impulse(), sample_index=int(one.sample), features=one.features, verdict=one.verdict)
-        for one in hear(as_int16(sound))
-        if one.verdict.accepted
-    ]
-    if model:
-        return [replace(one, verdict=replace(one.verdict, model_sha256=model)) for one in told]
-    return told
 
 
 def test_scores_follow_from_the_records() -> None:
@@ -128,13 +114,15 @@ def test_a_street_that_was_thinned_by_its_rules_holds() -> None:
 
 def spoilt(summary: Thinned) -> Iterator[Thinned]:
     """The same summary, each time with one thing that cannot be."""
-    listed, rule = summary.listed, summary.rule
+    rows, rule = list(unpacked(summary.listed)), summary.rule
     yield replace(summary, count=summary.count + 1)
     yield replace(summary, last_sample=summary.first_sample - 1)
-    yield replace(summary, listed=replace(listed, after=listed.after[:-1]))
-    yield replace(summary, listed=replace(listed, peak_dbfs=(*listed.peak_dbfs[:-1], 0)))
-    yield replace(summary, listed=replace(listed, score_pct=(*listed.score_pct[:-1], 100)))
-    yield replace(summary, listed=replace(listed, away_db10=(*listed.away_db10[:-1], 999)))
+    yield replace(summary, listed=packed(rows[:-1]))
+    for changed in ({"peak_dbfs": 0.0}, {"score": 1.0}, {"away_db": 25.0}):
+        last = dataclasses.replace(rows[-1], **changed)
+        yield replace(summary, listed=packed([*rows[:-1], last]))
+    yield replace(summary, listed="AAAA")
+    yield replace(summary, listed="A")
     yield replace(summary, peak_dbfs=(summary.peak_dbfs[0], 0.0))
     yield replace(summary, rule=replace(rule, not_above_dbfs=-60.0))
 

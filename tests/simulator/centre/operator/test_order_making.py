@@ -79,6 +79,12 @@ def test_settings_that_no_node_takes_are_told_before_anything_is_sent(pairs, tol
     assert told in str(refused.value)
 
 
+def test_whether_it_expired_the_node_says_where_nobody_vouches_for_this_clock() -> None:
+    """A bare clock refuses nothing."""
+    old = command_for(life_s=1)
+    assert read(seal_command(old, OPERATOR), station_of("n1"), "order.json", None) == old
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=4))
 def test_no_words_make_it_stumble(pairs) -> None:

@@ -233,7 +233,7 @@ def test_a_microphone_keeps_the_clip_where_it_says(tmp_path: Path, name: str) ->
 
 
 def test_the_bill_of_a_street_counts_what_a_node_would_send() -> None:
-    """Nothing for silence, a few kilobytes a candidate, less than that in a busy street."""
+    """Nothing for silence, a few kilobytes a candidate, and no more than 2 MB in any street."""
     features = features_like(-30.0, course=tuple(range(0, -19, -1)))
     judged = [Verdict(accepted=score > 0.5, score=score, reason="") for score in (0.3, 0.9)]
     named = [msgspec.structs.replace(one, model_sha256="a" * 64) for one in judged]
@@ -244,4 +244,4 @@ def test_the_bill_of_a_street_counts_what_a_node_would_send() -> None:
     assert bill.bytes_an_hour([silent]) == 0
     hundred = bill.bytes_an_hour([quiet])
     assert 100_000 < hundred < 500_000
-    assert hundred < bill.bytes_an_hour([busy]) < 9 * hundred
+    assert hundred < bill.bytes_an_hour([busy]) < 2_000_000

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.keeper import UNKNOWN, AskedKeeper, by_chrony, by_ntp
+from agent.adapters.time_daemons import UNKNOWN, AskedDaemons, by_chrony, by_ntp
 from agent.core.clock.time_signs import BY_SERVERS, Kept
 
 RECEIVER = "#,*,GPSX,0,0,252,3,0.000000000,0.000000000,0.001000001\n"
@@ -77,7 +77,7 @@ def test_it_answers_at_once_and_is_asked_by_a_thread_of_its_own() -> None:
         answers.wait(5.0)
         return BY_SERVERS
 
-    keeper = AskedKeeper(ask, every_s=0.01)
+    keeper = AskedDaemons(ask, every_s=0.01)
     try:
         assert keeper.kept() == UNKNOWN
         answers.set()

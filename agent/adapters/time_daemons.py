@@ -88,8 +88,8 @@ def _ntp_answer() -> bytes:
         return line.recv(512)
 
 
-class AskedKeeper:
-    """A HostKeeper that asks the daemons every 16 s; `unknown` before the first answer."""
+class AskedDaemons:
+    """A HostDiscipline that asks the daemons every 16 s; `unknown` before the first answer."""
 
     def __init__(
         self, ask: Callable[[], Kept] = ask_daemons, every_s: float = _ASK_EVERY_S
@@ -97,7 +97,7 @@ class AskedKeeper:
         self._ask, self._every_s = ask, every_s
         self._kept = UNKNOWN
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="time daemons", daemon=True)
         self._thread.start()
 
     def kept(self) -> Kept:
