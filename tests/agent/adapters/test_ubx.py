@@ -105,7 +105,7 @@ def test_short_and_random_frames_never_raise() -> None:
 def test_the_checksum_is_the_documented_one() -> None:
     """The poll of CFG-PRT from u-blox's protocol specification."""
     assert checksum(bytes([0x06, 0x00, 0x00, 0x00])) == bytes([0x06, 0x18])
-    assert len(switch_on()) == 11
+    assert len(switch_on()) == 12
 
 
 def test_a_receiver_is_asked_as_the_specification_says() -> None:

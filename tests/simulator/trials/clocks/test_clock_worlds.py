@@ -100,8 +100,14 @@ def said(off_sigmas: np.ndarray, **given: object) -> witness.Said:
         "back_s": (),
         "doubt_s": {"other": 5.0, "late": 40.0},
         "ppm_off": 0.1,
+        "corrected": np.full((count, 2), np.nan),
     }
     return witness.Said(**(usual | given))
+
+
+def corrected(off_sigmas: np.ndarray, sigma_ns: float) -> np.ndarray:
+    """Every stamp corrected, with errors of so many of these sigmas."""
+    return np.stack((off_sigmas * sigma_ns, np.full(len(off_sigmas), sigma_ns)), axis=1)
 
 
 def honest(seed: int = 1) -> np.ndarray:
@@ -145,6 +151,16 @@ FLAGS = SECOND < 200
         ([said(honest())], {"doubt_within_s": 30.0, "doubt_says": "late"}, "0 of 1 draws"),
         ([said(honest(), ppm_off=-2.0)], {"ppm_within": 1.0}, "2.00 ppm wrong"),
         ([said(honest())] * 10, {"confirmed_share": 0.9}, "confirmed in 0.0%"),
+        (
+            [said(honest(), corrected=corrected(honest(2), 900.0))],
+            {"corrected_ratio": 1 / 3},
+            "corrected, allowed 0.33",
+        ),
+        (
+            [said(honest(), corrected=corrected(np.where(SECOND % 20, 0.1, 4.0), 200.0))],
+            {"corrected_ratio": 1 / 3},
+            "corrected, 95.0% within 3 sigma",
+        ),
         (
             [said(honest(), confirmed=FLAGS, whole_s=1.0 * FLAGS)],
             {},
