@@ -91,7 +91,15 @@ def test_it_answers_at_once_and_is_asked_by_a_thread_of_its_own() -> None:
 
 # ---- real daemons
 
-PORT, COMMAND_PORT = 13_124, 13_324
+
+def free_udp_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.bind(("127.0.0.1", 0))
+        return int(line.getsockname()[1])
+
+
+PORT, COMMAND_PORT = free_udp_port(), free_udp_port()
 is_chrony_here = shutil.which("chronyd") and shutil.which("chronyc")
 
 
