@@ -17,8 +17,6 @@ import msgspec
 
 Kept = TypeVar("Kept")
 
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
-
 Modules = tuple[str, tuple[str, ...]]
 
 HEARING: Modules = (

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import xor
 
+from agent.adapters import casic, ubx
+
 _LEAST = 3
 _LONGEST = 1200
 _SHARE = 0.5
@@ -67,29 +69,21 @@ def _skytraq(raw: bytes, at: int) -> int:
     return size + 7 if raw[at + 4 + size : at + 7 + size] == bytes((parity, 13, 10)) else 0
 
 
-def _fletcher(length_at: int) -> Check:
-    """UBX and its likes: class, id, length and payload under two running sums."""
-
-    def check(raw: bytes, at: int) -> int:
-        size = _u16(raw, at + length_at)
-        if size > _LONGEST:
-            return 0
-        a = b = 0
-        for byte in raw[at + 2 : at + 6 + size]:
-            a = a + byte & 0xFF
-            b = b + a & 0xFF
-        return size + 8 if raw[at + 6 + size : at + 8 + size] == bytes((a, b)) else 0
-
-    return check
+def _ubx(raw: bytes, at: int) -> int:
+    """UBX and its likes: class, id, length and payload."""
+    size = _u16(raw, at + 4)
+    if size > _LONGEST:
+        return 0
+    total = ubx.checksum(raw[at + 2 : at + 6 + size])
+    return size + 8 if raw[at + 6 + size : at + 8 + size] == total else 0
 
 
 def _casic(raw: bytes, at: int) -> int:
     size = _u16(raw, at + 2)
     if size > _LONGEST or size % 4:
         return 0
-    words = (raw[i : i + 4] for i in range(at + 2, at + 6 + size, 4))
-    total = sum(int.from_bytes(word, "little") for word in words) & 0xFFFFFFFF
-    return size + 10 if raw[at + 6 + size : at + 10 + size] == total.to_bytes(4, "little") else 0
+    total = casic.checksum(raw[at + 2 : at + 6 + size])
+    return size + 10 if raw[at + 6 + size : at + 10 + size] == total else 0
 
 
 def _rtcm3(raw: bytes, at: int) -> int:
@@ -171,8 +165,8 @@ _LANGUAGES: tuple[tuple[str, bytes, Check], ...] = (
     ("SiRF binary", b"\xa0\xa2", _sirf),
     ("SkyTraq binary", b"\xa0\xa1", _skytraq),
     ("CASIC binary", b"\xba\xce", _casic),
-    ("UBX", b"\xb5b", _fletcher(4)),
-    ("Allystar binary", b"\xf1\xd9", _fletcher(4)),
+    ("UBX", b"\xb5b", _ubx),
+    ("Allystar binary", b"\xf1\xd9", _ubx),
     ("RTCM 3", b"\xd3", _rtcm3),
     ("ships' AIS", b"!", _like(rb"!(?:AI|BS|AB|AN)VD[MO],[^\r\n]*")),
     ("NavCom binary", b"\x02\x99f", _like(rb"\x02\x99f.{3}.*?\x03")),

@@ -15,7 +15,7 @@ _WORST_RATE = 200e-6  # 100 ppm is the worst that data sheets allow, over temper
 _SIGMAS = 4
 _READING_NS = NS_PER_MS
 _SLEPT_NS = 5 * NS_PER_MS
-USELESS_NS = 450 * NS_PER_MS
+_USELESS_NS = 450 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +50,4 @@ def own_word(remembered: Remembered, now: Counter, host_ns: int) -> OwnWord | No
     if any(may_leap(day * DAY_NS) != "no" for day in midnights):
         return None
     bound_ns = _SIGMAS * remembered.sigma_ns + round(_WORST_RATE * age_ns) + _READING_NS
-    return OwnWord(host_ns, utc_ns, bound_ns) if bound_ns < USELESS_NS else None
+    return OwnWord(host_ns, utc_ns, bound_ns) if bound_ns < _USELESS_NS else None

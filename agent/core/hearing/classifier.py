@@ -9,6 +9,7 @@ about is the model card's and the training script's matter; what is published is
 import hashlib
 import io
 import math
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -41,9 +42,7 @@ class Regression:
 
     def effects(self, row: Numbers, usual: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
         """What each group of inputs adds to its log-odds by not being as `usual`, (groups,)."""
-        rows = np.concatenate((row[None], np.where(groups, usual, row)))
-        log_odds = self.log_odds(rows)
-        return np.asarray(log_odds[0] - log_odds[1:])
+        return _effects(self.log_odds, row, usual, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,17 @@ class Model:
         `groups` (groups, INPUTS). The effect is the fall in log-odds were the group's inputs at
         their medians and all others as they are; effects of a mixture with trees do not add up.
         """
-        row = described(features)
-        rows = np.concatenate((row[None], np.where(groups, self.usual, row)))
-        log_odds = self.log_odds(rows)
-        return np.asarray(log_odds[0] - log_odds[1:])
+        return _effects(self.log_odds, described(features), self.usual, groups)
+
+
+def _effects(
+    log_odds: Callable[[Numbers], Sums],
+    row: Numbers,
+    usual: Numbers,
+    groups: npt.NDArray[np.bool_],
+) -> Sums:
+    of_rows = log_odds(np.concatenate((row[None], np.where(groups, usual, row))))
+    return np.asarray(of_rows[0] - of_rows[1:])
 
 
 def chance(log_odds: float) -> float:

@@ -10,13 +10,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, dist, log
 
+from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.centre.locator.air import STANDARD_C
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.splits import REACH_NS, Camps, Split, splits
-from simulator.centre.locator.timebounds import WEEKS_NS
 
 _FITS_NS = 45_000_000
 _LEAST_TIMES = 3

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import dist, sqrt
 
+from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.incident import Incident
-from simulator.centre.locator.timebounds import WEEKS_NS
 
 REACH_NS = 21 * NS_PER_S
 _SAME_INSTANT_NS = 60_000_000

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import agent
 from agent.adapters.host import Discipline
+from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.records import Body
 from agent.core.records.kinds import TimebaseChange
 from agent.core.units import NS_PER_MS, NS_PER_S, ns_of, parse_rfc3339_ns
@@ -20,7 +21,6 @@ from agent.ports import HostClock
 from simulator.centre.locator.arrival import Arrival, moved
 
 FIRST_RELEASE_UTC_NS = ns_of(datetime(2026, 1, 1, tzinfo=UTC))  # no record is older
-WEEKS_NS = 1024 * 7 * 86_400 * NS_PER_S
 KERNEL, NOBODY = "kernel", "nobody"
 _WORST_BOUND_NS = 2 * NS_PER_S
 _SLACK_NS = 100 * NS_PER_MS

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.clock.counting import GPS_WEEKS_NS
 from agent.core.units import NS_PER_MS, NS_PER_S
 from simulator.trials.clocks.drawn import draw
 from simulator.trials.clocks.nature import ClockWorld
 from simulator.trials.clocks.spells import Spell
 
-WEEKS_NS = 1024 * 604_800 * NS_PER_S
 GPS_AHEAD_S = 18  # of UTC since 2017, until a world inserts another leap second
 _WANDERS_IN_S = 600.0
 _LEAST_LAG_S = 0.02
@@ -56,7 +56,7 @@ class Words:
         self._lost_share = draw(report.lost_share, rng)
         self._wrong_s = round(draw(report.wrong_s, rng))
         self._wrong_until_s = draw(report.wrong_for_s, rng) or math.inf
-        self._weeks_ns = round(draw(report.weeks, rng)) * WEEKS_NS
+        self._weeks_ns = round(draw(report.weeks, rng)) * GPS_WEEKS_NS
         self.tells_leap = report.tells_leap > 0.0 and rng.random() < report.tells_leap
         self._weeks_until_s = draw(report.weeks_for_s, own) or math.inf
         self.every = max(1, round(draw(report.every_s, own)))

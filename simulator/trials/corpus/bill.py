@@ -23,11 +23,11 @@ from simulator.trials.corpus.listening import Heard, Trigger
 
 HOURS = 2
 _HOUR_S = 3600
-_RATE_HZ = 48_000
+RATE_HZ = 48_000
 _MQTT_BYTES = 90
 _SIGMA_SAMPLES = 8.0
 _UTC_NS = 1_795_000_000_123_456_789
-_PAIRS = tuple(TimePair(samples=_RATE_HZ, utc_ns=str(_UTC_NS)) for _ in range(2))
+_PAIRS = tuple(TimePair(samples=RATE_HZ, utc_ns=str(_UTC_NS)) for _ in range(2))
 
 
 def bytes_an_hour(heard: Sequence[Heard]) -> int:
@@ -49,24 +49,25 @@ def bytes_an_hour(heard: Sequence[Heard]) -> int:
 
 def _told(heard: Sequence[Heard]) -> Iterator[tuple[float, int]]:
     """When each record is told (s), and its bytes on the wire."""
-    thinning, size, begun_s = Thinning(_RATE_HZ), _Sizes(), 0.0
+    thinning, size, begun_s = Thinning(RATE_HZ), _Sizes(), 0.0
     for one in cycle(heard):
         for trigger in one.triggers:
             at_s = begun_s + min(max(trigger.at_s, 0.0), one.clip_s)
-            onset, stamp = _onset(trigger, at_s), Stamp(_UTC_NS + round(at_s * NS_PER_S), 1000)
+            onset, stamp = onset_at(trigger, at_s), Stamp(_UTC_NS + round(at_s * NS_PER_S), 1000)
             summaries, is_thinned = thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)
             for summary in summaries:
                 yield at_s, size.of(summary)
             if trigger.verdict.accepted and not is_thinned:
-                yield at_s, size.of(impulse_of(onset, stamp, _RATE_HZ, _PAIRS))
+                yield at_s, size.of(impulse_of(onset, stamp, RATE_HZ, _PAIRS))
         begun_s += one.clip_s
         if begun_s >= HOURS * _HOUR_S:
             return
 
 
-def _onset(trigger: Trigger, at_s: float) -> Onset:
+def onset_at(trigger: Trigger, at_s: float) -> Onset:
+    """The trigger as hearing would give it, so many seconds after the stream opened."""
     return Onset(
-        sample=at_s * _RATE_HZ,
+        sample=at_s * RATE_HZ,
         sigma_noise_samples=_SIGMA_SAMPLES,
         sigma_total_samples=_SIGMA_SAMPLES,
         strength=9.0,

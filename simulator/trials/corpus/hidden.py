@@ -16,12 +16,12 @@ from typing import TypeVar
 import numpy as np
 from scipy.signal import lfilter, resample_poly
 
-from agent.core.hearing import Onset
 from agent.core.hearing.classifier import Model
 from agent.core.hearing.street_past import fingerprint
 from agent.core.hearing.thinning import Thinning, falls_under
 from agent.core.records.thinned import ThinningRule
 from simulator.scene.randomness import stream
+from simulator.trials.corpus.bill import RATE_HZ, onset_at
 from simulator.trials.corpus.embedding import FULL_SCALE, SNR_DB, Embedding, Wave, embed
 from simulator.trials.corpus.listening import Heard, JudgeOf, Trigger, heard
 from simulator.trials.corpus.manifest import Clip
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 LEVELS_DB = (-12.0, -6.0, 0.0, 6.0)
 SHOTS, BURSTS = 60, 20
 _TAKES, _MOST_TAKES = 96, 24
-_HOURS, _RATE_HZ = 2.0, 48_000
+_HOURS = 2.0
 _RULES = 24
 _LEAD_S, _AFTER_S, _BEFORE_S = 10.0, 1.2, 0.5
 _NEAR_S = 12e-3
@@ -87,14 +87,13 @@ def hidden_shots(
 def busy_street(clips: Sequence[Clip], seed: int, judge_of: JudgeOf) -> BusyStreet:
     """Two hours of takes of `clips`, in random order."""
     takes = [one for clip in clips for one in _takes(clip, len(clips), seed, judge_of(clip))]
-    rng, thinning, begun_s = stream(seed, "busy street", clips[0].kind), Thinning(_RATE_HZ), 0.0
+    rng, thinning, begun_s = stream(seed, "busy street", clips[0].kind), Thinning(RATE_HZ), 0.0
     rules, told, candidates = list[ThinningRule](), [0, 0], 0
     while begun_s < _HOURS * 3600.0:
         take = takes[int(rng.integers(len(takes)))]
         for one in take.published:
             at_s = begun_s + min(max(one.at_s, 0.0), take.clip_s)
-            onset = Onset(at_s * _RATE_HZ, 1.0, 8.0, 9.0, one.features, one.verdict)
-            _, is_thinned = thinning.take(onset, None, None)
+            _, is_thinned = thinning.take(onset_at(one, at_s), None, None)
             hour = min(1, int(at_s / 3600.0))
             candidates, told[hour] = candidates + 1, told[hour] + (not is_thinned)
             if hour and thinning.rule and (not rules or thinning.rule is not rules[-1]):
