@@ -29,8 +29,8 @@ _HEARD_BY = (
 # Of those that begin in time none reaches back further than the longest of all does.
 _CORRECTED = (
     "SELECT source, chain, corrected.seq FROM corrected JOIN chain ON chain_id = id "
-    "WHERE place = ?1 AND first_ns < ?3 AND last_ns >= ?2 AND first_ns >= ?2 - "
-    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM corrected WHERE place = ?1) "
+    "WHERE place = ? AND first_ns < ? AND last_ns >= ? AND first_ns >= ? - "
+    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM corrected WHERE place = ?) "
     "ORDER BY chain_id, corrected.seq"
 )
 _EARLIER, _LATER = _HEARD + "<= ? ORDER BY toa_ns DESC", _HEARD + "> ? ORDER BY toa_ns"
@@ -137,7 +137,8 @@ class CellPast:
 
     def corrected(self, first_ns: int, last_ns: int) -> list[tuple[str, str, int]]:
         """What nodes corrected of that time: source, chain and seq, a node's later word last."""
-        return list(self.select(_CORRECTED, self.place, first_ns, last_ns))
+        values = (self.place, last_ns, first_ns, first_ns, self.place)
+        return list(self.select(_CORRECTED, *values))
 
     def correction(self, source: str, chain: str, seq: int) -> Correction | None:
         """The correction of that name, if it verifies."""
