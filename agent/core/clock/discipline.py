@@ -161,10 +161,8 @@ class Discipline:
     def _shared_ns(self) -> float:
         """1-sigma of what all marks have in common. What an interrupt takes at least shows in no
         scatter, but a host on which it takes long is one on which it varies."""
-        scatter_ns = self._scatter_ns or 0.0
-        if self._may_be_late:
-            return hypot(self._shared_sigma_ns, _LATE_IN_SCATTERS * scatter_ns)
-        return max(self._shared_sigma_ns, scatter_ns)
+        in_scatters = _LATE_IN_SCATTERS if self._may_be_late else 1.0
+        return max(self._shared_sigma_ns, in_scatters * (self._scatter_ns or 0.0))
 
     def stray_ns(self, axis_ns: int) -> float:
         """1-sigma of what the oscillator may have done alone since the last mark."""

@@ -7,15 +7,14 @@ is the timebase's concern.
 """
 
 import math
-from collections import deque
 from copy import deepcopy
 from itertools import pairwise
-from statistics import median
 
 from agent.core.clock.clock_filter import Drift, Estimate
 from agent.core.clock.deliveries import Deliveries
 from agent.core.clock.lags import Lags
 from agent.core.clock.lateness import Lateness
+from agent.core.clock.pace import Pace
 from agent.core.units import NS_PER_S
 
 _BUCKET_S = 1.0
@@ -30,8 +29,6 @@ _TEMPER = 1.6
 _SKEW = 0.2
 _SPREAD = 1.05
 _WANDER_PRIOR_PPM = 3.0
-_WRONG_RATE_PPM, _RIGHT_RATE_PPM = 225.0, 200.0  # a crystal and the host's are each within 100
-_SLOPES_TO_TELL, _SLOPES_KEPT = 8, 30
 _LAG_OVER_S = 0.2
 _LAG_SLACK_NS = 1e6
 _LAGS_TO_BELIEVE = 3
@@ -58,9 +55,7 @@ class SampleClock:
         self._lags = Lags()
         self._blocks_to_lag = 2
         self._lagging = 0
-        self._end: tuple[float, int] | None = None
-        self._slopes_ppm: deque[float] = deque(maxlen=_SLOPES_KEPT)
-        self.has_wrong_rate = False
+        self._pace = Pace()
         self._base: tuple[int, int] | None = None
         self._bucket: list[tuple[float, float, int]] = []  # above the line and late, ns; samples
         self._bucket_s = _FIRST_BUCKET_S
@@ -88,7 +83,9 @@ class SampleClock:
     def on_gap(self) -> None:
         """Samples were lost, and perhaps miscounted. Both are followed until one is refuted."""
         self._bucket.clear()
-        self._forget_lags()
+        self._lags.on_gap()
+        self._lagging = 0
+        self._pace.begin()
         self.deliveries.begin()
         self._if_counted_right = None
         if self._buckets > _BUCKETS_TO_TRUST:
@@ -124,8 +121,15 @@ class SampleClock:
 
     @property
     def ppm(self) -> float:
-        """Excess rate of the samples against the host clock, parts per million."""
-        return -self._drift.at(self._now_s()).rate_ns_per_s / 1000.0
+        """Excess rate of the samples against the host clock, parts per million: over the last
+        minute where that was quiet, for what the filters follow from second to second is noise."""
+        told = self._pace.ppm
+        return -self._drift.at(self._now_s()).rate_ns_per_s / 1000.0 if told is None else told
+
+    @property
+    def has_wrong_rate(self) -> bool:
+        """Whether the device converts at another rate than it claims, beyond any crystal."""
+        return self._pace.is_wrong
 
     @property
     def mean_late_us(self) -> float | None:
@@ -162,11 +166,6 @@ class SampleClock:
         slack_ns = _LAG_SLACK_NS + 2 * self._lateness.mean_ns + self.deliveries.quantum_ns
         return lag_ns if self._buckets >= _BUCKETS_TO_TRUST and lag_ns > slack_ns else 0.0
 
-    def _forget_lags(self) -> None:
-        self._lags.on_gap()
-        self._end = None
-        self._lagging = 0
-
     def sample_at(self, host_ns: int) -> float:
         """The inverse of `host_ns_at`."""
         if self._base is None:
@@ -191,7 +190,7 @@ class SampleClock:
         count, in_order = len(self._bucket), sorted(self._bucket)
         _, early_ns, x = in_order[0]
         self._blocks_to_lag = max(2, round(_LAG_OVER_S / self._bucket_s * count))
-        self._compare_rate(early_ns, x)
+        self._pace.observe(x / self._rate_hz, early_ns)
         self._lateness.on_second([above_ns for above_ns, _, _ in in_order])
         mean_ns = sum(above_ns for above_ns, _, _ in in_order) / count - in_order[0][0]
         self._bucket.clear()
@@ -203,24 +202,12 @@ class SampleClock:
             self._drift.loosen(lag_ns, 0.0)
             self._if_counted_right = None
             self._uncounted_ns = lag_ns
+            self._pace.begin()
         self._learn(x / self._rate_hz, early_ns, self._earliest_ns(count))
         at = self._drift.at(x / self._rate_hz)
         self._line = (x, at.offset_ns, at.rate_ns_per_s)
         self._buckets_since_gap += 1
         self._buckets += 1
-
-    def _compare_rate(self, early_ns: float, x: int) -> None:
-        """Whether the device converts at the rate it claims: the median of many short slopes, so
-        that a loss, a stall or a frame that slides past is no rate."""
-        last, self._end = self._end, (early_ns, x)
-        if last is None:
-            return
-        seconds = (x - last[1]) / self._rate_hz
-        self._slopes_ppm.append((early_ns - last[0]) / seconds / 1000.0)
-        wanted = _SLOPES_KEPT if self._buckets > 2 * _SLOPES_KEPT else _SLOPES_TO_TELL
-        if len(self._slopes_ppm) >= wanted:  # later on it is rather someone who slews the host's
-            limit = _RIGHT_RATE_PPM if self.has_wrong_rate else _WRONG_RATE_PPM
-            self.has_wrong_rate = abs(median(self._slopes_ppm)) > limit
 
     def _earliest_ns(self, count: int) -> float:
         """How late the earliest of so many blocks is on average; in a busy second what the line
@@ -244,6 +231,7 @@ class SampleClock:
             self._decide(log_right - log_wrong)
         is_usual = not self._lagging and self._lateness.busy == 1.0
         if is_usual and self._bucket_s >= _BUCKET_S and self._buckets_since_gap > 3:
+            self._pace.on_usual(at_s, early_ns)
             self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
 
     def _observe(self, drift: Drift, at_s: float, early_ns: float, mean_ns: float) -> float:
@@ -280,6 +268,7 @@ class SampleClock:
     def _change_pace(self, by_ns: float, by_ns_per_s: float) -> None:
         self._drift.loosen(by_ns, by_ns_per_s)
         self._pace_change_ns = by_ns
+        self._pace.begin()
         self._late_by = []
 
 
