@@ -175,7 +175,7 @@ class Deliveries:
         Where they are thin, the earliest ever may lie as far before the line as the earliest of a
         second lies behind it: so it was for log-normal delays of any spread.
         """
-        unsure = _UNSURE / math.sqrt(len(self._above))
+        unsure = _UNSURE * (len(self._above) ** -0.5 - _KEPT**-0.5)  # then the mean of many
         thin = (self._factor + unsure - _DENSE_UP_TO) / (_THIN_FROM - _DENSE_UP_TO)
         return _THIN_SIGMAS * min(1.0, max(0.0, thin)) * max(0.0, fmean(self._above))
 
