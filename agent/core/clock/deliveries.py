@@ -49,7 +49,8 @@ class Deliveries:
         self._early_ns: float | None = None
         self._gaps: dict[int, tuple[float, bool]] = {}  # by frame: what it may hide, is it seen
         self._wraps_of: dict[int, float] = {}
-        self._factor, self._thin_ns = _THIN_FROM, 0.0
+        self._factor = _THIN_FROM
+        self._thin_ns = 0.0
 
     @property
     def law(self) -> DeliveryLaw:
@@ -175,7 +176,7 @@ class Deliveries:
         Where they are thin, the earliest ever may lie as far before the line as the earliest of a
         second lies behind it: so it was for log-normal delays of any spread.
         """
-        unsure = _UNSURE * (len(self._above) ** -0.5 - _KEPT**-0.5)  # then the mean of many
+        unsure = _UNSURE / math.sqrt(len(self._above)) - _UNSURE / math.sqrt(_KEPT)  # then of many
         thin = (self._factor + unsure - _DENSE_UP_TO) / (_THIN_FROM - _DENSE_UP_TO)
         return _THIN_SIGMAS * min(1.0, max(0.0, thin)) * max(0.0, fmean(self._above))
 

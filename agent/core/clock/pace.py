@@ -2,6 +2,7 @@
 claims, and what was it over the last minute?"""
 
 from collections import deque
+from math import hypot
 from statistics import median
 
 from agent.core.units import straight_line
@@ -9,6 +10,7 @@ from agent.core.units import straight_line
 _WRONG_PPM, _RIGHT_PPM = 225.0, 200.0  # a crystal and the host's are each within 100
 _SLOPES_TO_TELL, _SLOPES_KEPT = 8, 30
 _SECONDS_KEPT, _SECONDS_TO_TELL = 60, 20
+_CHANGED_SIGMAS = 4.0
 
 
 class Pace:
@@ -23,10 +25,15 @@ class Pace:
 
     @property
     def ppm(self) -> float | None:
-        """Excess rate over the host's clock in the last minute; None while that is not known."""
+        """Excess rate over the host's clock in the last minute, or in its last third if a clock
+        changed its pace meanwhile; None while that is not known."""
         if len(self._usual) < _SECONDS_TO_TELL:
             return None
-        return -straight_line(self._usual).pace / 1000.0
+        whole = straight_line(self._usual)
+        late = straight_line(list(self._usual)[-_SECONDS_TO_TELL:])
+        sure = hypot(whole.pace_sigma, late.pace_sigma)
+        has_changed = abs(late.pace - whole.pace) > _CHANGED_SIGMAS * sure
+        return -(late if has_changed else whole).pace / 1000.0
 
     def observe(self, at_s: float, early_ns: float) -> None:
         """Every second: whether the device converts as it claims. The median of many short slopes,
@@ -46,6 +53,6 @@ class Pace:
         self._usual.append((at_s, early_ns))
 
     def begin(self) -> None:
-        """Samples were lost, or a clock changed: what was before it is on another line."""
+        """Samples were lost, or clocks stood still: what was before is on another line."""
         self._last = None
         self._usual.clear()

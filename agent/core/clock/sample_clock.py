@@ -268,7 +268,6 @@ class SampleClock:
     def _change_pace(self, by_ns: float, by_ns_per_s: float) -> None:
         self._drift.loosen(by_ns, by_ns_per_s)
         self._pace_change_ns = by_ns
-        self._pace.begin()
         self._late_by = []
 
 
