@@ -19,7 +19,6 @@ from agent.core.hearing.band_envelopes import Outline
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, chance, read_model
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
-from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
 MODEL_FILE = "verdict-5.npz"
@@ -45,16 +44,18 @@ _WORDS: Mapping[str, str] = {"past": STEADY, "attack": SLOW, "tone": TONAL}
 _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.values()])
 
 
-def judge(_pick: Pick, features: Features, lead: Candidate | None = None) -> Verdict:
+def judge(
+    features: Features, lead: Candidate | None = None, *, is_glanced_at: bool = False
+) -> Verdict:
     """The shipped model's verdict on an onset, that may follow the candidate `lead`.
 
-    The features suffice to repeat it, so the pick is not asked.
+    One that `is_glanced_at` already was not passed over.
 
     A model that an update broke deafens nobody: what is heard plainly goes out without a score,
     and the self-test of hearing tells of it.
     """
     try:
-        verdict = judged_by(shipped_model(), features, lead)
+        verdict = judged_by(shipped_model(), features, lead, is_glanced_at=is_glanced_at)
     except MODEL_ERRORS:
         verdict = None
     if verdict and isfinite(verdict.score):
@@ -79,7 +80,9 @@ def led_by(latest: Candidate | None, sample: int, features: Features) -> Candida
         return None
 
 
-def judged_by(model: Model, features: Features, lead: Candidate | None = None) -> Verdict:
+def judged_by(
+    model: Model, features: Features, lead: Candidate | None = None, *, is_glanced_at: bool = False
+) -> Verdict:
     """Accept what scores as high as the model wants; else say what spoke most plainly against it.
 
     Of what follows the candidate `lead` less is wanted; where that decides, the verdict names it.
@@ -96,7 +99,7 @@ def judged_by(model: Model, features: Features, lead: Candidate | None = None) -
     accepted = (
         (alone or (lead is not None and score >= model.wanted(features, follows=True)))
         and features.tonality <= _TONAL
-        and not model.glance.refuses(row[SKETCH])
+        and (is_glanced_at or not model.glance.refuses(row[SKETCH]))
     )
     follows = lead if accepted and not alone else None
     reason = FOLLOWS if follows else IMPULSIVE

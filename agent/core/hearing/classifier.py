@@ -37,7 +37,10 @@ class Regression:
 
     def log_odds(self, rows: Numbers) -> Sums:
         """Of `rows` (n, INPUTS), shape (n,)."""
-        away = np.minimum(np.maximum((rows - self.centre) / self.scale, -_FURTHEST), _FURTHEST)
+        away = rows - self.centre
+        away /= self.scale
+        np.maximum(away, -_FURTHEST, out=away)
+        np.minimum(away, _FURTHEST, out=away)
         return np.asarray(away @ self.weights + self.offset)
 
     def effects(self, row: Numbers, usual: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
@@ -211,8 +214,8 @@ def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 def _trees(arrays: dict[str, npt.NDArray[np.generic]], name: str) -> Trees:
     return Trees(
-        inputs=arrays[f"{name}_inputs"].astype(np.intp),
-        limits=arrays[f"{name}_limits"].astype(np.float32),
+        inputs=arrays[f"{name}_inputs"].astype(np.intp, order="F"),
+        limits=arrays[f"{name}_limits"].astype(np.float32, order="F"),
         leaves=arrays[f"{name}_leaves"].astype(np.float64),
         offset=float(arrays[f"{name}_offset"]),
     )

@@ -49,6 +49,11 @@ class Pick:
     rise_ratio: float
     over_floor: float
 
+    def later(self, samples: int) -> "Pick":
+        """The same onset, counted from `samples` before the start of the stretch."""
+        rough, index = self.rough + samples, self.index + samples
+        return Pick(rough, index, self.sigma_noise, self.rise_ratio, self.over_floor)
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

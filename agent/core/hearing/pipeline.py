@@ -7,7 +7,7 @@ and a slot after it sounded, whatever the size of the blocks that brought it.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -222,7 +222,7 @@ class Hearing:
         floor = self._floor_near(group * self._frame - self._slot)
         for pick in find_onsets(near, first - start, last - start, floor, told):
             if opening := slots.get((start + pick.rough) // self._slot):
-                yield opening, replace(pick, rough=start + pick.rough, index=start + pick.index)
+                yield opening, pick.later(start)
 
     def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset | None:
         """What the onset is like, the verdict, and when it began: roughly if hardly a shot.
@@ -232,7 +232,7 @@ class Hearing:
         first = opening.slot * self._slot
         begin = max(0, first - self._back)
         stretch = self._stretch(begin, first + self._wait)
-        at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
+        at = pick.later(-begin)
         gap_near = before_gap or (self._after_gap and not begin)
         outlined = outline(stretch, int(at.index))
         if self.passes_over and is_passed_over(outlined):
@@ -241,7 +241,7 @@ class Hearing:
         features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, outlined)
         rough = self._first + begin + int(at.index)
         lead = led_by(self._latest, rough, features)
-        verdict = wanted(judge(at, features, lead), self._least_score)
+        verdict = wanted(judge(features, lead, is_glanced_at=self.passes_over), self._least_score)
         arrival = arrive(stretch, at) if verdict.accepted else plain_break(stretch, at.index)
         sample = self._first + begin + arrival.index
         if verdict.accepted:
