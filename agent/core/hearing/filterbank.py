@@ -39,15 +39,18 @@ class SpanMeans:
 
     def of(self, squares: Numbers) -> Numbers:
         """Means, shape (sounds, spans), of `squares`, shape (all samples x parts,)."""
-        sounds, edges = self.inside.shape
-        sums = np.add.reduceat(squares, self.firsts).reshape(sounds, edges)
-        edge = squares[self.firsts]
+        sums = np.add.reduceat(squares, self.firsts).reshape(self.inside.shape)
+        edge = squares.take(self.firsts)
         for part in range(1, self.parts):
-            edge += squares[self.firsts + part]
-        edge = edge.reshape(sounds, edges) * self.inside
-        sums = sums[:, :-1] * self.is_apart + edge[:, 1:]
+            edge += squares[part:].take(self.firsts)
+        edge = edge.reshape(self.inside.shape)
+        edge *= self.inside
+        sums = sums[:, :-1]
+        sums *= self.is_apart
+        sums += edge[:, 1:]
         sums -= edge[:, :-1]
-        return np.asarray(sums[:, self.spans] * self.scale)
+        sums = sums.take(self.spans, axis=1)
+        return np.multiply(sums, self.scale, out=sums)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,8 +259,8 @@ class Hearing:
         """The noise floor around sample `first` of this stretch."""
         held = self._ring.span(max(0, first - self._floor_back), first + self._wait)
         sound = self._wave32[: len(held)]
-        np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
-        return noise_floor(sound, self._format.rate_hz)
+        np.copyto(sound, held, casting="same_kind")
+        return noise_floor(sound, self._format.rate_hz, full_scale(held))
 
     def _stretch(self, first: int, last: int) -> Stretch:
         """Sound as floats, in memory that the next stretch will overwrite."""
