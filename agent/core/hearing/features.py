@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from agent.core.hearing.band_envelopes import Outline, outline, timbre
+from agent.core.hearing.band_envelopes import Timbre, outline, timbre
 from agent.core.hearing.picker import Stretch, Wave
 from agent.core.hearing.spectra import hann, squares
 from agent.core.records.kinds import Features
@@ -33,12 +33,12 @@ def measure(
     onset: int,
     full_scale_db_spl: float | None,
     gap_in_window: bool,
-    outlined: Outline | None = None,
+    colour: Timbre | None = None,
 ) -> Features:
     """Features of the onset at whole sample `onset`, from 0.1 s before to WINDOW_S after it.
 
     A stretch that ends early gives what it holds; missing envelope pieces are left out. The onset's
-    outline, where it is `outlined` already, is not made twice.
+    `colour`, where it is known already, is not worked out twice.
     """
     counts = _counts(stretch.rate_hz)
     mean, noise_rms = _noise_before(stretch.samples, onset, counts)
@@ -50,7 +50,7 @@ def measure(
     peak = float(attack[peak_at])
     rms = math.sqrt(float(attack @ attack) / len(attack))
     peak_dbfs = dbfs(peak)
-    colour = timbre(outlined or outline(stretch, onset))
+    colour = colour or timbre(outline(stretch, onset))
     return Features(
         peak_dbfs=round(peak_dbfs, 2),
         peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),
