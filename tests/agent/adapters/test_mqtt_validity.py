@@ -122,8 +122,8 @@ def test_what_begins_later_is_taken_where_only_a_lower_bound_is_known(
     """It may be later than this node knows. The log says so, once for each certificate."""
     papers = authority.issue("broker", since=FAR + DAY, until=FAR + 2 * DAY)
     broker, clock = behind(papers), known(FAR - 9 * DAY, "last known", exact=False)
-    link = link_to(broker.port, "mqtts", ca=listed(authority), trusted_utc=clock)
     with caplog.at_level(logging.INFO, "earshot"):
+        link = link_to(broker.port, "mqtts", ca=listed(authority), trusted_utc=clock)
         link.wait(Connected)
         link.publisher.connect()
         link.wait(Connected, 2)
