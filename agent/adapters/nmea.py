@@ -173,7 +173,7 @@ def _longitude(text: str, side: str) -> float:
 
 
 def _angle(text: str, side: str, sides: str, most_deg: float, degree_digits: int) -> float:
-    match = re.fullmatch(rf"(\d{{{degree_digits}}})(\d\d(?:\.\d{{1,9}})?)", text)
+    match = re.fullmatch(rf"(\d{{{degree_digits}}})(\d\d(?:\.\d{{1,12}})?)", text)
     if match is None or side not in sides or len(side) != 1:
         raise ValueError(f"{text!r} {side!r} is no angle")
     minutes = float(match[2])
@@ -186,6 +186,6 @@ def _angle(text: str, side: str, sides: str, most_deg: float, degree_digits: int
 def _number(text: str, least: float, most: float) -> float | None:
     if not text:
         return None
-    if not re.fullmatch(r"-?\d{1,6}(\.\d{1,6})?", text) or not least <= float(text) <= most:
+    if not re.fullmatch(r"-?\d{1,6}(\.\d{1,12})?", text) or not least <= float(text) <= most:
         raise ValueError(f"{text!r} is no such number")
     return float(text)

@@ -88,6 +88,12 @@ GOOD: dict[str, Epoch] = {
     "whole seconds": lambda at: rmc(at, fraction=""),
     "a point and no fraction": lambda at: rmc(at, fraction="."),
     "ten digits of a fraction": lambda at: rmc(at, fraction=".0000000004"),
+    "eleven digits of a minute": lambda at: (
+        line(
+            f"GPGGA,{at:%H%M%S}.00,4807.03812345678,N,01131.00012345678,E,4,30,0.50,545.41234567,M"
+        )
+        + rmc(at, place="4807.03812345678,N,01131.00012345678,E")
+    ),
     "a flood of satellites": lambda at: gsv() * 30 + rmc(at) + gsv() * 30,
     "five constellations": lambda at: b"".join(
         rmc(at, talker=one) for one in ("BD", "GB", "GI", "GQ", "QZ")
