@@ -5,6 +5,7 @@ runs with -x, and the kernel's word is the test's. What is shown is that the con
 questions out and the answers in, for the user that the node runs as.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from agent.core.clock.node_state import NodeState
 from tests.support import container
 from tests.support.container import Container
 from tests.support.disk import preload
-from tests.support.shipped import SETTINGS, Town, machine_with_wheels
+from tests.support.shipped import ROOT, SETTINGS, Town, machine_with_wheels
 
 pytestmark = [
     pytest.mark.system,
@@ -116,3 +117,26 @@ def test_the_word_of_timesyncd_is_read(host: Host) -> None:
     host.machine.run("install", "-d", "-m", "755", "-o", "systemd-network", folder)
     host.machine.run("install", "-m", "644", "/dev/null", f"{folder}/synchronized")
     host.node_says(kept=True)
+
+
+@pytest.mark.parametrize("unit", ["earshot", "earshot-locator"])
+def test_the_kernel_may_be_asked_how_good_its_clock_is(host: Host, unit: str) -> None:
+    """From within each unit: a node's certificates and the centre's receipts rest on the answer.
+    Seen: in the locator's nobody ever vouched. Setting the clock stays forbidden."""
+    ask = "from agent.adapters.host import kernel_discipline; print(kernel_discipline())"
+    forbid = "import time; time.clock_settime(time.CLOCK_REALTIME, time.time())"
+    python = "/opt/earshot/.venv/bin/python"
+    script = f"{python} -c '{ask}'; {python} -c '{forbid}'; echo asked"
+    host.machine.path("/opt/earshot/ask.sh").write_text(script)
+    shipped = (ROOT / f"systemd/{unit}.service").read_text("utf-8").replace("\\\n", "")
+    own = "Exec|Environment|Watchdog|Notify|User=|State|Runtime|Working|Type=|Restart=|Supplement"
+    text = re.sub(f"(?m)^({own}).*\n", "", shipped)
+    runs = "[Service]\nType=exec\nUser=earshot\nExecStart=/bin/sh /opt/earshot/ask.sh\n"
+    place = f"/run/systemd/system/{unit}-asks.service"
+    host.machine.path(place).write_text(text.replace("[Service]\n", runs))
+    host.machine.run("systemctl", "daemon-reload")
+    host.machine.run("systemctl", "start", f"{unit}-asks")
+    host.machine.until(lambda: "asked" in host.machine.journal(f"{unit}-asks"), "answer")
+    said = host.machine.journal(f"{unit}-asks")
+    assert "Discipline(is_synchronised=" in said, said
+    assert "PermissionError" in said, said
