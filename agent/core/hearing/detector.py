@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -219,13 +220,14 @@ def coarse_fold(rate_hz: int) -> int:
     return int(2 ** max(0, round(np.log2(rate_hz / _COARSE_HZ))))
 
 
+@lru_cache(maxsize=16)
 def matched_filter(rate_hz: float) -> tuple[Floats, float]:
     """Taps of the filter for a muzzle blast in street noise, unit norm, shape (_TAPS,), and gain.
 
     The blast is a Friedlander wave of 1 ms after some 200 m of air; gain is what a peak of 1 in
     it becomes. The noise is pink, with the microphone's own white noise below it and wind above,
     so the filter weighs every octave for what it is worth. Straight lines are taken out of the
-    taps, or gusts would leak in.
+    taps, or gusts would leak in. Made once, and to be read only.
     """
     frequency_hz = np.maximum(np.fft.rfftfreq(_SPECTRUM, 1.0 / rate_hz), 10.0)
     turn = 2j * np.pi * frequency_hz * _BLAST_S
