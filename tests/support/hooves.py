@@ -1,8 +1,8 @@
 """A cell beside a lively street, as arrivals: shots, and hooves of which most are only listed.
 
-Horses walk past busy nodes, some ten seconds each, twice a minute or less: a fall every 0.25-0.35 s, heard
-where they are, and now and then by the neighbour too, at the right time for that: up to 2 500
-an hour and node. One in six falls stands out and is told. A shot is
+Horses walk past busy nodes for eight seconds each, a fall every 0.25-0.35 s: heard where they are,
+and now and then by the neighbour too, at the right time for that. Where they come twice a minute
+that makes 2 500 an hour and node. One fall in six stands out and is told. A shot is
 told by quiet nodes; a busy one, to which it is no louder than the street, lists it mostly.
 """
 
