@@ -14,9 +14,11 @@ from pathlib import Path
 import agent
 from agent.adapters.filing import read_file, replace_files, write_new_file
 from agent.adapters.hardware import hardware
+from agent.adapters.host import kernel_discipline
 from agent.adapters.keyfile import TlsFileKey, load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.app.evidence import evidence_key
+from agent.app.trustedclock import by_host
 from agent.core.records.envelope import raw_public_key
 from agent.core.trust.enrolment import (
     MAX_BYTES,
@@ -134,8 +136,10 @@ class Enrolment:
                 raise EnrolmentError("is older than the answer that is installed: use the latest")
 
     def _earliest(self, clock: HostClock) -> Earliest:
+        hosts = by_host(clock, kernel_discipline)
+        alone = "" if hosts.clock == "host" else ", for which nobody vouches"
         return max(
-            Earliest(clock.realtime_ns(), "this host's clock"),
+            Earliest(hosts.earliest_ns, f"this host's clock{alone}"),
             Earliest(KnownTime(self._known_utc).utc_ns or 0, "the last time it knew for good"),
             Earliest(agent.RELEASED_UTC_S * NS_PER_S, "the date of its software"),
         )

@@ -38,6 +38,12 @@ _TIMED = re.compile(
 )
 _TIME_OF_WEEK_BYTES = 4
 _TIMED_FRAMES = (0x01, 0x03, 0x04, 0x06, 0x07, 0x20, 0x21)
+_DATED, _OF_DAY = {"RMC", "ZDA"}, {"GGA", "GNS", "GLL"}
+_REFUSED = (
+    ("sentence malformed", "sentences without a checksum, or malformed"),
+    ("sentence with a wrong checksum", "sentences with a wrong checksum"),
+    ("sentence with impossible values", "sentences with impossible values"),
+)
 _NAMED = re.compile(rb"\$(P[A-Z]{3,4}|[A-Z]{5}),")
 
 
@@ -223,16 +229,21 @@ def _reason(heard: Heard, raw: bytes) -> str:
         return (
             f"{heard.believed} seconds believed, but never {GOOD_MARKS_TO_LOCK} good ones in a row"
         )
-    if heard.fixes:
+    sentences = [word for word in heard.words if not word.startswith(("UBX-", "CASIC-"))]
+    kinds = {word[2:] for word in sentences}
+    if heard.fixes or (kinds & _OF_DAY and not heard.void):
         return "it tells a place and the time of day, and no date"
+    if heard.void and kinds & _DATED == {"ZDA"} and not kinds & _OF_DAY:
+        return "it tells date and time, and nothing of whether it has a fix"
     if heard.void:
         return "it has no fix in any of its reports"
-    sentences = [word for word in heard.words if not word.startswith(("UBX-", "CASIC-"))]
-    if heard.refused["sentence malformed"] and sentences:
-        return f"{heard.refused['sentence malformed']} sentences without a checksum, or malformed"
+    for refused, told in _REFUSED:
+        if heard.refused[refused] and sentences:
+            return f"{heard.refused[refused]} {told}"
     others = spoken(raw)
     if sentences:
-        return "no word of it tells UTC" + (f"; {others[0]} beside them" if others else "")
+        told = "no word of it that is read here tells UTC"
+        return told + (f"; {others[0]} beside them" if others else "")
     return "no NMEA sentence and no UBX frame that tells UTC" + (
         f": {' and '.join(others)}" if others else ""
     )

@@ -104,8 +104,9 @@ class Admission:
         claimed = arrival_of(body) or first_of(listing_of(body))
         if claimed is None or not is_possible(claimed):
             return None
-        judged = self._bounds.judge(claimed)
-        self._store.arrivals.keep(claimed, body, judged, self._bounds.now())
+        present = self._bounds.now()
+        judged = self._bounds.judge(claimed, present)
+        self._store.arrivals.keep(claimed, body, judged, present)
         return judged
 
     def _set_aside(self, topic: str, raw: bytes, error: Exception, at: str) -> None:

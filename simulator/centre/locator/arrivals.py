@@ -13,7 +13,8 @@ from agent.errors import StoreError
 from simulator.centre.locator.arrival import Arrival, moved
 from simulator.centre.locator.chains import Chains
 from simulator.centre.locator.past import JUDGED, place_of
-from simulator.centre.locator.timebounds import Judged, Present
+from simulator.centre.locator.timebounds import Judged
+from simulator.centre.stated_clock import Present
 
 _AT = "WHERE place = ? AND toa_ns = ? AND chain_id = ? AND seq = ?"
 _FORGET = f"DELETE FROM heard {_AT}"  # noqa: S608 - nothing of it comes from outside

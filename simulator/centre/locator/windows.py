@@ -99,8 +99,7 @@ class CellBelief:
     def incidents(self) -> list[Incident]:
         """The present belief as far as it is remembered, oldest first."""
         found = [one for window in self._located for one in window.incidents]
-        found = list(filter(self._doubts.is_told, found))
-        return sorted(found, key=lambda one: (one.utc_ns, one.id))
+        return sorted(self._doubts.told(found), key=lambda one: (one.utc_ns, one.id))
 
     @property
     def arrivals(self) -> list[Arrival]:
