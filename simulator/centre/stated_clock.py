@@ -23,7 +23,6 @@ _BY_LINK_NS = 3 * NS_PER_S  # how late a trusted node's freshest record may be
 _WORST_BY_NODE_NS = 10 * NS_PER_S
 _REMEMBERED_NS = 1800 * NS_PER_S
 _DRIFT = 100e-6  # of a host's monotonic clock that nobody steers
-_SOFTWARE_LASTS_NS = 10 * 366 * 86_400 * NS_PER_S
 
 
 class CalendarError(EarshotError):
@@ -112,7 +111,7 @@ def dated(present: Present, not_before_ns: int = 0) -> int:
         return present.utc_ns
     elif latest_ns < not_before_ns:
         why = f"before {moment_of(not_before_ns):%Y-%m-%d}, which is long over here"
-    elif present.utc_ns > released_ns + _SOFTWARE_LASTS_NS:
+    elif present.utc_ns > agent.BELIEVED_UNTIL_UTC_S * NS_PER_S:
         why = f"ten years after this software, of {moment_of(released_ns):%Y-%m-%d}"
     else:
         return present.utc_ns

@@ -43,6 +43,7 @@ class ClockDoubts:
         self._splits: OrderedDict[frozenset[str], Split] = OrderedDict()
         self._twice: dict[str, None] = {}
         self._open: dict[str, tuple[Alternative, ...]] = {}
+        self._alone: dict[str, Incident] = {}  # open, though nobody tells them with other clocks
         self._misses: dict[str, Counter[int]] = {}
         self._judged: dict[str, None] = {}
         chance = log(_RARELY * max(1, len(stations)))
@@ -67,17 +68,19 @@ class ClockDoubts:
         told = [camps.judge(one).words for one in fresh.values()]
         if fresh or touched:
             known = {one.id: one for split in touched for one in (split.ahead, split.behind)}
-            known = {name: one for name, one in known.items() if name not in gone}
+            known = {name: one for name, one in (known | self._alone).items() if name not in gone}
             self._tell_once(camps, known, changed, withdrawn)
         for one in changed:
             if one.id not in self._open and (others := camps.alternatives(one)):
-                self._open[one.id] = others
+                self._open[one.id], self._alone[one.id] = others, one
         changed[:] = self.told(changed)
         for one in changed:
             told += [] if one.alternatives else self._miss(one, camps)
         for kept in (self._twice, self._judged, self._open):
             for old in list(kept)[:-_REMEMBERED]:
                 del kept[old]
+        for old in [*gone, *list(self._alone)[:-_SPLITS]]:
+            self._alone.pop(old, None)
         return list(dict.fromkeys(told))
 
     def _marked(self, one: Incident) -> Incident:
@@ -116,8 +119,8 @@ class ClockDoubts:
                 wrong.add(verdict.wrong.id)
                 continue
             for one, other in (pair, pair[::-1]):
-                may_be = Alternative(other.utc_ns, other.id)
-                others[one.id] = (*others.get(one.id, ()), may_be)
+                twin = Alternative(other.utc_ns, other.id)
+                others[one.id] = (*others.get(one.id, ()), twin)
         fresh = {one.id for one in changed}
         for name, one in known.items():
             was = (name in self._twice, self._open.get(name, ()))
@@ -125,8 +128,8 @@ class ClockDoubts:
             self._open.pop(name, None)
             if name in wrong:
                 self._twice[name] = None
-            elif name in others:
-                self._open[name] = others[name]
+            elif may_be := others.get(name) or camps.alternatives(one):
+                self._open[name] = may_be
             if name not in fresh and was != (name in wrong, self._open.get(name, ())):
                 (withdrawn if name in wrong else changed).append(one)
 

@@ -15,11 +15,15 @@ Status = Literal["located", "detected", "ill-conditioned"]
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One arrival a round rests on, and by how much it came later than the solution says."""
+    """One arrival a round rests on, and by how much it came later than the solution says.
+
+    One that `is_listed` stands in the list that the record holds.
+    """
 
     source: str
     record_id: str
     residual_us: float
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,10 @@ class Alternative:
 class Incident:
     """Rounds from one place within seconds; only `located` ones have a position that counts.
 
-    `detected`: heard by exactly three nodes. `ill-conditioned`: enough nodes, useless geometry.
-    `notes` say what was done to the times that it rests on, and what is not known of them. With
-    `alternatives` the place counts, and its second is one of several.
+    `detected`: heard by three nodes, or by more of which too few can have heard the direct sound.
+    `ill-conditioned`: enough nodes, useless geometry. `notes` say what was done to the times that
+    it rests on, and what is not known of them. With `alternatives` the place counts, and its second
+    is one of several.
     """
 
     id: str
@@ -116,7 +121,11 @@ def to_geojson(incident: Incident, origin_wgs84: Wgs84 | None) -> dict[str, Any]
                     "sigma1_m": round(one.sigma1_m, 2),
                     "sigma2_m": round(one.sigma2_m, 2),
                     "arrivals": [
-                        {"record": a.record_id, "residual_us": round(a.residual_us, 1)}
+                        {
+                            "record": a.record_id,
+                            "residual_us": round(a.residual_us, 1),
+                            **({"listed": True} if a.is_listed else {}),
+                        }
                         for a in one.arrivals
                     ],
                 }

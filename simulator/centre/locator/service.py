@@ -27,6 +27,7 @@ from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.ledger import Words
+from simulator.centre.locator.listed import first_of, listing_of
 from simulator.centre.locator.mishaps import Mishaps, told_of
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
@@ -224,7 +225,7 @@ class LocatorService:
 
     def _judged(self, body: Body) -> Judged | None:
         """What the time of a record was taken for when it came."""
-        arrival = arrival_of(body)
+        arrival = arrival_of(body) or first_of(listing_of(body))
         return (
             self._store.arrivals.judged(arrival, body) if arrival and is_possible(arrival) else None
         )
@@ -245,7 +246,10 @@ class LocatorService:
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if judged:
-            if judged.arrival:
+            listing = listing_of(body)
+            if judged.arrival and listing:
+                belief.enlist(listing.moved(judged.arrival.toa_utc_ns - listing.first_ns), now_ns)
+            elif judged.arrival:
                 belief.hear(judged.arrival, now_ns)
             return judged.told
         if arrival_of(body):
