@@ -18,7 +18,7 @@ from agent.core.units import NS_PER_S
 LONGEST = 120
 CASIC_SENTENCES = b"$PCAS03,1,0,0,0,1,0,1,0,0,0,,,0,0*03\r\n"
 """Asks a CASIC receiver, which other daemons leave in its binary language, for GGA, RMC, ZDA."""
-_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?")
+_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:\.(\d{0,9})\d*)?")
 _DATE = re.compile(r"(\d\d)(\d\d)(\d\d)")
 _SENTENCE = re.compile(r"\$[A-Z]{2}(RMC|ZDA|GGA|GNS|GLL),[ -~]*\*[0-9A-Fa-f]{2}")
 _ANY = re.compile(r"\$[A-Z0-9]+,[ -~]*")
@@ -77,9 +77,13 @@ class NmeaParser:
         return self._epoch_ns
 
     def _rmc(self, fields: list[str], host_ns: int) -> Fix:
-        self._rmc_ns = host_ns
+        """One with a fix and no date leaves that to ZDA."""
         mode = fields[11] if len(fields) > 11 else "A"
         is_valid = fields[1] == "A" and (mode in _VALID_MODES or not mode)
+        if is_valid and not fields[8]:
+            self._fix_ns = host_ns
+            return Fix(host_ns, None, is_valid=True)
+        self._rmc_ns = host_ns
         if not (fields[0] and fields[8]):
             return Fix(host_ns, None, is_valid=False)
         day, month, year = _whole(_DATE, fields[8])
@@ -151,7 +155,7 @@ def _utc_ns(year: int, month: int, day: int, time: str) -> tuple[int, bool]:
     if match is None:
         raise ValueError(f"{time!r} is no time")
     hour, minute, second = (int(part) for part in match.groups()[:3])
-    fraction_ns = int((match[4] or "0").ljust(9, "0"))
+    fraction_ns = int((match[4] or "").ljust(9, "0"))
     is_leap = (hour, minute, second) == (23, 59, 60)
     if hour > 23 or minute > 59 or (second > 59 and not is_leap):
         raise ValueError(f"{time!r} is no time")
@@ -169,7 +173,7 @@ def _longitude(text: str, side: str) -> float:
 
 
 def _angle(text: str, side: str, sides: str, most_deg: float, degree_digits: int) -> float:
-    match = re.fullmatch(rf"(\d{{{degree_digits}}})(\d\d(?:\.\d{{1,9}})?)", text)
+    match = re.fullmatch(rf"(\d{{{degree_digits}}})(\d\d(?:\.\d{{1,12}})?)", text)
     if match is None or side not in sides or len(side) != 1:
         raise ValueError(f"{text!r} {side!r} is no angle")
     minutes = float(match[2])
@@ -182,6 +186,6 @@ def _angle(text: str, side: str, sides: str, most_deg: float, degree_digits: int
 def _number(text: str, least: float, most: float) -> float | None:
     if not text:
         return None
-    if not re.fullmatch(r"-?\d{1,6}(\.\d{1,6})?", text) or not least <= float(text) <= most:
+    if not re.fullmatch(r"-?\d{1,6}(\.\d{1,12})?", text) or not least <= float(text) <= most:
         raise ValueError(f"{text!r} is no such number")
     return float(text)

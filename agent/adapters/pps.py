@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from agent.core.clock.time_signs import Pulse, Refusal, TimeSign
 from agent.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
@@ -133,12 +133,7 @@ class DevicePps:
 
     def poll(self) -> list[TimeSign]:
         """The pulses since the last call."""
-        signs: list[TimeSign] = []
-        try:
-            while True:
-                signs.append(self._signs.get_nowait())
-        except Empty:
-            return signs
+        return [self._signs.get_nowait() for _ in range(self._signs.qsize())]
 
     def close(self) -> None:
         """Stop waiting and free the device."""

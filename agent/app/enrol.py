@@ -14,10 +14,13 @@ from pathlib import Path
 import agent
 from agent.adapters.filing import read_file, replace_files, write_new_file
 from agent.adapters.hardware import hardware
+from agent.adapters.host import Discipline, kernel_discipline
 from agent.adapters.keyfile import TlsFileKey, load_public_key_file
 from agent.adapters.knowntime import KnownTime
 from agent.app.evidence import evidence_key
+from agent.app.trustedclock import by_host
 from agent.core.records.envelope import raw_public_key
+from agent.core.trust.certificate_time import TrustedTime
 from agent.core.trust.enrolment import (
     MAX_BYTES,
     Earliest,
@@ -92,7 +95,13 @@ class Enrolment:
         write_new_file(out, sealed + b"\n")
         return Asked(request, fingerprint(open_request(sealed)[1]))
 
-    def install(self, file: Path, clock: HostClock, trust: Callable[[str], None]) -> Installed:
+    def install(
+        self,
+        file: Path,
+        clock: HostClock,
+        trust: Callable[[str], None],
+        discipline: Callable[[], Discipline] = kernel_discipline,
+    ) -> Installed:
         """Take in the answer in `file`: all of it or, where anything is wrong, nothing.
 
         `trust` gets the words of a registrar's key that is not pinned, and raises EnrolmentError
@@ -102,7 +111,7 @@ class Enrolment:
         try:
             response = open_response(raw)
             self._check_registrar(response, trust)
-            self._check(response, clock)
+            self._check(response, by_host(clock, discipline))
         except EarshotError as error:
             raise EnrolmentError(f"{file}: {error}") from None
         return Installed(response, replace_files(self._files(response, raw)))
@@ -117,7 +126,7 @@ class Enrolment:
                 f"the registrar was replaced, remove {self._pin} and compare words again"
             )
 
-    def _check(self, response: EnrolmentResponse, clock: HostClock) -> None:
+    def _check(self, response: EnrolmentResponse, hosts: TrustedTime) -> None:
         if not self._request.exists():
             raise EnrolmentError("answers a request of another node: here none was made")
         request, _ = open_request(read_file(self._request, MAX_BYTES))
@@ -127,15 +136,18 @@ class Enrolment:
                     "registers an evidence key that is no longer this node's: make a new request"
                 )
         tls = TlsFileKey.load(self._tls_key).public_key()
-        check_response(response, request, tls, self._earliest(clock))
+        is_vouched = hosts.clock == "host"
+        latest_ns = hosts.latest_ns if is_vouched else agent.BELIEVED_UNTIL_UTC_S * NS_PER_S
+        check_response(response, request, tls, self._earliest(hosts), latest_ns)
         if self._response.exists():
             held = open_response(read_file(self._response, MAX_BYTES))
             if int(held.issued_utc_ns) > int(response.issued_utc_ns):
                 raise EnrolmentError("is older than the answer that is installed: use the latest")
 
-    def _earliest(self, clock: HostClock) -> Earliest:
+    def _earliest(self, hosts: TrustedTime) -> Earliest:
+        alone = "" if hosts.clock == "host" else ", for which nobody vouches"
         return max(
-            Earliest(clock.realtime_ns(), "this host's clock"),
+            Earliest(hosts.earliest_ns, f"this host's clock{alone}"),
             Earliest(KnownTime(self._known_utc).utc_ns or 0, "the last time it knew for good"),
             Earliest(agent.RELEASED_UTC_S * NS_PER_S, "the date of its software"),
         )

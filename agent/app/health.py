@@ -83,9 +83,9 @@ class Health:
         if self.liveness.is_due(block):
             self.liveness.on_block(block, utc_ns())
 
-    def on_onsets(self, onsets: Iterable[Onset]) -> None:
-        """What was heard and judged."""
-        self._range.on_onsets(onsets)
+    def on_onsets(self, onsets: Iterable[Onset], hopeless: Iterable[int] = ()) -> None:
+        """What was heard and judged, and where the `hopeless` lay that were not described."""
+        self._range.on_onsets(onsets, hopeless)
 
     def on_minute(self, heard_samples: int, lost_samples: int) -> None:
         """A heartbeat's minute is over."""

@@ -271,8 +271,8 @@ class Node:
             self._say_all(self._runs.change(record, host_ns), host_ns)
 
     def _tell_onsets(self, onsets: list[Onset], host_ns: int) -> None:
-        self._pulse.triggers += len(onsets) + self._hearing.passed_over()
-        self._health.on_onsets(onsets)
+        self._health.on_onsets(onsets, (passed := self._hearing.passed_over()).hopeless)
+        self._pulse.triggers += len(onsets) + passed.count
         for onset in onsets:
             stamp = self._timebase.stamp_sample(onset.sample)
             summaries, is_thinned = self._thinning.take(onset, stamp.utc_ns, stamp.sigma_ns)

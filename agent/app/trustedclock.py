@@ -65,18 +65,20 @@ class TrustedClock:
         at_ns = anchor.utc_ns + max(0, self._clock.monotonic_ns() - anchor.host_ns)
         if anchor.is_exact:
             return TrustedTime(at_ns, at_ns, anchor.clock)
-        hosts = self._host_time()
-        if hosts and hosts[1] >= at_ns:
-            return TrustedTime(max(at_ns, hosts[0]), hosts[1], "host")
+        hosts = by_host(self._clock, self._discipline)
+        if hosts.clock == "host" and hosts.latest_ns is not None and hosts.latest_ns >= at_ns:
+            return hosts._replace(earliest_ns=max(at_ns, hosts.earliest_ns))
         return TrustedTime(at_ns, None, anchor.clock)
 
-    def _host_time(self) -> tuple[int, int] | None:
-        """The earliest and the latest that it is by the host's clock, if the kernel vouches."""
-        try:
-            known = self._discipline()
-        except OSError:
-            return None
-        if not known.is_synchronised:
-            return None
-        utc_ns = self._clock.realtime_ns()
-        return utc_ns - known.max_error_ns, utc_ns + known.max_error_ns
+
+def by_host(clock: HostClock, discipline: Callable[[], Discipline]) -> TrustedTime:
+    """The present by the host's clock alone: within the kernel's bound, or else at its word, which
+    then says that nobody vouches. For those who know no better clock."""
+    utc_ns = clock.realtime_ns()
+    try:
+        known = discipline()
+    except OSError:
+        known = Discipline(is_synchronised=False, max_error_ns=0, leap="unknown")
+    if not known.is_synchronised:
+        return TrustedTime(utc_ns, utc_ns, "unvouched")
+    return TrustedTime(utc_ns - known.max_error_ns, utc_ns + known.max_error_ns, "host")

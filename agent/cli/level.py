@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.cli.put import put_line
+from agent.cli.put import tell_line
 from agent.cli.run import DEFAULT_FILE
 from agent.errors import StateError
 from agent.settings import Settings, load
@@ -91,11 +91,6 @@ def _calibrate(settings: Settings, path: Path, db_spl: float, *, write: bool) ->
 
 
 def _calibrated(path: Path, full_scale_db_spl: float, *, write: bool) -> int:
-    line = f"full_scale_db_spl = {full_scale_db_spl:.1f}"
     print(f"measured and recorded: full scale is {full_scale_db_spl:.1f} dB SPL")
-    if write:
-        put_line(path, line)
-        print(f"wrote {line} to {path}: restart the agent")
-    else:
-        print(f"under [audio] in {path}: {line}")
+    tell_line(path, f"full_scale_db_spl = {full_scale_db_spl:.1f}", write=write)
     return 0

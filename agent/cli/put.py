@@ -8,6 +8,15 @@ from agent.errors import SettingsError
 from agent.settings import parse
 
 
+def tell_line(path: Path, line: str, *, write: bool) -> None:
+    """Put a measured `line` where it belongs, or say where that is. Raises SettingsError."""
+    if not write:
+        print(f"under [audio] in {path}: {line}")
+        return
+    put_line(path, line)
+    print(f"wrote {line} to {path}: restart the agent")
+
+
 def put_line(path: Path, line: str) -> None:
     """Replace or add the key of `line` in [audio]. Raises SettingsError; the file is then whole."""
     text, key = path.read_text("utf-8"), re.escape(line.partition(" ")[0])

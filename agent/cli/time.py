@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.cli.put import put_line
+from agent.cli.put import tell_line
 from agent.cli.run import DEFAULT_FILE
 from agent.core.clock.node_state import NodeState
 from agent.errors import StateError
@@ -202,11 +202,7 @@ def _calibrate(settings: Settings, path: Path, *, write: bool) -> int:
             'nothing was measured: set time.source = "pps-adc" with the pulse on '
             "audio.pps_channel and time.pps_device, run for two minutes, and try again"
         )
-    line = f"latency_us = {max(0, round(clock.measured_latency_us))}"
     print(f"measured: the sound is stamped {clock.measured_latency_us:.1f} us late")
-    if not write:
-        print(f"under [audio] in {path}: {line}")
-        return 0
-    put_line(path, line)
-    print(f"wrote {line} to {path}: restart the agent")
+    latency_us = max(0, round(clock.measured_latency_us))
+    tell_line(path, f"latency_us = {latency_us}", write=write)
     return 0

@@ -4,19 +4,25 @@ A value that cannot be is told in one line by argparse; what a file holds is not
 """
 
 import argparse
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+from agent.adapters.host import SystemClock, kernel_discipline
+from agent.app.trustedclock import by_host
+from agent.core.trust.certificate_time import TrustedTime
 from agent.errors import LinkError
 
 
 class TlsFiles(TypedDict):
-    """The files of `add_way`, by the names that MqttOptions has for them."""
+    """The files of `add_way` and by whose clock they are judged, as MqttOptions names them."""
 
     ca: Path | None
     cert: Path | None
     key: Path | None
+    trusted_utc: Callable[[], TrustedTime]
 
 
 def add_broker(parser: argparse.ArgumentParser) -> None:
@@ -115,4 +121,9 @@ def tls_files(arguments: argparse.Namespace) -> TlsFiles:
     """What `add_way` was given. Raises LinkError for half a pair."""
     if bool(arguments.certificate) != bool(arguments.certificate_key):
         raise LinkError("--certificate and --certificate-key belong together: give both")
-    return TlsFiles(ca=arguments.ca, cert=arguments.certificate, key=arguments.certificate_key)
+    return TlsFiles(
+        ca=arguments.ca,
+        cert=arguments.certificate,
+        key=arguments.certificate_key,
+        trusted_utc=partial(by_host, SystemClock(), kernel_discipline),
+    )

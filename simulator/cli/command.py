@@ -14,7 +14,6 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from agent.adapters.filing import read_file, write_new_file
-from agent.adapters.host import SystemClock, kernel_discipline
 from agent.adapters.keyfile import Ed25519FileSigner
 from agent.adapters.mqtt import MqttLink, MqttOptions
 from agent.core.records.envelope import MAX_ENVELOPE_BYTES
@@ -24,7 +23,6 @@ from agent.core.units import rfc3339
 from agent.errors import LinkError
 from simulator.centre.locator import registry
 from simulator.centre.locator.registry import Station
-from simulator.centre.locator.timebounds import StatedClock
 from simulator.centre.operator.command_client import Answer, Courier, subscriptions
 from simulator.centre.operator.node_keys import Voice, keep, lines_of
 from simulator.centre.operator.orders import (
@@ -35,7 +33,9 @@ from simulator.centre.operator.orders import (
     read,
     station_named,
 )
+from simulator.centre.stated_clock import Present, dated
 from simulator.cli.arguments import tls_files
+from simulator.cli.present import here, tell_unvouched
 
 _LIFE_S = 60
 _STEP_S = 0.1
@@ -59,20 +59,24 @@ def command(arguments: argparse.Namespace) -> int:
     """Make or take a command; write it, or send it and wait."""
     known = registry.load(arguments.registry)
     station = station_named(arguments.node, known, str(arguments.registry))
-    order, envelope = (
-        _given(arguments, station) if arguments.envelope else _made(arguments, station)
-    )
+    present, made = here(), _given if arguments.envelope else _made
+    order, envelope = made(arguments, station, present)
+    code = 0
     if arguments.dry_run:
         print(envelope.decode())
-        return 0
-    if arguments.out:
+    elif arguments.out:
         write_new_file(arguments.out, envelope + b"\n")
         print(f"{arguments.out}: {order.verb} for {arguments.node}, to be sent {_until(order)}.")
-        return 0
-    return _send(arguments, station, order, envelope)
+    else:
+        code = _send(arguments, station, order, envelope)
+    if not arguments.envelope:
+        tell_unvouched(present, "the command is dated by it")
+    return code
 
 
-def _made(arguments: argparse.Namespace, station: Station) -> tuple[Command, bytes]:
+def _made(
+    arguments: argparse.Namespace, station: Station, present: Present
+) -> tuple[Command, bytes]:
     if not arguments.verb:
         raise OrderError(f"what is {arguments.node} to do? Name a verb, or a file with --envelope")
     if not arguments.key:
@@ -80,15 +84,16 @@ def _made(arguments: argparse.Namespace, station: Station) -> tuple[Command, byt
     is_written = arguments.dry_run or arguments.out
     life_s = arguments.expires or (MAX_LIFE_S if is_written else _LIFE_S)
     changes = changes_of(arguments.changes)
-    order = make(station, arguments.verb, changes, time.time_ns(), life_s)
+    order = make(station, arguments.verb, changes, dated(present), life_s)
     return order, seal_command(order, Ed25519FileSigner.load(arguments.key))
 
 
-def _given(arguments: argparse.Namespace, station: Station) -> tuple[Command, bytes]:
+def _given(
+    arguments: argparse.Namespace, station: Station, present: Present
+) -> tuple[Command, bytes]:
     if arguments.verb or arguments.expires:
         raise OrderError(f"{arguments.envelope} says all of the command: name only node and broker")
     envelope = read_file(arguments.envelope, MAX_ENVELOPE_BYTES).strip()
-    present = StatedClock(SystemClock(), kernel_discipline).now()
     utc_ns = None if present.bound_ns is None else present.utc_ns
     return read(envelope, station, str(arguments.envelope), utc_ns), envelope
 

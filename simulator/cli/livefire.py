@@ -26,6 +26,7 @@ from simulator.trials.livefire.outcome import (
     as_json,
     by_position,
     exact_round_count_tests,
+    without_place,
 )
 from simulator.trials.livefire.report import live_fire_report
 from simulator.trials.livefire.sites import sites_of, valid_name
@@ -112,12 +113,14 @@ def _table(run: LiveFireRun) -> Table:
 def _outcome_lines(run: LiveFireRun) -> list[str]:
     near, fired = run.score.within(25.0), run.score.rounds_fired
     result, not_located = run.result, wording.causes(run.score)
+    told, false = without_place(run)
     why = ", ".join(f"{cause}: {count}" for cause, count in not_located) or "none"
     return [
         f"{wording.located_line(run.score)}.",
         f"Within 25 m of the survey: {near} of {fired} ({wording.share(near, fired)}).",
         f"Rounds counted rightly in {exact_round_count_tests(run)} of {len(run.tests)} tests.",
         f"Not located: {why}.",
+        f"Told without a place: {wording.count(told, 'incident')}, {false} when nothing was fired.",
         f"{result.records_verified} of {result.records_published} records verified; "
         f"{result.audio_s:.0f} s of sound heard in {result.wall_s:.0f} s.",
     ]

@@ -23,9 +23,9 @@ from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import KERNEL, Present, StatedClock
 from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import Revision
+from simulator.centre.stated_clock import KERNEL, Present, StatedClock
 from simulator.cli.arguments import tls_files
 from simulator.report.wording import clock_time, count, place
 
@@ -73,8 +73,10 @@ def incident_line(incident: Incident) -> str:
     sigma_m = min((one.sigma1_m for one in incident.rounds), default=None)
     where = "" if sigma_m is None else f" at {place(incident.enu_m)} m, sigma {sigma_m:.1f} m,"
     what = f" {count(len(incident.rounds), 'round')}" if incident.rounds else ""
+    others = ", ".join(clock_time(one.utc_ns) for one in incident.alternatives)
+    when = clock_time(incident.utc_ns) + (f" (or {others}: nobody can tell)" if others else "")
     return (
-        f"{rfc3339(incident.utc_ns)[:10]} {clock_time(incident.utc_ns)} "
+        f"{rfc3339(incident.utc_ns)[:10]} {when} "
         f"{incident.site}/{incident.cell} {incident.status}{what}{where} "
         f"heard by {count(len(incident.heard_by), 'node')}: {incident.reason} [{incident.id}]"
     )

@@ -6,6 +6,7 @@ recent: a locator that died says nothing, and silence is no good news.
 
 import argparse
 import json
+import secrets
 import threading
 import time
 from contextlib import closing
@@ -18,7 +19,9 @@ from agent.core.units import parse_rfc3339_ns
 from agent.errors import LinkError
 from agent.ports import Connected, Lost, Message
 from simulator.centre.locator.watch import REFRESH_NS, CellReport, NodeReport
+from simulator.centre.stated_clock import Present
 from simulator.cli.arguments import tls_files
+from simulator.cli.present import here, tell_unvouched
 from simulator.cli.screen import printed
 
 REPORTS = "earshot/v1/+/+/nodes"
@@ -31,41 +34,45 @@ def command(arguments: argparse.Namespace) -> int:
     """Print a table, one row a node, the worst first. Raises LinkError."""
     options = MqttOptions(
         url=arguments.broker,
-        client_id=f"earshot-nodes-{time.time_ns() % 10**9}",
+        client_id=f"earshot-nodes-{secrets.token_hex(4)}",
         subscriptions=(REPORTS,),
         protocol=arguments.protocol,
         **tls_files(arguments),
     )
     reports = _reports(options, arguments.wait_s)
+    present = here()
     if arguments.json:
         print(json.dumps(msgspec.to_builtins(reports), indent=2))
     elif reports:
-        printed(table(reports, time.time_ns()))
+        printed(table(reports, present))
     if not reports:
         print("no locator has told of any node: is `earshot-sim locate` running?")
-    return exit_code(reports, time.time_ns())
+    else:
+        tell_unvouched(present, "the age of reports is by it")
+    return exit_code(reports, present)
 
 
-def exit_code(reports: list[CellReport], utc_ns: int) -> int:
-    """What the reports amount to at `utc_ns`."""
+def exit_code(reports: list[CellReport], present: Present) -> int:
+    """What the reports amount to now."""
     if any(node.alarms for report in reports for node in report.nodes):
         return 1
-    if not reports or any(is_old(report, utc_ns) for report in reports):
+    if not reports or any(is_old(report, present) for report in reports):
         return UNKNOWN
     return 0
 
 
-def is_old(report: CellReport, utc_ns: int) -> bool:
-    """Whether its locator should have said it anew since."""
-    return utc_ns - parse_rfc3339_ns(report.at) > OLD_NS
+def is_old(report: CellReport, present: Present) -> bool:
+    """Whether its locator should have said it anew since. One from the future is by a clock that is
+    not ours: how old it is nobody knows."""
+    return abs(present.utc_ns - parse_rfc3339_ns(report.at)) - (present.bound_ns or 0) > OLD_NS
 
 
-def table(reports: list[CellReport], utc_ns: int) -> Table:
+def table(reports: list[CellReport], present: Present) -> Table:
     """One row a node: those with an alarm first."""
     shown = Table("node", "health", "alarms", "faults", "last heard", box=None)
     rows = [(report, node) for report in reports for node in report.nodes]
     for report, node in sorted(rows, key=lambda row: (not row[1].alarms, row[1].node)):
-        shown.add_row(*_cells(node, is_known=not is_old(report, utc_ns)))
+        shown.add_row(*_cells(node, is_known=not is_old(report, present)))
     return shown
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import sys
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from agent.core.records.remote_records import KeyChange
 from agent.core.records.visit_records import Calibration, Clap
 from agent.core.units import NS_PER_S, NS_PER_US, parse_rfc3339_ns
 from agent.errors import EarshotError
+from simulator.cli.present import here, tell_unvouched
 from simulator.cli.screen import printed
 from simulator.grid.hardware import Board, Hardware, RecordedAudio, assemble, items
 from simulator.scene.lead_in import LEAD_IN_S, Recording, read_recording, with_lead_in
@@ -59,7 +59,8 @@ class StartError(EarshotError):
 def command(arguments: argparse.Namespace) -> int:
     """Print the records, as a table or as envelopes; then the registry row that verifies them."""
     recording = read_recording(arguments.file)
-    start_utc_ns = _start_utc_ns(arguments.start)
+    present = here()
+    start_utc_ns = _start_utc_ns(arguments.start) or present.utc_ns
     name = valid_name(arguments.file.stem) or "recording"
     digest = hashlib.sha256(recording.samples.tobytes()).hexdigest()
     signer = Ed25519FileSigner.from_seed(stream(start_utc_ns, "replay key", digest).bytes(32))
@@ -72,15 +73,15 @@ def command(arguments: argparse.Namespace) -> int:
             print(sealed.envelope.decode())
     else:
         printed(_table(records, signer))
+    if not arguments.start:
+        tell_unvouched(present, "the recording begins by it")
     print(f"registry row: {_registry_row(identity, signer, arguments.at)}", file=sys.stderr)
     return 0
 
 
-def _start_utc_ns(text: str | None) -> int:
-    if text is None:
-        return time.time_ns()
+def _start_utc_ns(text: str | None) -> int | None:
     try:
-        return parse_rfc3339_ns(text)
+        return parse_rfc3339_ns(text) if text else None
     except ValueError as error:
         raise StartError(f"--start {error}: write it as 2026-03-14T21:00:00Z") from None
 

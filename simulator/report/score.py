@@ -23,7 +23,7 @@ SAME_ROUND_NS = NS_PER_S
 SAME_PLACE_M = 50.0
 NODES_NEEDED = 4
 _HEARD_WITHIN_NS = 60_000_000
-_UNLOCATED_WITHIN_NS = (-NS_PER_S, 3 * NS_PER_S)
+UNLOCATED_WITHIN_NS = (-NS_PER_S, 3 * NS_PER_S)
 
 Point = tuple[float, float, float]
 Span = tuple[int, int]
@@ -247,7 +247,7 @@ class _Inquest:
         if heard < NODES_NEEDED:
             detail = f"heard by {heard} of {len(stations)} nodes; {NODES_NEEDED} are needed"
             return heard, Miss("too few nodes", detail)
-        earliest_ns, latest_ns = _UNLOCATED_WITHIN_NS
+        earliest_ns, latest_ns = UNLOCATED_WITHIN_NS
         for incident in self._unlocated.get(truth.cell, ()):
             after_ns = incident.utc_ns - truth.utc_ns
             if incident.status == "ill-conditioned" and earliest_ns <= after_ns <= latest_ns:

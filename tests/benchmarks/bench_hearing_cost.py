@@ -25,8 +25,8 @@ from tests.support.noisystreet import RATE_HZ, street
 
 BLOCKS = (1024, 4096)
 STAGES = (
-    *("find_onsets", "noise_floor", "outline", "is_passed_over", "measure", "judge"),
-    *("arrive", "plain_break"),
+    *("find_onsets", "noise_floor", "outline", "is_passed_over", "timbre", "opinion", "measure"),
+    *("judge", "arrive", "plain_break"),
 )
 NO_BLASTS = 0.9  # a minute, of which 60 s have room for none
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no labelled clips at {CLIPS}")
@@ -134,9 +134,10 @@ def test_what_a_trigger_costs(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
         for sound in sounds:
             hear(sound, 1024, passes_over=True)
         whole_s, spent_s = time.thread_time() - began, dict(stages.spent_s)
-        described_s = spent_s["outline"] + spent_s["measure"]
+        described_s = spent_s["outline"] + spent_s["timbre"] + spent_s["measure"]
+        score_s = spent_s["opinion"] + spent_s["judge"]
         cells = {f"share_{stage}_{name}": one / whole_s for stage, one in spent_s.items()}
-        cells[f"score_over_description_{name}"] = spent_s["judge"] / described_s
+        cells[f"score_over_description_{name}"] = score_s / described_s
         RESULTS.cells |= cells
         with capsys.disabled():
             print(f"\nwhere the time goes, {name} street:")

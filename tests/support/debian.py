@@ -16,7 +16,8 @@ from pathlib import Path
 
 SUITE = "bookworm"
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,python3,python3-venv,libportaudio2,mosquitto,mosquitto-clients"
+    "systemd,systemd-sysv,dbus,python3,python3-venv,libportaudio2,mosquitto,mosquitto-clients,"
+    "chrony"
 )
 MAKE_S = 600.0
 

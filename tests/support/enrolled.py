@@ -4,6 +4,7 @@ from pathlib import Path
 
 import agent
 from agent import settings
+from agent.adapters.host import Discipline
 from agent.app.enrol import Asked, Enrolment, Installed
 from agent.core.units import NS_PER_S
 from agent.settings import Settings
@@ -61,11 +62,19 @@ class Hut:
         out = self.folder / f"{self.requests}.request"
         return Enrolment(self.settings).ask(out), out.read_bytes()
 
-    def install(self, sealed: bytes, utc_ns: int = NOW_NS) -> Installed:
-        """Take in an answer; any registrar's words are believed."""
+    def install(
+        self, sealed: bytes, utc_ns: int = NOW_NS, *, is_vouched: bool = False
+    ) -> Installed:
+        """Take in an answer by a clock for which the kernel vouches to a second, or not at all; any
+        registrar's words are believed."""
         file = self.folder / "answer"
         file.write_bytes(sealed)
-        return Enrolment(self.settings).install(file, StoppedClock(utc_ns), lambda words: None)
+        return Enrolment(self.settings).install(
+            file,
+            StoppedClock(utc_ns),
+            lambda words: None,
+            lambda: Discipline(is_vouched, NS_PER_S, "unknown"),
+        )
 
     def files(self) -> dict[str, bytes]:
         """All that stands in the store, by name."""

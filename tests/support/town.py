@@ -21,7 +21,7 @@ from agent.core.units import NS_PER_MS, rfc3339
 from simulator.centre.locator import registry
 from simulator.centre.locator.service import SESSION_EXPIRY_S, SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import StatedClock
+from simulator.centre.stated_clock import StatedClock
 from simulator.cli import main as simulator_cli
 from simulator.grid.broker import free_port
 from tests.support.enrolled import Hut

@@ -22,8 +22,8 @@ from agent.ports import Message
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.service import SUBSCRIPTIONS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import StatedClock
 from simulator.centre.locator.windows import Revision
+from simulator.centre.stated_clock import StatedClock
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import Cell
 from tests.support.drafts import LOCATOR, draft, impulse, signer_of
@@ -212,6 +212,25 @@ class Town:
             not any(self._is_of(one, at_ns, place) for at_ns, place in self.shots)
             for one in self.located
         )
+
+    @property
+    def sure(self) -> list[Incident]:
+        """Located, and of one second only."""
+        return [one for one in self.located if not one.alternatives]
+
+    @property
+    def wrong_and_sure(self) -> list[Incident]:
+        """Of a shot, at a second that it was not, and without the one that it was."""
+        true_ns = [at_ns for at_ns, _ in self.shots]
+        return [
+            one
+            for one in self.located
+            if not any(
+                abs(may_be.utc_ns - at_ns) < 50 * NS_PER_MS
+                for may_be in (one, *one.alternatives)
+                for at_ns in true_ns
+            )
+        ]
 
     def _is_of(self, one: Incident, at_ns: int, place: Point) -> bool:
         is_near = one.enu_m is not None and dist(one.enu_m[:2], place[:2]) < 15.0

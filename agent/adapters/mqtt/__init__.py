@@ -7,6 +7,5 @@ certificates are judged. Persistence, windows and back-off are not here.
 
 from agent.adapters.mqtt.link import MqttLink
 from agent.adapters.mqtt.route import MqttOptions
-from agent.adapters.mqtt.validity import host_time
 
-__all__ = ["MqttLink", "MqttOptions", "host_time"]
+__all__ = ["MqttLink", "MqttOptions"]

@@ -10,7 +10,7 @@ import termios
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Protocol
 
 from agent.adapters.receiver.holders import held_by
@@ -70,12 +70,7 @@ class SerialReceiver:
 
     def poll(self) -> list[TimeSign]:
         """The signs since the last call."""
-        signs: list[TimeSign] = []
-        try:
-            while True:
-                signs.append(self._signs.get_nowait())
-        except Empty:
-            return signs
+        return [self._signs.get_nowait() for _ in range(self._signs.qsize())]
 
     def close(self) -> None:
         """Stop reading and free the line."""

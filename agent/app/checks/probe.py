@@ -5,7 +5,6 @@ Everything is opened, looked at and closed again; only a running node knows more
 
 import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -13,18 +12,20 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+import agent
 from agent.adapters.host import SystemClock, kernel_discipline
+from agent.adapters.knowntime import KnownTime
 from agent.adapters.vitals import SystemVitals
 from agent.app.hosthealth import about_host
 from agent.app.linkhealth import about_certificate, paper_in
+from agent.app.trustedclock import TrustedClock
 from agent.core.audio import AudioBlock, MicrophoneState, Samples, to_float
 from agent.core.hearing.look import Look, Looker
 from agent.core.hearing.selftest import BED_S, about_hearing, self_test
 from agent.core.hearing.symptoms import SYMPTOMS
 from agent.core.records.findings import Finding, found, healthy, unknown
 from agent.core.records.sound_faults import FAULT_OF_MICROPHONE
-from agent.core.trust.certificate_time import TrustedTime
-from agent.core.units import NS_PER_MS
+from agent.core.units import NS_PER_MS, NS_PER_S
 from agent.errors import AudioError, EarshotError
 from agent.ports import AudioSource
 from agent.settings import Settings
@@ -43,9 +44,10 @@ def probed(settings: Settings) -> Iterator[Finding]:
     yield from about_broker(settings.broker.url)
     yield from _about_time(settings)
     if certificate := settings.broker.certificate:
-        now_ns = time.time_ns()
-        by_host = TrustedTime(now_ns, now_ns, "host")
-        yield about_certificate(paper_in(Path(certificate)), by_host)
+        known = KnownTime(Path(settings.store.directory) / "known-utc").utc_ns
+        released_ns = agent.RELEASED_UTC_S * NS_PER_S
+        clock = TrustedClock(SystemClock(), released_ns, known, kernel_discipline)
+        yield about_certificate(paper_in(Path(certificate)), clock.now())
 
 
 def about_sound(source: AudioSource, seconds: float = LISTEN_S) -> Iterator[Finding]:

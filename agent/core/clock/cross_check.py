@@ -9,6 +9,7 @@ from agent.core.clock.discipline import Discipline
 from agent.core.clock.second_labels import Namer
 from agent.core.clock.testimony import Testimony
 from agent.core.clock.time_signs import Fix, HostWord, OwnWord, ReceiverReport
+from agent.core.units import NS_PER_S
 
 
 class CrossCheck:
@@ -23,7 +24,7 @@ class CrossCheck:
 
     def on_clock(self, word: HostWord | OwnWord) -> None:
         """The host's clock, or this node's own of an earlier run."""
-        told = self._told(word.host_ns)
+        told = self.told(word.host_ns)
         if isinstance(word, OwnWord):
             if told:
                 self._testimony.on_own(word, *told)
@@ -36,7 +37,7 @@ class CrossCheck:
 
     def on_report(self, report: ReceiverReport) -> None:
         """The receiver's own word of its leap seconds."""
-        told = self._told(report.host_ns)
+        told = self.told(report.host_ns)
         self._testimony.on_report(report, told[0] if told else None)
 
     def on_fix(self, fix: Fix) -> None:
@@ -63,15 +64,24 @@ class CrossCheck:
 
     def on_label(self, host_ns: int, *, agrees: bool) -> None:
         """A sentence named a second that the count knows."""
-        if told := self._told(host_ns):
+        if told := self.told(host_ns):
             self._testimony.on_label(told[0], agrees=agrees)
 
     def on_time(self, host_ns: int) -> None:
         """Notices moments at which a second may have leapt."""
-        if (told := self._told(host_ns)) and self._namer.may_have_leapt(told[0]):
+        if (told := self.told(host_ns)) and self._namer.may_have_leapt(told[0]):
             self._testimony.on_leap_possible()
 
-    def _told(self, host_ns: int) -> tuple[int, float] | None:
+    def on_line(self, host_ns: int, before: tuple[int, float] | None) -> None:
+        """A mark was offered to a line that told `before`. One that begins anew then, or goes on at
+        another second, is another count: what was said of the former proves nothing of it."""
+        if before is None:
+            return
+        told = self.told(host_ns)
+        if told is None or abs(told[0] - before[0]) > NS_PER_S // 2:
+            self._testimony.forget()
+
+    def told(self, host_ns: int) -> tuple[int, float] | None:
         """UTC and its 1-sigma as they are told, once they are."""
         if not self._discipline.is_known:
             return None

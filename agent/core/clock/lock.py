@@ -240,10 +240,10 @@ class Lock:
         return self._offer(named, self._shared_sigma_ns, self._settings.source)
 
     def _offer(self, named: Named, sigma_ns: int, source: str) -> StateChange | None:
+        before = self._words.told(named.at_ns)
         if self.state == "expired":
             self._was_locked = False
             self.discipline.restart()
-            self.testimony.forget()
         agreed = self.namer.confirmed_ns
         has_witness = agreed is not None and named.at_ns - agreed < _WITNESS_IS_FRESH_NS
         may_wait = source == "pps" and not self._settings.is_pulse_known
@@ -255,6 +255,7 @@ class Lock:
             frame_ns=_FRAME_NS if may_wait else 0,  # at a pin too: interrupts are late as well
             is_bus=bool(may_wait and self._frame_ns),
         )
+        self._words.on_line(named.at_ns, before)
         if verdict != "good":
             self.doubts.refuse(named.at_ns, verdict)
             steps = self.discipline.refused_in_a_row if verdict == "phase step" else 0
@@ -263,8 +264,7 @@ class Lock:
                 return self._start_over("marks disagree with a young line")
             return None
         self.doubts.on_phase_steps(0)
-        self.believed = named
-        self.source = source
+        self.believed, self.source = named, source
         good = self.discipline.good_in_a_row
         if good >= GOOD_MARKS_TO_LOCK:
             awaits = self.testimony.is_awaited(named.at_ns)

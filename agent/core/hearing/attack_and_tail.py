@@ -17,21 +17,21 @@ _TINY = 1e-12
 def shape(wave: Wave, tail: Wave, zero: int, rate_hz: float) -> tuple[float, ...]:
     """Eight numbers (see `band_envelopes.Timbre`); the onset is at `zero`."""
     attack = wave[zero + round(_SHAPE_S[0] * rate_hz) : zero + round(_SHAPE_S[1] * rate_hz)]
-    size = np.abs(attack)
-    at = int(size.argmax())
-    peak = max(float(size[at]), _TINY)
-    tail_peak = max(float(tail.max()), -float(tail.min()), _TINY)
-    numbers = (
-        20.0 * math.log10(peak / max(_rms(attack), _TINY)),
-        20.0 * math.log10(tail_peak / max(_rms(tail), _TINY)),
-        max(-80.0, 20.0 * math.log10(tail_peak / peak)),
-        at / rate_hz * 1e3,
-        float(attack.max()) / peak,
-        -float(attack.min()) / peak,
-        10.0 * _crossings(attack),
-        10.0 * _crossings(tail),
+    top, bottom = int(attack.argmax()), int(attack.argmin())
+    up, down = float(attack[top]), -float(attack[bottom])
+    at = top if up > down else bottom if up < down else min(top, bottom)
+    peak = max(up, down, _TINY)
+    tail_peak = max(float(tail[tail.argmax()]), -float(tail[tail.argmin()]), _TINY)
+    return (
+        round(20.0 * math.log10(peak / max(_rms(attack), _TINY)), 2),
+        round(20.0 * math.log10(tail_peak / max(_rms(tail), _TINY)), 2),
+        round(max(-80.0, 20.0 * math.log10(tail_peak / peak)), 2),
+        round(at / rate_hz * 1e3, 2),
+        round(up / peak, 2),
+        round(down / peak, 2),
+        round(10.0 * _crossings(attack), 2),
+        round(10.0 * _crossings(tail), 2),
     )
-    return tuple(round(one, 2) for one in numbers)
 
 
 def lines(tail: Wave, rate_hz: float) -> tuple[float, float]:
@@ -42,7 +42,7 @@ def lines(tail: Wave, rate_hz: float) -> tuple[float, float]:
     lines += _TINY
     mean = float(np.add.reduce(lines)) / len(lines)
     flatness = 10.0 * (float(np.add.reduce(np.log10(lines))) / len(lines) - math.log10(mean))
-    return round(flatness, 2), round(10.0 * math.log10(float(lines.max()) / mean), 2)
+    return round(flatness, 2), round(10.0 * math.log10(float(lines[lines.argmax()]) / mean), 2)
 
 
 def tonality(tail: Wave, rate_hz: float) -> float:
@@ -52,8 +52,8 @@ def tonality(tail: Wave, rate_hz: float) -> float:
     together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
     if together[0] <= _TINY:
         return 0.0
-    most = float((together[first:last] / _overlap(len(tail), first, last)).max())
-    return min(1.0, max(0.0, most / float(together[0])))
+    alike = together[first:last] / _overlap(len(tail), first, last)
+    return min(1.0, max(0.0, float(alike[alike.argmax()]) / float(together[0])))
 
 
 @lru_cache(maxsize=16)
@@ -69,4 +69,4 @@ def _rms(samples: Wave) -> float:
 def _crossings(samples: Wave) -> float:
     """Share of samples that lie on another side of zero than the one before."""
     up = samples > 0.0
-    return float(np.count_nonzero(up[1:] != up[:-1])) / len(samples)
+    return float(np.count_nonzero(up[1:] ^ up[:-1])) / len(samples)

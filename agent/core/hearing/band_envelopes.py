@@ -33,6 +33,10 @@ _ATTACK_S = (0.001, 0.02)
 _LEVEL_S = 12.5e-3
 _TAIL_S = (0.03, 0.25)
 _TINY = 1e-12
+_LEAST_DB = np.repeat(
+    (float(LOWEST_DB), -60.0),
+    (len(PAST_EDGES_S) + len(COURSE_EDGES_S) - 2, len(SHARES) + len(LATELY_S)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +86,20 @@ def outline(stretch: Stretch, onset: int) -> Outline:
     parts = spectrum.view(np.float64)
     parts *= plan.high_pass
     wave = np.fft.irfft(spectrum, plan.size)[: plan.count]
-    levels = plan.whole.of(wave * wave)[0] + _TINY
+    levels = plan.whole.of(wave * wave)[0]
+    levels += _TINY
     attack = float(levels[plan.attack] @ plan.attack_share)
+    told = np.concatenate((levels, _before(wave[plan.past], plan.piece)))
+    told /= attack
+    told_db = _whole(_within_db(told, _LEAST_DB))
     return Outline(
         rate_hz=plan.rate_hz,
         zero=plan.zero,
         spectrum=spectrum,
         wave=wave,
         attack=attack,
-        course_db=_whole(_within(levels / attack)),
-        before_db=_before(wave[plan.past], attack, plan.piece),
+        course_db=told_db[: len(levels)],
+        before_db=told_db[len(levels) :],
         shape=shape(wave, wave[plan.tail], plan.zero, plan.rate_hz),
     )
 
@@ -102,11 +110,13 @@ def timbre(outlined: Outline) -> Timbre:
     levels = plan.bands.levels(outlined.spectrum)
     levels += _TINY
     attack = levels[:, plan.attack] @ plan.attack_share
-    bands = np.minimum(np.maximum(_db(attack / outlined.attack), -60.0), 0.0)
+    levels /= attack[:, None]
+    attack /= outlined.attack
+    bands = _within_db(attack, -60.0, 0.0)
     tail, (early, late) = outlined.wave[plan.tail], (outlined.shape[:3], outlined.shape[3:])
     return Timbre(
-        spectrum_db=_whole(bands - bands.mean()),
-        course_db=(outlined.course_db, *_whole_rows(_within(levels / attack[:, None]))),
+        spectrum_db=_whole(bands - np.add.reduce(bands) / len(bands)),
+        course_db=(outlined.course_db, *_whole_rows(_within_db(levels, LOWEST_DB))),
         before_db=outlined.before_db,
         shape=(*early, *lines(tail, outlined.rate_hz), *late),
         tonality=round(tonality(tail, outlined.rate_hz), 3),
@@ -187,29 +197,26 @@ def _coarse(stretch: Stretch, onset: int, fold: int, plan: _Plan) -> Wave:
     return sound
 
 
-def _before(past: Wave, attack: float, piece: int) -> tuple[int, ...]:
-    """Levels of pieces of the past: those at SHARES of them, and the loudest of LATELY_S."""
+def _before(past: Wave, piece: int) -> list[float]:
+    """Power of pieces of the past: those at SHARES of them, and the loudest of LATELY_S."""
     pieces = past.reshape(-1, piece)
-    levels = (np.einsum("ij,ij->i", pieces, pieces) / piece).tolist()
+    levels = (np.einsum("ij,ij->i", pieces, pieces) / piece + _TINY).tolist()
     ordered = sorted(levels)
     shares = [ordered[round(share * (len(levels) - 1))] for share in SHARES]
-    lately = [max(levels[-round(span / _LEVEL_S) :]) for span in LATELY_S]
-    told = _db((np.array(shares + lately) + _TINY) / attack)
-    return _whole(np.minimum(np.maximum(told, -60.0), float(HIGHEST_DB)))
+    return shares + [max(levels[-round(span / _LEVEL_S) :]) for span in LATELY_S]
 
 
-def _within(ratio: Numbers) -> Numbers:
-    """In dB, from LOWEST_DB to HIGHEST_DB."""
-    return np.minimum(np.maximum(_db(ratio), float(LOWEST_DB)), float(HIGHEST_DB))
-
-
-def _db(ratio: Numbers) -> Numbers:
-    return 10.0 * np.log10(ratio)
+def _within_db(ratio: Numbers, lowest: Numbers | float, highest: float = HIGHEST_DB) -> Numbers:
+    """In dB, from `lowest` to `highest`; in the memory of `ratio`."""
+    np.log10(ratio, out=ratio)
+    ratio *= 10.0
+    np.maximum(ratio, lowest, out=ratio)
+    return np.minimum(ratio, highest, out=ratio)
 
 
 def _whole(values: Numbers) -> tuple[int, ...]:
-    return tuple(np.rint(values).astype(int).tolist())
+    return tuple(np.rint(values, out=values).astype(int).tolist())
 
 
 def _whole_rows(values: Numbers) -> tuple[tuple[int, ...], ...]:
-    return tuple(map(tuple, np.rint(values).astype(int).tolist()))
+    return tuple(map(tuple, np.rint(values, out=values).astype(int).tolist()))

@@ -5,6 +5,7 @@ High recall first: what leaves the node is a candidate, and the score lets the c
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from math import isfinite
@@ -15,11 +16,10 @@ import numpy as np
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from agent.core.hearing.band_envelopes import Outline
+from agent.core.hearing.band_envelopes import Outline, Timbre
 from agent.core.hearing.classifier import PLAIN_FROM_DB, Model, chance, read_model
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, SKETCH, Numbers, described, sketched
-from agent.core.hearing.picker import Pick
 from agent.core.records.kinds import Features, Verdict
 
 MODEL_FILE = "verdict-5.npz"
@@ -45,20 +45,43 @@ _WORDS: Mapping[str, str] = {"past": STEADY, "attack": SLOW, "tone": TONAL}
 _GROUPS = np.array([np.isin(np.arange(INPUTS), places) for places in ASPECTS.values()])
 
 
-def judge(_pick: Pick, features: Features, lead: Candidate | None = None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the shipped model says of an onset by its timbre: `log_odds` of the numbers `row`.
+
+    With `is_hopeless` it will not be published, whatever else there is to be said of it.
+    """
+
+    row: Numbers
+    log_odds: float
+    is_hopeless: bool
+
+
+def opinion(colour: Timbre, snr_db: float) -> Opinion | None:
+    """None where the model cannot score. What is out of its range is never hopeless."""
+    try:
+        model, row = shipped_model(), described(colour)
+        log_odds = float(model.log_odds(row[None])[0])
+        is_hopeless = model.is_hopeless(log_odds, snr_db) and model.has_learned_of(colour)
+        return Opinion(row, log_odds, is_hopeless)
+    except MODEL_ERRORS:
+        return None
+
+
+def judge(
+    features: Features, told: Opinion | None, lead: Candidate | None = None, *, is_glanced_at: bool
+) -> Verdict:
     """The shipped model's verdict on an onset, that may follow the candidate `lead`.
 
-    The features suffice to repeat it, so the pick is not asked.
+    `told` is its opinion of the timbre. One that `is_glanced_at` already was not passed over.
 
     A model that an update broke deafens nobody: what is heard plainly goes out without a score,
     and the self-test of hearing tells of it.
     """
-    try:
-        verdict = judged_by(shipped_model(), features, lead)
-    except MODEL_ERRORS:
-        verdict = None
-    if verdict and isfinite(verdict.score):
-        return verdict
+    if told:
+        verdict = _judged_by(shipped_model(), features, told, lead, is_glanced_at=is_glanced_at)
+        if isfinite(verdict.score):
+            return verdict
     accepted = features.snr_db >= PLAIN_FROM_DB and features.tonality <= _TONAL
     return Verdict(accepted=accepted, score=0.0, reason=UNSCORED)
 
@@ -91,19 +114,26 @@ def judged_by(model: Model, features: Features, lead: Candidate | None = None) -
     of it; what is published stays.
     """
     row = described(features)
-    score = chance(float(model.log_odds(row[None])[0]))
+    told = Opinion(row, float(model.log_odds(row[None])[0]), is_hopeless=False)
+    return _judged_by(model, features, told, lead, is_glanced_at=False)
+
+
+def _judged_by(
+    model: Model, features: Features, told: Opinion, lead: Candidate | None, *, is_glanced_at: bool
+) -> Verdict:
+    score = chance(told.log_odds)
     alone = score >= model.wanted(features)
     accepted = (
         (alone or (lead is not None and score >= model.wanted(features, follows=True)))
         and features.tonality <= _TONAL
-        and not model.glance.refuses(row[SKETCH])
+        and (is_glanced_at or not model.glance.refuses(told.row[SKETCH]))
     )
     follows = lead if accepted and not alone else None
     reason = FOLLOWS if follows else IMPULSIVE
     if not model.has_learned_of(features):
         score, reason = unsure(score), OUT_OF_RANGE
     elif not accepted:
-        reason = _objection(model, features, row)
+        reason = _objection(model, features, told.row)
     return Verdict(
         accepted=accepted,
         score=round(score, 4),

@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.hearing.band_envelopes import Timbre
 from agent.core.hearing.following import Candidate, Following
 from agent.core.hearing.inputs import INPUTS, described, edges_db
 from agent.core.hearing.trees import NO_TREES, Numbers, Sums, Trees
@@ -22,6 +23,7 @@ from agent.core.records.kinds import Features
 
 PLAIN_FROM_DB, PLAIN_TO_DB = 14.0, 40.0
 _FURTHEST = 4.0
+_ROUNDING = 1e-6
 _TREES, _GLANCE, _FOLLOWING = "trees", "glance", "following"
 _NO_EDGES = np.full(2, -np.inf)
 
@@ -37,7 +39,10 @@ class Regression:
 
     def log_odds(self, rows: Numbers) -> Sums:
         """Of `rows` (n, INPUTS), shape (n,)."""
-        away = np.minimum(np.maximum((rows - self.centre) / self.scale, -_FURTHEST), _FURTHEST)
+        away = rows - self.centre
+        away /= self.scale
+        np.maximum(away, -_FURTHEST, out=away)
+        np.minimum(away, _FURTHEST, out=away)
         return np.asarray(away @ self.weights + self.offset)
 
     def effects(self, row: Numbers, usual: Numbers, groups: npt.NDArray[np.bool_]) -> Sums:
@@ -90,7 +95,7 @@ class Model:
         """0 to 1, calibrated: of equally many shots and others, the share that were shots."""
         return chance(float(self.log_odds(described(features)[None])[0]))
 
-    def has_learned_of(self, features: Features) -> bool:
+    def has_learned_of(self, features: Features | Timbre) -> bool:
         """False where the microphone lacks a part of the band that it never lacked in training."""
         return bool((edges_db(features.spectrum_db) >= self.faintest_edges_db).all())
 
@@ -101,10 +106,18 @@ class Model:
         what is none. One threshold for both would let pass every plain knock for the faint shots'
         sake.
         """
-        plain_db = min(max(features.snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
+        return chance(self._wanted(features.snr_db, follows=follows))
+
+    def is_hopeless(self, log_odds: float, snr_db: float) -> bool:
+        """Whether an onset with these log-odds is not published even if it follows a candidate."""
+        return log_odds < self._wanted(snr_db, follows=True) - _ROUNDING
+
+    def _wanted(self, snr_db: float, *, follows: bool) -> float:
+        """In log-odds."""
+        plain_db = min(max(snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
         least = math.log(self.threshold / (1.0 - self.threshold))
         cheaper = self.following.cheaper if follows and self.following else 0.0
-        return chance(least + self.dearer_per_db * plain_db - cheaper)
+        return least + self.dearer_per_db * plain_db - cheaper
 
     def lead(self, latest: Candidate | None, sample: int, features: Features) -> Candidate | None:
         """The `latest` candidate, if an onset at `sample` follows it."""
@@ -211,8 +224,8 @@ def _single(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 def _trees(arrays: dict[str, npt.NDArray[np.generic]], name: str) -> Trees:
     return Trees(
-        inputs=arrays[f"{name}_inputs"].astype(np.intp),
-        limits=arrays[f"{name}_limits"].astype(np.float32),
+        inputs=arrays[f"{name}_inputs"].astype(np.intp, order="F"),
+        limits=arrays[f"{name}_limits"].astype(np.float32, order="F"),
         leaves=arrays[f"{name}_leaves"].astype(np.float64),
         offset=float(arrays[f"{name}_offset"]),
     )

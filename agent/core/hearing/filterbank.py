@@ -39,47 +39,51 @@ class SpanMeans:
 
     def of(self, squares: Numbers) -> Numbers:
         """Means, shape (sounds, spans), of `squares`, shape (all samples x parts,)."""
-        sounds, edges = self.inside.shape
-        sums = np.add.reduceat(squares, self.firsts).reshape(sounds, edges)
-        edge = squares[self.firsts]
+        sums = np.add.reduceat(squares, self.firsts).reshape(self.inside.shape)
+        edge = squares.take(self.firsts)
         for part in range(1, self.parts):
-            edge += squares[self.firsts + part]
-        edge = edge.reshape(sounds, edges) * self.inside
-        sums = sums[:, :-1] * self.is_apart + edge[:, 1:]
+            edge += squares[part:].take(self.firsts)
+        edge = edge.reshape(self.inside.shape)
+        edge *= self.inside
+        sums = sums[:, :-1]
+        sums *= self.is_apart
+        sums += edge[:, 1:]
         sums -= edge[:, :-1]
-        return np.asarray(sums[:, self.spans] * self.scale)
+        sums = sums.take(self.spans, axis=1)
+        return np.multiply(sums, self.scale, out=sums)
 
 
 @dataclass(frozen=True, slots=True)
 class _Band:
-    """Bins `first` <= k < `last` of the spectrum, faded by `weight`; `size` of its transform."""
+    """`bins` of the spectrum, faded by `weight`; `size` of their transform."""
 
-    first: int
-    last: int
+    bins: slice
     weight: Spectrum
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class FilterBank:
-    """Bands in ascending order, in groups of one size whose transforms are made in one call."""
+    """Bands in ascending order, whose envelopes lie end to end in one memory of `size`.
 
-    groups: tuple[tuple[_Band, ...], ...]
+    `places` is where in it each band's spectrum is laid; `groups` are the parts, and their shapes,
+    of bands whose transforms are made in one call.
+    """
+
+    size: int
+    bands: tuple[_Band, ...]
+    places: tuple[slice, ...]
+    groups: tuple[tuple[slice, tuple[int, int]], ...]
     means: SpanMeans
 
     def levels(self, spectrum: Spectrum) -> Numbers:
         """Mean power per span of each band, (bands, spans), of a spectrum as `rfft` gives it."""
-        envelopes: Spectrum = np.empty(sum(len(one) * one[0].size for one in self.groups), complex)
-        at = 0
-        for bands in self.groups:
-            size = bands[0].size
-            filtered: Spectrum = np.zeros((len(bands), size), complex)
-            for row, band in zip(filtered, bands, strict=True):
-                inside = spectrum[band.first : band.last]
-                np.multiply(inside, band.weight, out=row[: band.last - band.first])
-            until = at + len(bands) * size
-            np.fft.ifft(filtered, out=envelopes[at:until].reshape(len(bands), size))
-            at = until
+        envelopes: Spectrum = np.zeros(self.size, complex)
+        for band, place in zip(self.bands, self.places, strict=True):
+            np.multiply(spectrum[band.bins], band.weight, out=envelopes[place])
+        for part, shape in self.groups:
+            group = envelopes[part].reshape(shape)
+            np.fft.ifft(group, out=group)
         numbers = envelopes.view(np.float64)
         return self.means.of(np.multiply(numbers, numbers, out=numbers))
 
@@ -97,10 +101,21 @@ def filter_bank(edges_hz: Iterable[float], spans: Numbers, rate_hz: float, size:
     frequency_hz: Numbers = np.fft.rfftfreq(size, 1.0 / rate_hz).astype(np.float64)
     bands = [_band(low, high, frequency_hz) for low, high in itertools.pairwise(edges_hz)]
     steps = [size / band.size for band in bands]
-    gains = [2.0 / step**2 for step in steps]
+    sizes = [band.size for band in bands]
+    begins = [0, *itertools.accumulate(sizes)]
+    alike = [(one, len(list(ones))) for one, ones in itertools.groupby(sizes)]
+    ends = itertools.accumulate(one * count for one, count in alike)
     return FilterBank(
-        groups=tuple(tuple(ones) for _, ones in itertools.groupby(bands, lambda one: one.size)),
-        means=_span_means(spans, steps, [band.size for band in bands], gains, parts=2),
+        size=begins[-1],
+        bands=tuple(bands),
+        places=tuple(
+            slice(at, at + len(band.weight)) for at, band in zip(begins, bands, strict=False)
+        ),
+        groups=tuple(
+            (slice(end - one * count, end), (count, one))
+            for (one, count), end in zip(alike, ends, strict=True)
+        ),
+        means=_span_means(spans, steps, sizes, [2.0 / step**2 for step in steps], parts=2),
     )
 
 
@@ -115,7 +130,7 @@ def _band(low_hz: float, high_hz: float, frequency_hz: Numbers) -> _Band:
     bins = np.flatnonzero(weight > 0.0)
     first, last = int(bins[0]), int(bins[-1]) + 1
     size = 1 << (last - first - 1).bit_length()
-    return _Band(first, last, weight[first:last].astype(np.complex128), size)
+    return _Band(slice(first, last), weight[first:last].astype(np.complex128), size)
 
 
 def _span_means(

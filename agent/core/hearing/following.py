@@ -9,8 +9,6 @@ record names the lead, so that this too can be repeated from the records.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from agent.core.records.kinds import Features
 
 
@@ -54,5 +52,6 @@ class Candidate:
         if late_s > following.until_s or not features.spectrum_db:
             return False
         fell_db = self.features.peak_dbfs - features.peak_dbfs
-        apart_db = np.abs(np.subtract(features.spectrum_db, self.features.spectrum_db)).mean()
-        return following.is_round(late_s, fell_db, float(apart_db))
+        both = zip(features.spectrum_db, self.features.spectrum_db, strict=True)
+        apart_db = sum(abs(here - there) for here, there in both) / len(features.spectrum_db)
+        return following.is_round(late_s, fell_db, apart_db)

@@ -17,6 +17,7 @@ from agent.core.hearing.band_envelopes import (
     PAST_EDGES_S,
     SHARES,
     Outline,
+    Timbre,
 )
 from agent.core.records.kinds import Features
 
@@ -40,7 +41,7 @@ _SWIFT = frozenset((_SHAPES[0], _SHAPES[5]))
 _ATTACK_UNTIL_S = 0.02
 
 
-def described(features: Features) -> Numbers:
+def described(features: Features | Timbre) -> Numbers:
     """The numbers of one onset, shape (INPUTS,)."""
     parts = features.spectrum_db, *features.course_db, features.before_db, features.shape
     return np.fromiter(itertools.chain(*parts, (10.0 * features.tonality,)), np.float32)

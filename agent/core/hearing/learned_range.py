@@ -49,15 +49,16 @@ class LearnedRange:
         self._hours: deque[_Hour] = deque(maxlen=_DAY_HOURS)
         self._minute, self._heard, self._out = -1, 0, 0
 
-    def on_onsets(self, onsets: Iterable[Onset]) -> None:
-        """What was described, whether a candidate or not."""
-        for onset in onsets:
-            minute = int(onset.sample / self._rate_hz) // _MINUTE_S
+    def on_onsets(self, onsets: Iterable[Onset], hopeless: Iterable[int] = ()) -> None:
+        """What was described, whether a candidate or not, and where the `hopeless` lay."""
+        heard = [(onset.sample, onset.verdict.reason == OUT_OF_RANGE) for onset in onsets]
+        for sample, is_out in sorted([*heard, *((one, False) for one in hopeless)]):
+            minute = int(sample / self._rate_hz) // _MINUTE_S
             if minute != self._minute:
                 self._close()
                 self._minute = minute
             self._heard += 1
-            self._out += onset.verdict.reason == OUT_OF_RANGE
+            self._out += is_out
 
     def findings(self) -> tuple[Finding, ...]:
         """The fault, if it is one; nothing is said of a microphone that is as others are."""

@@ -8,6 +8,7 @@ like `features`'.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,11 @@ class Pick:
     sigma_noise: float
     rise_ratio: float
     over_floor: float
+
+    def later(self, samples: int) -> "Pick":
+        """The same onset, counted from `samples` before the start of the stretch."""
+        rough, index = self.rough + samples, self.index + samples
+        return Pick(rough, index, self.sigma_noise, self.rise_ratio, self.over_floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +137,16 @@ def find_onsets(
         return []
     start, stop = max(start, min(ends)), min(stop, max(ends))
     needed = start - guard - before
-    total = np.concatenate(([0.0], np.cumsum(energy[needed : stop + after])))
+    seen = energy[needed : stop + after]
+    total = np.zeros(len(seen) + 1)
+    np.cumsum(seen, out=total[1:])
     count, here = stop - start, start - needed
-    ahead = (total[here + after :][:count] - total[here:][:count]) / after
-    behind = (total[before:][:count] - total[:count]) / before
-    rise = ahead / (behind + floor)
+    ahead = total[here + after :][:count] - total[here:][:count]
+    ahead /= after
+    behind = total[before:][:count] - total[:count]
+    behind /= before
+    rise = behind + floor
+    np.divide(ahead, rise, out=rise)
     coarse = _peaks_apart(rise * (ahead >= LEAST_OVER_FLOOR * floor), apart)
     found = [(peak, _SEARCH_S) for peak in coarse]
     for weak in (index - start for index in told):
@@ -175,14 +186,23 @@ def _peaks_apart(values: Wave, apart: int) -> list[int]:
     is_up = values[1:] > values[:-1]
     inner = (is_up[:-1] > is_up[1:]).nonzero()[0] + 1
     places = [0, *inner[values[inner] > LEAST_RISE].tolist(), len(values) - 1]
-    peaks = []
-    for index in places if len(values) > 1 else places[:1]:
-        left = values[max(0, index - apart) : index]
-        right = values[index + 1 : index + 1 + apart]
-        value = values[index]
-        if value > left.max(initial=LEAST_RISE) and value >= right.max(initial=LEAST_RISE):
-            peaks.append(index)
-    return peaks
+    peaks, higher = [], list[int]()
+    for index in _falling(values, places if len(values) > 1 else places[:1]):
+        if all(abs(index - other) > apart for other in higher):
+            left = values[max(0, index - apart) : index]
+            right = values[index + 1 : index + 1 + apart]
+            value = values[index]
+            if value > left.max(initial=0.0) and value >= right.max(initial=0.0):
+                peaks.append(index)
+        higher.append(index)
+    return sorted(peaks)
+
+
+def _falling(values: Wave, places: list[int]) -> list[int]:
+    """Those of `places` over LEAST_RISE, the highest first; of two alike the earlier one."""
+    heights = zip(values[places].tolist(), places, strict=True)
+    ordered = sorted((-height, place) for height, place in heights if height > LEAST_RISE)
+    return [place for _, place in ordered]
 
 
 def _refine(
@@ -208,7 +228,8 @@ def _refine(
     left, top, right = (float(value) for value in size[peak - 1 : peak + 2])
     curvature = left - 2.0 * top + right
     shift = 0.5 * (left - right) / curvature if curvature < 0.0 else 0.0
-    slope_noise = _scatter(np.diff(fine[: max(3, low - quiet)]))
+    before = fine[: max(3, low - quiet)]
+    slope_noise = _scatter(before[1:] - before[:-1])
     sigma = slope_noise / -curvature if curvature < 0.0 else float(reach)
     index = quiet + peak + min(0.5, max(-0.5, shift))
     return Pick(coarse, index, min(sigma, float(reach)), rise_ratio, over_floor)
@@ -223,12 +244,14 @@ def _scatter(values: Wave) -> float:
 def _first_strong_peak(size: Wave) -> int:
     """Index of the first local maximum that reaches _FIRST_PEAK of the largest, never an end."""
     inner = size[1:-1]
-    is_peak = (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size.max())
+    is_peak = (
+        (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size[size.argmax()])
+    )
     found = is_peak.nonzero()[0]
     return 1 + int(found[0] if len(found) else np.argmax(inner))
 
 
-def noise_floor(samples: Floats, rate_hz: int) -> float:
+def noise_floor(samples: Floats, rate_hz: int, full_scale: float = 1.0) -> float:
     """Mean energy of the step response in the quieter pieces of a long stretch, shape (n,).
 
     The same as `find_onsets` takes from a stretch itself, from every third of STEP_S only: a tenth
@@ -237,7 +260,7 @@ def noise_floor(samples: Floats, rate_hz: int) -> float:
     reach = max(1, round(STEP_S * rate_hz))
     hop = max(1, reach // 3)
     wide = reach // hop
-    short = samples[: len(samples) // hop * hop].reshape(-1, hop) @ np.ones(hop, np.float32)
+    short = samples[: len(samples) // hop * hop].reshape(-1, hop) @ _weights(hop, full_scale)
     total = short
     for shift in range(1, wide):
         total = total[:-1] + short[shift:]
@@ -247,8 +270,14 @@ def noise_floor(samples: Floats, rate_hz: int) -> float:
     if count < 1:
         return 0.0
     squares = (step * step)[: count * piece].reshape(count, piece)
-    means = np.sort(squares @ np.full(piece, 1.0 / piece, np.float32))
+    means = np.sort(squares @ _weights(piece, float(piece)))
     return float(means[round(_FLOOR_QUANTILE * (count - 1))]) / (wide * hop) ** 2
+
+
+@lru_cache(maxsize=32)
+def _weights(count: int, whole: float) -> Floats:
+    """`count` times one over `whole`, to be read only."""
+    return np.full(count, 1.0 / whole, np.float32)
 
 
 def _floor(energy: Wave, piece: int) -> float:

@@ -7,7 +7,7 @@ and a slot after it sounded, whatever the size of the blocks that brought it.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,10 +22,10 @@ from agent.core.audio import (
     full_scale,
 )
 from agent.core.hearing.arrival import arrive, plain_break, prepare
-from agent.core.hearing.band_envelopes import outline
-from agent.core.hearing.classification import is_passed_over, judge, led_by, wanted
+from agent.core.hearing.band_envelopes import outline, timbre
+from agent.core.hearing.classification import is_passed_over, judge, led_by, opinion, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
-from agent.core.hearing.features import WINDOW_S, measure
+from agent.core.hearing.features import WINDOW_S, loudness, measure
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
 from agent.core.hearing.ring import Ring
@@ -55,18 +55,28 @@ class Onset:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """`count` onsets that were not described, and where those lay (samples since the stream opened)
+    that are within the model's range and score less than anything that it publishes."""
+
+    count: int
+    hopeless: tuple[int, ...]
+
+
 class Hearing:
     """Feed it blocks and gaps in order; it returns the onsets that are complete.
 
     A gap ends the stretch before it: onsets close to it come out at once with what there is,
     marked `gap_in_window`. After a gap the gate's floor is kept. What scores below `least_score`
     is not accepted, whatever the model thinks of it. While it `passes_over`, as on a node, what
-    its outline alone shows to be no shot is not described; else every onset comes out.
+    its outline alone shows to be no shot is not described, nor what its timbre shows to be
+    hopeless; else every onset comes out.
     """
 
     def __init__(self, fmt: AudioFormat, least_score: float = 0.0) -> None:
         self._format, self._least_score = fmt, least_score
-        self.passes_over, self._passed_over = False, 0
+        self.passes_over, self._passed_over, self._hopeless = False, 0, list[int]()
         self._slot = frame_samples(fmt.rate_hz)
         self._frame = SLOTS_PER_FRAME * self._slot
         self._gate = Gate(fmt.rate_hz)
@@ -101,10 +111,12 @@ class Hearing:
         """The sample, since the stream opened, before which no more onset will come out."""
         return self._first + max(0, self._heard - self._wait)
 
-    def passed_over(self) -> int:
-        """How many onsets were not described since this was last asked."""
-        count, self._passed_over = self._passed_over, 0
-        return count
+    def passed_over(self) -> PassedOver:
+        """What was not described since this was last asked."""
+        passed = PassedOver(self._passed_over, tuple(self._hopeless))
+        self._passed_over = 0
+        self._hopeless.clear()
+        return passed
 
     def on_block(self, block: AudioBlock) -> list[Onset]:
         """Onsets completed by `block`, in order."""
@@ -222,7 +234,7 @@ class Hearing:
         floor = self._floor_near(group * self._frame - self._slot)
         for pick in find_onsets(near, first - start, last - start, floor, told):
             if opening := slots.get((start + pick.rough) // self._slot):
-                yield opening, replace(pick, rough=start + pick.rough, index=start + pick.index)
+                yield opening, pick.later(start)
 
     def _described(self, opening: Opening, pick: Pick, *, before_gap: bool) -> Onset | None:
         """What the onset is like, the verdict, and when it began: roughly if hardly a shot.
@@ -232,16 +244,22 @@ class Hearing:
         first = opening.slot * self._slot
         begin = max(0, first - self._back)
         stretch = self._stretch(begin, first + self._wait)
-        at = replace(pick, rough=pick.rough - begin, index=pick.index - begin)
+        at = pick.later(-begin)
         gap_near = before_gap or (self._after_gap and not begin)
         outlined = outline(stretch, int(at.index))
         if self.passes_over and is_passed_over(outlined):
             return None
+        rough, colour = self._first + begin + int(at.index), timbre(outlined)
+        loud = loudness(stretch, int(at.index))
+        told = opinion(colour, loud.snr_db)
+        if self.passes_over and told and told.is_hopeless:
+            self._hopeless.append(rough)
+            return None
         full_scale_db_spl = self._format.full_scale_db_spl
-        features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, outlined)
-        rough = self._first + begin + int(at.index)
+        features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, loud, colour)
         lead = led_by(self._latest, rough, features)
-        verdict = wanted(judge(at, features, lead), self._least_score)
+        verdict = judge(features, told, lead, is_glanced_at=self.passes_over)
+        verdict = wanted(verdict, self._least_score)
         arrival = arrive(stretch, at) if verdict.accepted else plain_break(stretch, at.index)
         sample = self._first + begin + arrival.index
         if verdict.accepted:
@@ -259,8 +277,8 @@ class Hearing:
         """The noise floor around sample `first` of this stretch."""
         held = self._ring.span(max(0, first - self._floor_back), first + self._wait)
         sound = self._wave32[: len(held)]
-        np.multiply(held, np.float32(1.0 / full_scale(held)), out=sound)
-        return noise_floor(sound, self._format.rate_hz)
+        np.copyto(sound, held, casting="same_kind")
+        return noise_floor(sound, self._format.rate_hz, full_scale(held))
 
     def _stretch(self, first: int, last: int) -> Stretch:
         """Sound as floats, in memory that the next stretch will overwrite."""

@@ -1,6 +1,7 @@
 """Boosted trees as four arrays: what they add to the log-odds of a row of numbers.
 
-All trees are complete and equally deep, so that all are walked at once, a level at a time.
+All trees are complete, equally deep, and no deeper than four questions: the answers of a tree, read
+as a number, say by a table in which leaf they end, so that nobody walks.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+DEEPEST = 4
 Numbers = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -19,6 +21,7 @@ class Trees:
     """`inputs` and `limits` (trees, 2**depth - 1) by level, `leaves` (trees, 2**depth).
 
     A row goes right where its input exceeds the limit. Trees of depth 1 are an additive model.
+    Asking is quickest where `inputs` and `limits` lie in memory by node.
     """
 
     inputs: Places
@@ -28,27 +31,28 @@ class Trees:
 
     def log_odds(self, rows: Numbers) -> Sums:
         """Of `rows` (n, inputs), shape (n,)."""
-        count, (trees, nodes) = len(rows), self.limits.shape
-        is_beyond = (rows.take(self.inputs, axis=1) > self.limits).ravel()
-        first, leaf = _first_places(trees, nodes)
-        if count > 1:
-            first = first + np.arange(count)[:, None] * (trees * nodes)
-        before, at = first - 1, first.copy()
-        for _ in range((nodes + 1).bit_length() - 1):
-            is_right = is_beyond.take(at)
-            at += at
-            at -= before
-            at += is_right
-        at -= first
-        at += leaf
-        return np.asarray(self.leaves.take(at).sum(axis=1) + self.offset)
+        trees, nodes = self.limits.shape
+        digits, leaf_of = _leaves(nodes)
+        answers = rows.take(self.inputs.T, axis=1) > self.limits.T
+        leaf = leaf_of.take((digits @ answers).astype(np.intp))
+        leaf += _first_leaves(trees, nodes)
+        return np.asarray(self.leaves.take(leaf).sum(axis=1) + self.offset)
+
+
+@lru_cache(maxsize=DEEPEST)
+def _leaves(nodes: int) -> tuple[Numbers, Places]:
+    """What each of a tree's answers counts for, and in which leaf the sum of them ends."""
+    leaf_of = np.zeros(1 << nodes, np.intp)
+    answers = np.arange(len(leaf_of))
+    for _ in range(nodes.bit_length()):
+        leaf_of += leaf_of + 1 + (answers >> leaf_of & 1)
+    return (1 << np.arange(nodes)).astype(np.float32), leaf_of - nodes
 
 
 @lru_cache(maxsize=16)
-def _first_places(trees: int, nodes: int) -> tuple[Places, Places]:
-    """Of each tree's first node among all nodes, and among all leaves, less `nodes`; (1, trees)."""
-    number = np.arange(trees)[None]
-    return number * nodes, number * (nodes + 1) - nodes
+def _first_leaves(trees: int, nodes: int) -> Places:
+    """Of each tree among the leaves of all."""
+    return np.arange(trees) * (nodes + 1)
 
 
 NO_TREES = Trees(

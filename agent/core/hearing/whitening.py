@@ -35,6 +35,10 @@ class Whitener:
     def order(self) -> int:
         return len(self.taps) - 1
 
+    def whitened(self, sound: Wave) -> Wave:
+        """Of differences between samples (n,) those after the first `order` ones, white."""
+        return np.correlate(sound, self.taps[::-1], "valid")
+
 
 def order_at(rate_hz: int) -> int:
     """Order of the predictor: a whitener has one tap more."""
@@ -60,8 +64,10 @@ def whitener(noise: Wave, rate_hz: int) -> Whitener | None:
     )  # as rows of a Toeplitz matrix
     step = around.strides[0]
     matrix = np.ndarray((order, order), np.float64, around, (order - 1) * step, (-step, step))
-    taps = np.concatenate(([1.0], -np.linalg.solve(matrix, lags[1:])))
-    last = np.convolve(noise[-near - order :], taps, "valid")
+    taps = np.empty(order + 1)
+    taps[0] = 1.0
+    np.negative(np.linalg.solve(matrix, lags[1:]), out=taps[1:])
+    last = np.correlate(noise[-near - order :], taps[::-1], "valid")
     return Whitener(taps, float(last @ last) / len(last) + _LEAST**2)
 
 
@@ -74,10 +80,11 @@ def _autocorrelation(noise: Wave, rate_hz: int, order: int) -> Wave:
     frames = noise[len(noise) - count * size :].reshape(count, size)
     parts = np.fft.rfft(frames * hann(size)).view(np.float64)  # real and imaginary, in turn
     parts *= parts
-    level = parts[:, 2 * int(_LEVEL_FROM_HZ * size / rate_hz) :].sum(axis=1)
-    level += level.sum() / count * 1e-6 + _LEAST
-    weighed = (1.0 / level) @ parts
+    level = np.add.reduce(parts[:, 2 * int(_LEVEL_FROM_HZ * size / rate_hz) :], axis=1)
+    level += np.add.reduce(level) / count * 1e-6 + _LEAST
+    weighed = np.reciprocal(level, out=level) @ parts
     mean = weighed[0::2] + weighed[1::2]
     top = slice(int(0.40 * size), int(0.43 * size))
-    mean[top.stop :] = np.maximum(mean[top.stop :], mean[top].sum() / (top.stop - top.start))
+    least, above = np.add.reduce(mean[top]) / (top.stop - top.start), mean[top.stop :]
+    np.maximum(above, least, out=above)
     return np.fft.irfft(mean)[: order + 1]

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from agent.core.units import ns_of
 
-Clock = Literal["satellites", "host", "last known", "software"]
+Clock = Literal["satellites", "host", "unvouched", "last known", "software"]
 Kind = Literal["broker", "authority", "list", "node"]
 Verdict = Literal["valid", "unknown", "early", "ended"]
 _BEST_FIRST: tuple[Verdict, ...] = ("valid", "unknown", "early", "ended")

@@ -205,11 +205,13 @@ def check_response(
     request: EnrolmentRequest,
     tls: ec.EllipticCurvePublicKey,
     earliest: Earliest,
+    latest_utc_ns: int | None = None,
 ) -> None:
     """Whether `response` answers `request` of the node that holds `tls`.
 
-    A certificate from the future is taken: of the present only `earliest` is known, and the
-    registrar vouches for the rest. Raises EnrolmentError or KeyFileError.
+    A certificate from the future is taken, unless it begins after `latest_utc_ns`: of the present
+    only these are known, and the registrar vouches for the rest. Raises EnrolmentError or
+    KeyFileError.
     """
     if (response.source, response.nonce) != (request.source, request.nonce):
         raise EnrolmentError(
@@ -221,13 +223,16 @@ def check_response(
     for key in (*response.locators, *response.operators):
         load_public_pem(key.encode())
     try:
-        _check_certificates(response, tls, earliest)
+        _check_certificates(response, tls, earliest, latest_utc_ns)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
         raise EnrolmentError(f"holds a certificate that cannot be used: {error}") from None
 
 
 def _check_certificates(
-    response: EnrolmentResponse, tls: ec.EllipticCurvePublicKey, earliest: Earliest
+    response: EnrolmentResponse,
+    tls: ec.EllipticCurvePublicKey,
+    earliest: Earliest,
+    latest_utc_ns: int | None,
 ) -> None:
     leaf = x509.load_pem_x509_certificate(response.certificate.encode())
     authority = x509.load_pem_x509_certificate(response.authority.encode())
@@ -249,7 +254,12 @@ def _check_certificates(
     if revoked.get_revoked_certificate_by_serial_number(leaf.serial_number):
         raise EnrolmentError("its certificate was revoked: make a new request")
     for name, certificate in (("certificate", leaf), ("authority", authority)):
-        ended = certificate.not_valid_after_utc
+        begins, ended = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if latest_utc_ns is not None and begins > moment_of(latest_utc_ns):
+            raise EnrolmentError(
+                f"its {name} begins only {begins:%Y-%m-%d %H:%M} UTC, which is not yet: have it "
+                "made anew on a computer whose clock is right"
+            )
         if ended < earliest.utc:
             raise EnrolmentError(
                 f"its {name} ended at {ended:%Y-%m-%d %H:%M} UTC, and it is "

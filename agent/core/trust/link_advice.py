@@ -48,6 +48,7 @@ _ENROL = "enrol this node again"
 _CLOCKS: dict[Clock, tuple[str, str]] = {
     "satellites": ("this node's clock (satellites)", ""),
     "host": ("this host's clock", ", unless that clock is wrong"),
+    "unvouched": ("this host's clock, for which nobody vouches,", ", or set that clock"),
     "last known": (
         "the last time this node knew for good",
         ", or if that time was wrong remove known-utc from store.directory and restart",

@@ -13,6 +13,7 @@ from agent.errors import MalformedRecord, StoreError
 from agent.ports import Message
 from simulator.centre.locator.arrival import arrival_of, is_possible
 from simulator.centre.locator.letters import printable
+from simulator.centre.locator.listed import first_of, listing_of
 from simulator.centre.locator.mishaps import Mishaps, told_of
 from simulator.centre.locator.presence import Presences
 from simulator.centre.locator.quota import OverQuota
@@ -100,11 +101,12 @@ class Admission:
 
     def _judge(self, body: Body) -> Judged | None:
         self._bounds.hear(body)
-        claimed = arrival_of(body)
+        claimed = arrival_of(body) or first_of(listing_of(body))
         if claimed is None or not is_possible(claimed):
             return None
-        judged = self._bounds.judge(claimed)
-        self._store.arrivals.keep(claimed, body, judged, self._bounds.now())
+        present = self._bounds.now()
+        judged = self._bounds.judge(claimed, present)
+        self._store.arrivals.keep(claimed, body, judged, present)
         return judged
 
     def _set_aside(self, topic: str, raw: bytes, error: Exception, at: str) -> None:

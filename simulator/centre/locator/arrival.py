@@ -16,7 +16,8 @@ _MAX_DB = 300.0
 class Arrival:
     """One onset at one node. `sigma_ns` is the node's own 1-sigma for its time of arrival; where
     that is not `confirmed` it holds within a second, and the time may be whole seconds off.
-    `sigma_noise_ns` is the part of it that no clock has."""
+    `sigma_noise_ns` is the part of it that no clock has. One that `is_listed` was not told by
+    itself: it stands, among others, in a busy street's list."""
 
     source: str
     record_id: str
@@ -27,6 +28,7 @@ class Arrival:
     score: float
     confirmed: bool = True
     sigma_noise_ns: int = 0
+    is_listed: bool = False
 
 
 def arrival_of(body: Body) -> Arrival | None:

@@ -1,4 +1,4 @@
-"""When impulses first came, and what their times were taken for: kept beside the records.
+"""When impulses and lists first came, and what their times were taken for, beside the records.
 
 The centre judges a time by when its record came. After a restart, and for what has left its memory,
 that moment is over: what was judged then is kept, in the transaction that keeps the record.
@@ -12,12 +12,16 @@ from agent.core.records import Body
 from agent.errors import StoreError
 from simulator.centre.locator.arrival import Arrival, moved
 from simulator.centre.locator.chains import Chains
-from simulator.centre.locator.past import place_of
-from simulator.centre.locator.timebounds import Judged, Present
+from simulator.centre.locator.past import JUDGED, place_of
+from simulator.centre.locator.timebounds import Judged
+from simulator.centre.stated_clock import Present
 
 _AT = "WHERE place = ? AND toa_ns = ? AND chain_id = ? AND seq = ?"
 _FORGET = f"DELETE FROM heard {_AT}"  # noqa: S608 - nothing of it comes from outside
 _MOVE = f"UPDATE heard SET toa_ns = toa_ns + ? {_AT}"  # noqa: S608
+_OF = "WHERE place = ? AND first_ns = ? AND chain_id = ? AND seq = ?"
+_UNLIST = f"DELETE FROM listed {_OF}"  # noqa: S608
+_RELIST = f"UPDATE listed SET first_ns = first_ns + ?, last_ns = last_ns + ? {_OF}"  # noqa: S608
 
 
 class Arrivals:
@@ -37,16 +41,14 @@ class Arrivals:
         place = (place_of(body.source), claimed.toa_utc_ns, chain.row_id, body.seq)
         if add_ns is None:
             self._select(_FORGET, *place)
+            self._select(_UNLIST, *place)
         elif add_ns:
             self._select(_MOVE, add_ns, *place)
+            self._select(_RELIST, add_ns, add_ns, *place)
 
     def judged(self, claimed: Arrival, body: Body) -> Judged:
         """As it was when it came. What older software kept was not judged."""
-        rows = self._select(
-            "SELECT add_ns FROM arrived JOIN chain ON chain_id = id "
-            "WHERE source = ? AND chain = ? AND seq = ?",
-            *(body.source, body.chain, body.seq),
-        )
+        rows = self._select(JUDGED, body.source, body.chain, body.seq)
         if not rows:
             return Judged(claimed)
         ((add_ns,),) = rows

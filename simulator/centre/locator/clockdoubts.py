@@ -8,13 +8,14 @@ its clock.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, dist, log
 
 from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.centre.locator.air import STANDARD_C
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.incident import Alternative, Incident
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.splits import REACH_NS, Camps, Split, splits
 
@@ -22,6 +23,7 @@ _FITS_NS = 45_000_000
 _LEAST_TIMES = 3
 _OFFS = 3 * REACH_NS // NS_PER_S  # numbers of seconds that a stranger's sound may fit by chance
 _RARELY = 300.0  # one in so many cells has a node that chance names
+_OPEN = "which second it was is open: clocks that tell of it are whole seconds apart"
 _REMEMBERED = 4096
 _SPLITS = 256
 
@@ -40,36 +42,50 @@ class ClockDoubts:
         self._stations, self._near, self._heard = stations, near, heard
         self._splits: OrderedDict[frozenset[str], Split] = OrderedDict()
         self._twice: dict[str, None] = {}
+        self._open: dict[str, tuple[Alternative, ...]] = {}
+        self._alone: dict[str, Incident] = {}  # open, though nobody tells them with other clocks
         self._misses: dict[str, Counter[int]] = {}
         self._judged: dict[str, None] = {}
         chance = log(_RARELY * max(1, len(stations)))
         self._least_times = max(_LEAST_TIMES, 1 + ceil(chance / log(_OFFS)))
 
-    def is_told(self, incident: Incident) -> bool:
-        """False for what other nodes tell, seconds apart."""
-        return incident.id not in self._twice
+    def told(self, incidents: Sequence[Incident]) -> list[Incident]:
+        """Without what other nodes tell, seconds apart; what may be of another second says so."""
+        return [self._marked(one) for one in incidents if one.id not in self._twice]
 
     def look(self, changed: list[Incident], withdrawn: list[Incident]) -> list[str]:
         """Take out of `changed` what is told twice, withdraw what was, and tell again what was
-        withdrawn wrongly; who is off, in words."""
-        fresh = [split for one in changed for split in self._twins(one)]
-        for gone in withdrawn:
-            for name in [name for name in self._splits if gone.id in name]:
-                del self._splits[name]
-        for split in fresh:
-            self._splits[split.names] = split
+        withdrawn wrongly, or whose second is open now, or no more; who is off, in words."""
+        gone = {one.id for one in withdrawn}
+        touched = [one for one in self._splits.values() if not gone.isdisjoint(one.names)]
+        for split in touched:
+            del self._splits[split.names]
+        fresh = {split.names: split for one in changed for split in self._twins(one)}
+        self._splits.update(fresh)
         while len(self._splits) > _SPLITS:
             self._splits.popitem(last=False)
         camps = Camps(self._splits.values(), len(self._stations))
-        told = self._tell_once(camps, {one.names for one in fresh}, changed, withdrawn)
-        changed[:] = filter(self.is_told, changed)
-        open_ids = self._open(camps)
+        told = [camps.judge(one).words for one in fresh.values()]
+        if fresh or touched:
+            known = {one.id: one for split in touched for one in (split.ahead, split.behind)}
+            known = {name: one for name, one in (known | self._alone).items() if name not in gone}
+            self._tell_once(camps, known, changed, withdrawn)
         for one in changed:
-            told += self._miss(one, camps) if one.id not in open_ids else []
-        for kept in (self._twice, self._judged):
+            if one.id not in self._open and (others := camps.alternatives(one)):
+                self._open[one.id], self._alone[one.id] = others, one
+        changed[:] = self.told(changed)
+        for one in changed:
+            told += [] if one.alternatives else self._miss(one, camps)
+        for kept in (self._twice, self._judged, self._open):
             for old in list(kept)[:-_REMEMBERED]:
                 del kept[old]
+        for old in [*gone, *list(self._alone)[:-_SPLITS]]:
+            self._alone.pop(old, None)
         return list(dict.fromkeys(told))
+
+    def _marked(self, one: Incident) -> Incident:
+        others = self._open.get(one.id)
+        return replace(one.noted(_OPEN), alternatives=others) if others else one
 
     def _twins(self, one: Incident) -> list[Split]:
         """What tells the same shot with other clocks."""
@@ -90,30 +106,32 @@ class ClockDoubts:
     def _tell_once(
         self,
         camps: Camps,
-        fresh: set[frozenset[str]],
+        known: dict[str, Incident],
         changed: list[Incident],
         withdrawn: list[Incident],
-    ) -> list[str]:
-        told = []
-        for name, split in self._splits.items() if fresh else ():
-            verdict = camps.judge(split)
-            told += [verdict.words] if name in fresh else []
-            for one in (split.ahead, split.behind):
-                is_told, is_wrong = one.id not in self._twice, one is verdict.wrong
-                if is_wrong and is_told:
-                    self._twice[one.id] = None
-                    if one not in changed:
-                        withdrawn.append(one)
-                elif not is_wrong and not is_told:
-                    del self._twice[one.id]
-                    if one not in changed:
-                        changed.append(one)
-        return told
-
-    def _open(self, camps: Camps) -> set[str]:
-        """Incidents of which nobody can tell whether they or their twins are right."""
-        undecided = [one for one in self._splits.values() if camps.judge(one).right is None]
-        return {name for one in undecided for name in one.names}
+    ) -> None:
+        """Hide what is wrong, and mark what nobody can tell; `known` are some that were so."""
+        wrong, others = set[str](), dict[str, tuple[Alternative, ...]]()
+        for split in self._splits.values():
+            pair, verdict = (split.ahead, split.behind), camps.judge(split)
+            known |= {one.id: one for one in pair}
+            if verdict.wrong is not None:
+                wrong.add(verdict.wrong.id)
+                continue
+            for one, other in (pair, pair[::-1]):
+                twin = Alternative(other.utc_ns, other.id)
+                others[one.id] = (*others.get(one.id, ()), twin)
+        fresh = {one.id for one in changed}
+        for name, one in known.items():
+            was = (name in self._twice, self._open.get(name, ()))
+            self._twice.pop(name, None)
+            self._open.pop(name, None)
+            if name in wrong:
+                self._twice[name] = None
+            elif may_be := others.get(name) or camps.alternatives(one):
+                self._open[name] = may_be
+            if name not in fresh and was != (name in wrong, self._open.get(name, ())):
+                (withdrawn if name in wrong else changed).append(one)
 
     def _miss(self, incident: Incident, camps: Camps) -> list[str]:
         """Nodes that heard it just so many seconds sooner or later than where they hang."""

@@ -4,8 +4,7 @@ Weights say how much an arrival looks like a direct one: clear, and not right af
 one at the same node. Nothing here decides what an incident is.
 """
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.maxima import separate_maxima, strongest_before
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.solve import Solution, solve
 
@@ -31,9 +31,10 @@ _LOUDER_THAN_AN_ECHO_DB = 2.0
 _FAR_ECHO_S = 4.0
 _FAR_ECHO_WEAKER_DB = 6.0
 _AFTER_STRONGER = 0.55
-_KNOWN_ECHO = 0.25
+KNOWN_ECHO = 0.25
 _STATION_HEIGHT_M = 6.0
 _DEAF_NEAR = 0.5
+_UNEXPLAINED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ class Hypothesis:
     emission_s: float
     members: dict[int, int]
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A listed onset at a station that a shot explains, with what `probability`."""
+
+    station: int
+    arrival: Arrival
+    time_s: float
+    probability: float
 
 
 class Evidence:
@@ -64,6 +75,7 @@ class Evidence:
         self.strength = self.peak + 0.5 * np.array([a.snr_db for a in arrivals])
         self.weight = self._weights()
         self.free = np.ones(len(self.times), bool)
+        self._doubted: dict[int, float] = {}
         self._own = [np.flatnonzero(self.station == s) for s in range(len(self.stations))]
         heights = self.places_m[np.unique(self.station), 2]
         self._height_m = float(np.median(heights)) - _STATION_HEIGHT_M
@@ -79,25 +91,59 @@ class Evidence:
         """UTC of a time on the window's scale."""
         return self._base_ns + round(seconds * NS_PER_S)
 
+    def seconds(self, utc_ns: int) -> float:
+        """A time of UTC on the window's scale."""
+        return (utc_ns - self._base_ns) / NS_PER_S
+
     def flight_s(self, place_m: Vector, station: int) -> float:
         """How long sound takes from `place_m` to a station."""
         return float(np.linalg.norm(place_m - self.places_m[station])) / self._sound_mps
 
-    def solve(self, members: Mapping[int, int], guess_m: Vector) -> Solution | None:
-        """The solution for given members (station to arrival, by index)."""
-        numbers, chosen = list(members), list(members.values())
-        sigmas = [
-            np.hypot(
-                self.arrivals[a].sigma_ns / NS_PER_S, self.stations[s].sigma_m / self._sound_mps
-            )
-            for s, a in members.items()
-        ]
+    def solve(
+        self, members: Mapping[int, int], guess_m: Vector, beside: Sequence[Beside] = ()
+    ) -> Solution | None:
+        """The solution for given members (station to arrival, by index), and what is `beside`.
+
+        What is less than certain to belong counts for as much less.
+        """
+        numbers = [*members, *(one.station for one in beside)]
+        times = [*self.times[list(members.values())], *(one.time_s for one in beside)]
+        sigmas = [self._sigma_s(s, self.arrivals[a]) for s, a in members.items()]
+        sigmas += [self._sigma_s(one.station, one.arrival) for one in beside]
+        shares = np.array([1.0] * len(members) + [one.probability for one in beside])
         guess = np.array([guess_m[0], guess_m[1], self._height_m])
-        stations_m = self.places_m[numbers]
-        return solve(stations_m, self.times[chosen], np.array(sigmas), self._sound_mps, guess)
+        given = (self.places_m[numbers], np.array(times), np.array(sigmas))
+        return solve(*given, self._sound_mps, guess, shares)
+
+    def may_be_one(self, chosen: Sequence[int]) -> bool:
+        """Whether arrivals of so many stations are no further apart than sound needs between."""
+        stations = self.station[list(chosen)]
+        if len(set(stations.tolist())) < len(chosen):
+            return False
+        apart_m = np.linalg.norm(
+            self.places_m[stations][:, None] - self.places_m[stations], axis=-1
+        )
+        times = self.times[list(chosen)]
+        late = np.abs(times[:, None] - times)
+        return bool(np.all(late <= apart_m / self._sound_mps + _TRUST_S))
+
+    def agreeing(self, members: Mapping[int, int], count: int) -> list[Vector]:
+        """The places where given arrivals agree best, no more than a coarse step apart."""
+        emissions = self.times[list(members.values())] - self._flight_s[:, list(members)]
+        image = _COARSE_S - np.ptp(emissions, axis=1)
+        best = separate_maxima(image, self._grid_m, 5 * GRID_M, count)
+        return [self._grid_m[one] for one in best]
+
+    def _sigma_s(self, station: int, arrival: Arrival) -> float:
+        """Of the onset, and of where its node stands."""
+        by_place_s = self.stations[station].sigma_m / self._sound_mps
+        return float(np.hypot(arrival.sigma_ns / NS_PER_S, by_place_s))
 
     def set_aside(self, members: Mapping[int, int], shot: Hypothesis) -> None:
         """A placed round's arrivals are used up, and what follows them is likely its echo."""
+        for one, weight in self._doubted.items():
+            self.weight[one] = weight
+        self._doubted.clear()
         for station, own in enumerate(self._own):
             direct = (
                 float(self.times[members[station]])
@@ -111,8 +157,24 @@ class Evidence:
                 is_echo &= louder_db < _LOUDER_THAN_AN_ECHO_DB
                 is_echo |= (late >= 0.0) & (late < _FAR_ECHO_S) & (louder_db < -_FAR_ECHO_WEAKER_DB)
             echoes = own[is_echo]
-            self.weight[echoes] = np.minimum(self.weight[echoes], _KNOWN_ECHO)
+            self.weight[echoes] = np.minimum(self.weight[echoes], KNOWN_ECHO)
         self.free[list(members.values())] = False
+
+    def unexplained(self, member: int, of_shot: Collection[int] = ()) -> float:
+        """Weight of the clearest that came just before, at the same node, and is of no shot so far.
+
+        What comes first came the direct way: who takes what follows leaves it unexplained.
+        """
+        own = self._own[int(self.station[member])]
+        late = self.times[member] - self.times[own]
+        is_open = self.free[own] & (self.weight[own] > KNOWN_ECHO)
+        before = own[(late > 0.0) & (late < _ECHO_S) & is_open]
+        return float(max((self.weight[one] for one in before if one not in of_shot), default=0.0))
+
+    def doubt(self, members: Sequence[int]) -> None:
+        """These are echoes, unless a shot comes to light that explains what came before them."""
+        self._doubted.update((one, float(self.weight[one])) for one in members)
+        self.weight[members] = 0.0
 
     def best_hypothesis(self, least_weight: float) -> Hypothesis | None:
         """The place and time that explain most weight at four stations or more, if enough."""
@@ -128,7 +190,7 @@ class Evidence:
         """0..1: clearness, less where a comparable sound came just before at the same station."""
         clear = np.clip((np.array([a.snr_db for a in self.arrivals]) - 4.0) / 14.0, 0.25, 1.0)
         for own in (np.flatnonzero(self.station == s) for s in range(len(self.stations))):
-            louder = _strongest_before(self.times[own], self.strength[own], _ECHO_S)
+            louder = strongest_before(self.times[own], self.strength[own], _ECHO_S)
             clear[own[louder > self.strength[own] - 3.0]] *= _AFTER_STRONGER
         return np.asarray(clear)
 
@@ -145,7 +207,7 @@ class Evidence:
 
     def _candidates(self) -> list[tuple[Vector, float]]:
         """Places where the back-projections of a seed and of all others agree best."""
-        usable = np.flatnonzero(self.free & (self.weight > _KNOWN_ECHO))
+        usable = np.flatnonzero(self.free & (self.weight > KNOWN_ECHO))
         if not len(usable) or len(np.unique(self.station[self.free])) < 4:
             return []
         seeds = usable[np.argsort(-self.weight[usable], kind="stable")][:MAX_SEEDS]
@@ -158,7 +220,7 @@ class Evidence:
                 if trace is not None:
                     at = ((emission + flight[:, station] + 0.5) / _TRACE_BIN_S).astype(np.int32)
                     image += trace.take(at, mode="clip")
-            for place in _separate_maxima(image, self._grid_m, CANDIDATES_PER_SEED):
+            for place in separate_maxima(image, self._grid_m, 5 * GRID_M, CANDIDATES_PER_SEED):
                 found.append((float(image[place]), self._grid_m[place], float(emission[place])))
         found.sort(key=lambda one: -one[0])
         return [(place, emission) for _, place, emission in found[:MAX_SEEDS]]
@@ -191,7 +253,7 @@ class Evidence:
             if chosen != members:
                 members = chosen
                 solution = self.solve(members, place)
-                if solution is None or not self._is_near(solution.enu_m):
+                if solution is None or not self.is_near(solution.enu_m):
                     return None
                 place, emission = solution.enu_m, solution.emission_s
         late = np.abs(
@@ -202,7 +264,9 @@ class Evidence:
             return None
         fit = np.exp(-0.5 * (late[late < _TRUST_S] / _FINE_S) ** 2)
         weight = float(fit @ self.weight[list(kept.values())])
-        return Hypothesis(place, emission, kept, weight - _DEAF_NEAR * self._deaf_near(place, kept))
+        against = _DEAF_NEAR * self._deaf_near(place, kept)
+        against += _UNEXPLAINED * sum(self.unexplained(a) for a in kept.values())
+        return Hypothesis(place, emission, kept, weight - against)
 
     def _deaf_near(self, place: Vector, members: Mapping[int, int]) -> int:
         """How many stations nearer than the median member heard nothing of it."""
@@ -223,43 +287,9 @@ class Evidence:
                     members[station] = int(own[np.argmax(fit)])
         return members
 
-    def _is_near(self, place: Vector) -> bool:
+    def is_near(self, place: Vector) -> bool:
+        """Whether a place is among those worth asking about."""
         return bool(
             np.all(place[:2] > self._grid_m.min(axis=0)[:2])
             and np.all(place[:2] < self._grid_m.max(axis=0)[:2])
         )
-
-
-def _strongest_before(times: Vector, strength: Vector, within_s: float) -> Vector:
-    """For each of ascending `times` the greatest strength of the time just before, or -inf.
-
-    A queue of those that nothing later outdoes: each goes in and out once, however many there are.
-    """
-    best = np.full(len(times), -np.inf)
-    queue: deque[int] = deque()
-    entered = 0
-    for index, now in enumerate(times):
-        while times[entered] < now:
-            while queue and strength[queue[-1]] <= strength[entered]:
-                queue.pop()
-            queue.append(entered)
-            entered += 1
-        while queue and now - times[queue[0]] >= within_s:
-            queue.popleft()
-        if queue:
-            best[index] = strength[queue[0]]
-    return best
-
-
-def _separate_maxima(image: Vector, grid_m: Vector, count: int) -> list[int]:
-    """The best places that are at least five grid steps apart."""
-    image = image.copy()
-    east, north, apart = grid_m[:, 0], grid_m[:, 1], 5 * GRID_M
-    chosen = []
-    for _ in range(count):
-        place = int(np.argmax(image))
-        if image[place] <= 0.0:
-            break
-        chosen.append(place)
-        image[(np.abs(east - east[place]) < apart) & (np.abs(north - north[place]) < apart)] = 0.0
-    return chosen

@@ -15,11 +15,15 @@ Status = Literal["located", "detected", "ill-conditioned"]
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One arrival a round rests on, and by how much it came later than the solution says."""
+    """One arrival a round rests on, and by how much it came later than the solution says.
+
+    One that `is_listed` stands in the list that the record holds.
+    """
 
     source: str
     record_id: str
     residual_us: float
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,22 @@ class LocatedRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """When else the same shot may have been: nodes whose clocks disagree by whole seconds say so,
+    and nobody can tell who is right. `incident_id` is what they told of it, empty for nothing."""
+
+    utc_ns: int
+    incident_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """Rounds from one place within seconds; only `located` ones have a position that counts.
 
-    `detected`: heard by exactly three nodes. `ill-conditioned`: enough nodes, useless geometry.
-    `notes` say what was done to the times that it rests on, and what is not known of them.
+    `detected`: heard by three nodes, or by more of which too few can have heard the direct sound.
+    `ill-conditioned`: enough nodes, useless geometry. `notes` say what was done to the times that
+    it rests on, and what is not known of them. With `alternatives` the place counts, and its second
+    is one of several.
     """
 
     id: str
@@ -51,6 +66,7 @@ class Incident:
     utc_ns: int
     heard_by: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
     def noted(self, note: str) -> "Incident":
         """The same, with something said beside it."""
@@ -90,6 +106,11 @@ def to_geojson(incident: Incident, origin_wgs84: Wgs84 | None) -> dict[str, Any]
             "reason": incident.reason,
             **({"notes": list(incident.notes)} if incident.notes else {}),
             "time": rfc3339(incident.utc_ns),
+            **(
+                {"alternatives": list(map(_told, incident.alternatives))}
+                if incident.alternatives
+                else {}
+            ),
             "enu_m": None if place is None else [round(x, 2) for x in place],
             "heard_by": list(incident.heard_by),
             "rounds": [
@@ -100,7 +121,11 @@ def to_geojson(incident: Incident, origin_wgs84: Wgs84 | None) -> dict[str, Any]
                     "sigma1_m": round(one.sigma1_m, 2),
                     "sigma2_m": round(one.sigma2_m, 2),
                     "arrivals": [
-                        {"record": a.record_id, "residual_us": round(a.residual_us, 1)}
+                        {
+                            "record": a.record_id,
+                            "residual_us": round(a.residual_us, 1),
+                            **({"listed": True} if a.is_listed else {}),
+                        }
                         for a in one.arrivals
                     ],
                 }
@@ -108,3 +133,7 @@ def to_geojson(incident: Incident, origin_wgs84: Wgs84 | None) -> dict[str, Any]
             ],
         },
     }
+
+
+def _told(other: Alternative) -> dict[str, str | None]:
+    return {"time": rfc3339(other.utc_ns), "incident": other.incident_id or None}

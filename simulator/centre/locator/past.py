@@ -14,6 +14,7 @@ from agent.core.records import Body
 from agent.core.records.correction import Correction, faults_of
 from simulator.centre.locator.air import warmth_of
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible, moved
+from simulator.centre.locator.listed import Listing, listing_of
 from simulator.centre.locator.recent import Key
 from simulator.centre.locator.schema import BESIDE
 
@@ -32,6 +33,17 @@ _CORRECTED = (
     "WHERE place = ? AND first_ns < ? AND last_ns >= ? AND first_ns >= ? - "
     "(SELECT ifnull(max(last_ns - first_ns), 0) FROM corrected WHERE place = ?) "
     "ORDER BY chain_id, corrected.seq"
+)
+# Likewise. What was judged impossible when it came has no time here.
+_LISTED = (
+    "SELECT source, chain, listed.seq FROM listed JOIN chain ON chain_id = id "
+    "WHERE place = ? AND first_ns <= ? AND last_ns >= ? AND first_ns >= ? - "
+    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM listed WHERE place = ?) "
+    "ORDER BY chain_id, listed.seq"
+)
+JUDGED = (
+    "SELECT add_ns FROM arrived JOIN chain ON chain_id = id "
+    "WHERE source = ? AND chain = ? AND seq = ?"
 )
 _EARLIER, _LATER = _HEARD + "<= ? ORDER BY toa_ns DESC", _HEARD + "> ? ORDER BY toa_ns"
 
@@ -76,6 +88,12 @@ class Index:
             span = (int(body.data.first_utc_ns), int(body.data.last_utc_ns))
             self._db.execute(
                 "INSERT INTO corrected VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (place, *span, *entry),
+            )
+        if listing := listing_of(body):
+            span = (listing.first_ns, listing.last_ns)
+            self._db.execute(
+                "INSERT INTO listed VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (place, *span, *entry),
             )
         if warmth := warmth_of(body):
@@ -144,6 +162,18 @@ class CellPast:
         """The correction of that name, if it verifies."""
         body = self.read(source, chain, seq)
         return body.data if body and isinstance(body.data, Correction) else None
+
+    def listings(self, first_ns: int, last_ns: int) -> Iterator[tuple[str, str, int]]:
+        """Source, chain and seq of the lists that reach into that time."""
+        values = (self.place, last_ns, first_ns, first_ns, self.place)
+        yield from self.select(_LISTED, *values)
+
+    def listing(self, source: str, chain: str, seq: int) -> Listing | None:
+        """The list of that name, if it verifies and its times were believed when it came."""
+        body = self.read(source, chain, seq)
+        listing = None if body is None else listing_of(body)
+        (add_ns,) = next(self.select(JUDGED, source, chain, seq), (0,))
+        return None if listing is None or add_ns is None else listing.moved(add_ns)
 
     def felt(self, first_ns: int, last_ns: int) -> list[float]:
         """All temperatures of that time."""

@@ -5,12 +5,13 @@ What they mean, and which of them may go, is `windows`' matter.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Protocol
 
 from agent.core.records.correction import Correction
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.listed import ListPast
 
 GAP_NS = 3 * NS_PER_S
 MAX_WINDOW_NS = 60 * NS_PER_S
@@ -19,7 +20,7 @@ MAX_REACH_NS = 600 * NS_PER_S
 Key = tuple[int, str, str]  # UTC of arrival in ns, source, id of the record
 
 
-class Past(Protocol):
+class Past(ListPast, Protocol):
     """All that a cell ever heard and felt, what is in memory too."""
 
     def earlier(self, utc_ns: int) -> Iterator[Key]:
@@ -71,9 +72,15 @@ class Recent:
         end = bisect_left(self._keys, (last_ns, "", ""))
         return [self._arrivals[key] for key in self._keys[begin:end]]
 
+    def keys_between(self, first_ns: int, last_ns: int) -> list[Key]:
+        """All that was heard in that time, what was forgotten too."""
+        if self._past is None:
+            return [_key(one) for one in self.between(first_ns, last_ns)]
+        return list(takewhile(lambda key: key[0] < last_ns, self._past.later(first_ns)))
+
     def add(self, arrival: Arrival) -> bool:
         """Take one that has just come; False if it is there already."""
-        key = (arrival.toa_utc_ns, arrival.source, arrival.record_id)
+        key = _key(arrival)
         if key in self._arrivals:
             return False
         self._put(key, arrival)
@@ -140,6 +147,10 @@ class Recent:
                 if key not in self._arrivals and (arrival := self._past.arrival(key)):
                     self._put(key, arrival)
                     self._back.add(key)
+
+
+def _key(arrival: Arrival) -> Key:
+    return arrival.toa_utc_ns, arrival.source, arrival.record_id
 
 
 def _belongs(key: Key, nearer: Key, toa_utc_ns: int) -> bool:

@@ -63,6 +63,11 @@ BESIDE = (
         chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
         PRIMARY KEY (place, first_ns, chain_id, seq)
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS listed (
+        place TEXT NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+        chain_id INTEGER NOT NULL REFERENCES chain (id), seq INTEGER NOT NULL,
+        PRIMARY KEY (place, first_ns, chain_id, seq)
+    ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS heard_of ON heard (chain_id, toa_ns)",
 )
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)

@@ -27,6 +27,7 @@ from simulator.centre.locator.announcer import Announcer
 from simulator.centre.locator.arrival import Arrival, arrival_of, is_possible
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.ledger import Words
+from simulator.centre.locator.listed import first_of, listing_of
 from simulator.centre.locator.mishaps import Mishaps, told_of
 from simulator.centre.locator.post import Letter, Post
 from simulator.centre.locator.presence import Presences
@@ -35,9 +36,10 @@ from simulator.centre.locator.reception import Reception
 from simulator.centre.locator.refusals import Refusals
 from simulator.centre.locator.registry import Registry, Station
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import NOBODY, CentreClock, Judged, TimeBounds
+from simulator.centre.locator.timebounds import Judged, TimeBounds
 from simulator.centre.locator.watch import Watch
 from simulator.centre.locator.windows import MEMORY, CellBelief, Revision
+from simulator.centre.stated_clock import NOBODY, CentreClock, Present
 
 EVENTS = "earshot/v1/+/+/+/event/#"
 STATUSES = "earshot/v1/+/+/+/status"
@@ -77,6 +79,7 @@ class LocatorService:
         self.counters = ServiceCounters()
         self._store = store
         self._bounds = TimeBounds(clock)
+        self._present: Present | None = None
         self._presences = Presences()
         self._watch = watch
         self._mishaps = Mishaps(self.counters.rejected, "messages set aside")
@@ -151,8 +154,9 @@ class LocatorService:
 
         `utc_text` tells UTC in RFC 3339, for receipts. Raises StoreError, and nothing else.
         """
-        at = utc_text()
-        dated = f"{at} (nobody vouches)" if self._bounds.is_unvouched else at
+        at, self._present = utc_text(), self._bounds.now()
+        is_vouched = not self._bounds.is_unvouched(self._present)
+        dated = at if is_vouched else f"{at} (nobody vouches)"
         for message in self._post.receive(now_ns):
             self._reception.put(message)
         taken = self._reception.take(STEP_MESSAGES, now_ns)
@@ -165,10 +169,10 @@ class LocatorService:
             self._post.say(Letter(topic, refusal))
         for one in admitted:
             self._feed(one, now_ns)
-        self._look_after([one.body for one in admitted], now_ns, at)
+        self._look_after([one.body for one in admitted], now_ns, at, is_vouched=is_vouched)
         is_all_fed = self._tell_again(STEP_MESSAGES, now_ns)
         effort = Effort(STEP_WINDOWS)
-        utc_ns = None if self._bounds.is_unvouched else parse_rfc3339_ns(at)
+        utc_ns = parse_rfc3339_ns(at) if is_vouched else None
         by_urgency = {name: cell.urgency(now_ns, utc_ns) for name, cell in self._cells.items()}
         for name in sorted(by_urgency, key=by_urgency.__getitem__, reverse=True):
             settle = partial(self._cells[name].settle, now_ns, effort, utc_ns)
@@ -180,12 +184,14 @@ class LocatorService:
         self._lateness.tell(now_ns)
         self._post.send(now_ns)
 
-    def _look_after(self, admitted: Iterable[Body], now_ns: int, at: str) -> None:
+    def _look_after(
+        self, admitted: Iterable[Body], now_ns: int, at: str, *, is_vouched: bool
+    ) -> None:
         """How the nodes are, told retained, cell by cell."""
         if self._watch is None:
             return
         for body in admitted:
-            self._watch.hear(body, at, is_vouched=not self._bounds.is_unvouched)
+            self._watch.hear(body, at, is_vouched=is_vouched)
         for report in self._watch.step(now_ns, at, is_listening=self.is_listening):
             topic = f"earshot/v1/{report.site}/{report.cell}/nodes"
             self._post.say(Letter(topic, msgspec.json.encode(report), retain=True))
@@ -201,7 +207,7 @@ class LocatorService:
 
     def _words_for(self, source: str) -> Words:
         """What its receipts say beyond what 0.1.0 knew."""
-        takes, present = self._presences.takes, self._bounds.now()
+        takes, present = self._presences.takes, self._present
         is_told = takes(source, TAKES_CLOCK)
         return Words(
             software=agent.__version__ if takes(source, TAKES_SOFTWARE) else "",
@@ -219,7 +225,7 @@ class LocatorService:
 
     def _judged(self, body: Body) -> Judged | None:
         """What the time of a record was taken for when it came."""
-        arrival = arrival_of(body)
+        arrival = arrival_of(body) or first_of(listing_of(body))
         return (
             self._store.arrivals.judged(arrival, body) if arrival and is_possible(arrival) else None
         )
@@ -240,7 +246,10 @@ class LocatorService:
         _, _, site, cell, _ = body.source.split(":")
         belief = self._cells[site, cell]
         if judged:
-            if judged.arrival:
+            listing = listing_of(body)
+            if judged.arrival and listing:
+                belief.enlist(listing.moved(judged.arrival.toa_utc_ns - listing.first_ns), now_ns)
+            elif judged.arrival:
                 belief.hear(judged.arrival, now_ns)
             return judged.told
         if arrival_of(body):

@@ -23,21 +23,49 @@ _DONE_M = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """`enu_m` shape (3,), `emission_s` on the arrivals' time scale, residuals in seconds.
+    """`unknowns` (6,): east, north, up, emission on the arrivals' time scale, wind east, north.
 
-    `covariance_m2` is 2 x 2 (east, north), scaled up where the residuals are larger than stated.
+    Residuals in seconds. `covariance` (6, 6) is of the unknowns, scaled up where the residuals are
+    larger than stated.
     """
 
-    enu_m: Vector
-    emission_s: float
-    covariance_m2: Vector
+    unknowns: Vector
+    covariance: Vector
     residuals_s: Vector
+    sound_mps: float
+
+    @property
+    def enu_m(self) -> Vector:
+        """Where it was, shape (3,)."""
+        return self.unknowns[:3]
+
+    @property
+    def emission_s(self) -> float:
+        """When it was, on the arrivals' time scale."""
+        return float(self.unknowns[3])
+
+    @property
+    def covariance_m2(self) -> Vector:
+        """Of east and north, 2 x 2."""
+        return self.covariance[:2, :2]
 
     @property
     def sigmas_m(self) -> tuple[float, float]:
         """Major and minor half axis of the 1-sigma ellipse."""
         minor, major = np.sqrt(np.maximum(np.linalg.eigvalsh(self.covariance_m2), 0.0))
         return float(major), float(minor)
+
+    def predicted(self, stations_m: Vector, sigmas_s: Vector) -> tuple[Vector, Vector]:
+        """When each of `stations_m` (n, 3) should have heard it, and within what 1 sigma (n,), s.
+
+        `sigmas_s` (n,) are those of the arrivals that one looks for.
+        """
+        no_times = np.zeros(len(stations_m))
+        late, slope = _linearise(self.unknowns, stations_m, no_times, self.sound_mps)
+        unknown = np.einsum("ni,ij,nj->n", slope, self.covariance, slope)
+        distance = np.linalg.norm(stations_m - self.enu_m, axis=1)
+        own = _path_sigma_s(sigmas_s, distance, self.sound_mps)
+        return -late, np.asarray(np.sqrt(own**2 + np.maximum(unknown, 0.0)))
 
 
 def solve(
@@ -46,19 +74,23 @@ def solve(
     sigmas_s: Vector,
     sound_mps: float,
     guess_m: Vector,
+    shares: Vector | None = None,
 ) -> Solution | None:
     """Least squares with Huber weights; None where the geometry gives no answer.
 
-    `stations_m` (n, 3), `arrivals_s` and `sigmas_s` (n,), n >= 4; `guess_m` (3,), whose height is
+    `stations_m` (n, 3), `arrivals_s` and `sigmas_s` (n,), n >= 3; `guess_m` (3,), whose height is
     also the prior for the source's height, with HEIGHT_SIGMA_M. Wind, with a prior of calm and
     WIND_SIGMA_MPS, adds its component along the path to the speed of sound; temperature and
-    refraction add AIR_SIGMA of the path, bent or reflected paths PATH_SIGMA_S.
+    refraction add AIR_SIGMA of the path, bent or reflected paths PATH_SIGMA_S. `shares` (n,), 0..1,
+    are of arrivals that belong with no more than that probability: they weigh as much less.
     Formula: Gauss-Newton for multilateration, Foy 1976, IEEE Trans. AES-12, 187.
     """
     unknowns = np.append(guess_m.astype(np.float64), [0.0, 0.0, 0.0])  # e, n, u, time, wind e, n
     distance = np.linalg.norm(stations_m - guess_m, axis=1)
     unknowns[3] = np.median(arrivals_s - distance / sound_mps)
-    sigma = np.sqrt(sigmas_s**2 + PATH_SIGMA_S**2 + (AIR_SIGMA * distance / sound_mps) ** 2)
+    sigma = _path_sigma_s(sigmas_s, distance, sound_mps)
+    if shares is not None:
+        sigma = sigma / np.sqrt(shares)
     prior = np.append(guess_m[2], [0.0, 0.0])
     priors = np.zeros((3, 6))
     priors[[0, 1, 2], [2, 4, 5]] = [1 / HEIGHT_SIGMA_M, 1 / WIND_SIGMA_MPS, 1 / WIND_SIGMA_MPS]
@@ -77,7 +109,13 @@ def solve(
     freedom = max(1, len(residual) - 3)
     excess = max(1.0, float(((residual * weight) ** 2).sum()) / freedom)
     covariance = np.linalg.inv(matrix.T @ matrix) * excess
-    return Solution(unknowns[:3], float(unknowns[3]), covariance[:2, :2], residual)
+    return Solution(unknowns, np.asarray(covariance), residual, sound_mps)
+
+
+def _path_sigma_s(sigmas_s: Vector, distance_m: Vector, sound_mps: float) -> Vector:
+    """Of an arrival over its path: the onset's own, the bent path, and the air's temperature."""
+    by_air = AIR_SIGMA * distance_m / sound_mps
+    return np.asarray(np.sqrt(sigmas_s**2 + PATH_SIGMA_S**2 + by_air**2))
 
 
 def _linearise(

@@ -3,7 +3,7 @@
 Both groups place the shot at the same spot, and no node is in both. Whose second is right is told
 by those that are sure of theirs, else by the larger camp: all nodes that ever were on one side of
 such a pair, for around a single shot those that are wrong may be more. Where neither says, both
-stay.
+stay, and each says that the other may be right; so does what such nodes tell alone.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from math import dist, sqrt
 
 from agent.core.clock.counting import GPS_WEEKS_NS as WEEKS_NS
 from agent.core.units import NS_PER_S
-from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.incident import Alternative, Incident
 
 REACH_NS = 21 * NS_PER_S
 _SAME_INSTANT_NS = 60_000_000
@@ -51,7 +51,7 @@ class Camps:
     """On which side nodes stood in all that was told twice, in a cell of so many `stations`."""
 
     def __init__(self, splits: Iterable[Split], stations: int) -> None:
-        self._stations = stations
+        self._stations, splits = stations, list(splits)
         self._sides: dict[int, Counter[str]] = {}
         for one in splits:
             sides = self._sides.setdefault(one.off_s, Counter())
@@ -61,15 +61,17 @@ class Camps:
             off_s: (sum(one > 0 for one in sides.values()), sum(one < 0 for one in sides.values()))
             for off_s, sides in self._sides.items()
         }
+        self._right: dict[int, set[str]] = {}
+        for one in splits:
+            ranks = self._ranks(one)
+            if ranks[0] != ranks[1]:
+                right = one.ahead if ranks[0] > ranks[1] else one.behind
+                self._right.setdefault(one.off_s, set()).update(right.heard_by)
 
     def judge(self, split: Split) -> Verdict:
         """Who is right, and who is off, in words for a person."""
         ahead, behind = split.ahead, split.behind
-        ranks = (_are_sure(ahead, split), _are_sure(behind, split))
-        if ranks[0] == ranks[1]:
-            ranks = self._sizes.get(split.off_s, (0, 0))
-            if not self._is_clear(*ranks):
-                ranks = (0, 0)
+        ranks = self._ranks(split)
         if ranks[0] == ranks[1]:
             words = f"clocks of {_list(behind)} and of {_list(ahead)} are {_told(split.off_s)}"
             return Verdict(None, None, f"{words} apart: one shot, twice")
@@ -78,6 +80,26 @@ class Camps:
         sign = "-" if is_ahead_right else "+"
         told = f"{sign}{_told(split.off_s)} off their neighbours' incidents"
         return Verdict(right, wrong, f"clocks of {_list(wrong)} are {told}")
+
+    def alternatives(self, incident: Incident) -> tuple[Alternative, ...]:
+        """When else it was, if those are off who mostly told it: of none of them it was found that
+        they are right."""
+        found = []
+        for off_s, sides in self._sides.items():
+            right = self._right.get(off_s, set())
+            stand = [sides[one] for one in incident.heard_by if one not in right]
+            for sign in (1, -1):
+                if 2 * sum(sign * one > 0 for one in stand) > len(incident.heard_by):
+                    found.append(Alternative(incident.utc_ns - sign * off_s * NS_PER_S))
+        return tuple(found)
+
+    def _ranks(self, split: Split) -> tuple[int, int]:
+        """How much speaks for those ahead, and for those behind; the same where nothing tells."""
+        sure = (_are_sure(split.ahead, split), _are_sure(split.behind, split))
+        if sure[0] != sure[1]:
+            return sure
+        sizes = self._sizes.get(split.off_s, (0, 0))
+        return sizes if self._is_clear(*sizes) else (0, 0)
 
     def _is_clear(self, one: int, other: int) -> bool:
         """Whether the larger camp is so in the whole cell: two sigma of a draw of that many nodes

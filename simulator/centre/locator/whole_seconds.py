@@ -11,7 +11,8 @@ from math import dist
 
 from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.associate import LEAST_NODES, locate
+from simulator.centre.locator.associate import locate
+from simulator.centre.locator.conclude import LEAST_NODES
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Station
 
@@ -20,18 +21,46 @@ _FITS_NS = 35_000_000  # the search's own trust in an arrival
 _LEAST_VOTES_SHARE = 0.5
 
 
+def locate_all_the_same(
+    arrivals: Sequence[Arrival],
+    stations: Mapping[str, Station],
+    air_temperature_c: float,
+    listed: Sequence[Arrival] = (),
+) -> tuple[list[Incident], str]:
+    """Incidents among these; if one node's arrivals break the search, among the others'; and what
+    went wrong, empty if nothing did."""
+    failure = ""
+    for left_out in ("", *sorted({one.source for one in arrivals})):
+        kept = [one for one in arrivals if one.source != left_out]
+        beside = [one for one in listed if one.source != left_out]
+        try:
+            incidents = locate_by_seconds(kept, stations, air_temperature_c, beside)
+        except Exception as error:
+            failure = failure or f"{type(error).__name__}: {error}"
+            continue
+        return incidents, f"located without {left_out}: {failure}" if left_out else ""
+    return [], f"not located: {failure}"
+
+
 def locate_by_seconds(
-    arrivals: Sequence[Arrival], stations: Mapping[str, Station], air_temperature_c: float
+    arrivals: Sequence[Arrival],
+    stations: Mapping[str, Station],
+    air_temperature_c: float,
+    listed: Sequence[Arrival] = (),
 ) -> list[Incident]:
-    """Incidents among the arrivals of one cell within a window of time, oldest first."""
+    """Incidents among the arrivals of one cell within a window of time, oldest first.
+
+    Of what is `listed` around it, that of nodes which are sure of their second counts.
+    """
+    listed = [one for one in listed if one.confirmed]
     unsure = [one for one in arrivals if not one.confirmed and one.source in stations]
     if not unsure:
-        return locate(arrivals, stations, air_temperature_c)
+        return locate(arrivals, stations, air_temperature_c, listed)
     sure = [one for one in arrivals if one.confirmed]
     are_enough = len({one.source for one in sure if one.source in stations}) >= LEAST_NODES
-    placed = locate(sure, stations, air_temperature_c) if are_enough else []
+    placed = locate(sure, stations, air_temperature_c, listed) if are_enough else []
     if not any(one.rounds for one in placed):
-        found = locate(arrivals, stations, air_temperature_c)
+        found = locate(arrivals, stations, air_temperature_c, listed)
         return [_told_unsure(one, unsure) for one in found]
     off_s = _resolved(placed, unsure, stations, sound_speed_mps(air_temperature_c))
     moved = [
@@ -41,7 +70,7 @@ def locate_by_seconds(
     ]
     if not moved:
         return placed
-    found = locate([*sure, *moved], stations, air_temperature_c)
+    found = locate([*sure, *moved], stations, air_temperature_c, listed)
     return [_told_resolved(one, off_s) for one in found]
 
 

@@ -14,16 +14,17 @@ from math import inf
 from agent.core.records.correction import Correction
 from simulator.centre.locator.air import NEAR_NS, STANDARD_C, Air, around
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.associate import LEAST_NODES
 from simulator.centre.locator.clockdoubts import ClockDoubts
+from simulator.centre.locator.conclude import LEAST_NODES
 from simulator.centre.locator.corrections import Corrections, Sweeps, noted, shifts
 from simulator.centre.locator.incident import Incident
+from simulator.centre.locator.listed import Listed, Listing
 from simulator.centre.locator.quota import Effort
 from simulator.centre.locator.recent import Key, Past, Recent, cut, runs_in
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.splits import REACH_NS
 from simulator.centre.locator.touches import Touch, made_one, urgency_of
-from simulator.centre.locator.whole_seconds import locate_by_seconds
+from simulator.centre.locator.whole_seconds import locate_all_the_same
 
 MAX_SETTLE_PERIODS = 6
 MEMORY = 4096
@@ -46,12 +47,13 @@ class Revision:
 @dataclass(frozen=True, slots=True)
 class _Located:
     """One window and what was made of it; `is_guess` where the air's temperature was not known,
-    `corrected` what corrections changed of its arrivals."""
+    `corrected` what corrections changed of its arrivals, `listed` the lists that were at hand."""
 
     keys: tuple[Key, ...]
     used_c: float
     is_guess: bool
     corrected: tuple[tuple[int, int, int], ...]
+    listed: frozenset[str]
     incidents: list[Incident]
 
     @property
@@ -80,7 +82,7 @@ class CellBelief:
         self._past, self._memory = past, memory
         self._air, self._corrections = Air(), Corrections(past)
         self._sweeps = Sweeps(past) if past else None
-        self._recent = Recent(past)
+        self._recent, self._listed = Recent(past), Listed(past)
         self._located: list[_Located] = []
         self._forgotten_guesses: list[int] = []
         self._touches: list[Touch] = []
@@ -97,8 +99,7 @@ class CellBelief:
     def incidents(self) -> list[Incident]:
         """The present belief as far as it is remembered, oldest first."""
         found = [one for window in self._located for one in window.incidents]
-        found = list(filter(self._doubts.is_told, found))
-        return sorted(found, key=lambda one: (one.utc_ns, one.id))
+        return sorted(self._doubts.told(found), key=lambda one: (one.utc_ns, one.id))
 
     @property
     def arrivals(self) -> list[Arrival]:
@@ -138,6 +139,11 @@ class CellBelief:
                 self._touch(one.toa_utc_ns, now_ns)
         return ""
 
+    def enlist(self, listing: Listing, now_ns: int) -> None:
+        """Take what a busy street only listed: what was told around it is located again, once the
+        other nodes' lists of that minute may have come too."""
+        self._listed.add(listing, now_ns)
+
     def urgency(self, now_ns: int, utc_ns: int | None) -> tuple[bool, int]:
         """How much `settle` is needed: whether for something live, and how late that was."""
         due = [one.toa_utc_ns for one in self._touches if self._due_ns(one) <= now_ns]
@@ -151,6 +157,9 @@ class CellBelief:
         if self._sweeps and len(self._touches) < MANY_TOUCHES:
             for toa_ns in self._sweeps.page():
                 self._touch(toa_ns, now_ns)
+        for first_ns, last_ns in self._listed.due(now_ns):
+            for run in runs_in(self._recent.keys_between(first_ns, last_ns)):
+                self._touch(run[0][0], now_ns)
         is_idle = not self._touches or now_ns < self._look_at_ns
         if is_idle or (effort and effort.is_spent):
             return Revision()
@@ -249,29 +258,17 @@ class CellBelief:
         given = [self._recent[key] for key in keys]
         used = self._corrections.applied(given, before=before)
         corrected = shifts(given, used)
+        listed = self._listed.around(keys, before=before)
+        listed = self._corrections.applied(listed, before=before)
+        beside = frozenset(one.record_id for one in listed)
         for one in held:
-            if (one.keys, one.used_c, one.is_guess) == (keys, used_c, is_guess) and (
-                one.corrected == corrected
-            ):
+            told = (one.keys, one.used_c, one.is_guess, one.corrected, one.listed)
+            if told == (keys, used_c, is_guess, corrected, beside):
                 return one
-        incidents = [noted(one, given, used) for one in self._incidents(used, used_c)]
-        return _Located(keys, used_c, is_guess, corrected, incidents)
-
-    def _incidents(self, arrivals: list[Arrival], air_c: float) -> list[Incident]:
-        """Incidents among these; if one node's arrivals break the search, among the others'."""
-        failure = ""
-        for left_out in ("", *sorted({one.source for one in arrivals})):
-            try:
-                kept = [one for one in arrivals if one.source != left_out]
-                incidents = locate_by_seconds(kept, self._stations, air_c)
-            except Exception as error:
-                failure = failure or f"{type(error).__name__}: {error}"
-                continue
-            if left_out:
-                self._failures.append(f"located without {left_out}: {failure}")
-            return incidents
-        self._failures.append(f"not located: {failure}")
-        return []
+        found, failure = locate_all_the_same(used, self._stations, used_c, listed)
+        self._failures.extend([failure] if failure else [])
+        incidents = [noted(one, given, used) for one in found]
+        return _Located(keys, used_c, is_guess, corrected, beside, incidents)
 
     def _forget(self) -> None:
         """Let the oldest windows go, a quarter of the memory at a time."""

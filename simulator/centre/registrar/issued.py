@@ -108,6 +108,12 @@ class Ledger(Strict, frozen=True, kw_only=True):
         """The latest enrolment of each node by its name."""
         return {one.name: one for one in self.nodes}
 
+    @property
+    def latest_utc_ns(self) -> int:
+        """When something was last issued or ended; 0 for never."""
+        times = ((one.issued_utc_ns, one.revoked_utc_ns) for one in (*self.roles, *self.nodes))
+        return max((ns for pair in times for ns in pair if ns is not None), default=0)
+
     def revoked(self) -> Iterator[Revoked]:
         """What the authority's list must hold."""
         for one in (*self.roles, *self.nodes):

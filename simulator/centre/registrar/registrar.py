@@ -34,11 +34,12 @@ from agent.core.trust.enrolment import (
     tls_key,
 )
 from agent.core.trust.proquint import fingerprint
-from agent.core.units import moment_of
+from agent.core.units import NS_PER_S, moment_of
 from agent.errors import EnrolmentError, KeyFileError
 from simulator.centre.registrar import roles
 from simulator.centre.registrar.authority import NODE_LASTS, ROLE_LASTS, Authority, Issued
 from simulator.centre.registrar.issued import Enrolled, Ledger, Place
+from simulator.centre.stated_clock import Present, dated
 
 USERS = ("locator", "operator")
 ROLES = ("broker", *USERS)
@@ -83,6 +84,13 @@ class Registrar:
     def words(self) -> str:
         """Those of the key that nodes pin."""
         return fingerprint(digest_of(load_public_pem(self.public_pem.encode())))
+
+    def dated(self, present: Present) -> int:
+        """UTC in ns of what is issued now. Raises CalendarError where it cannot be that: so long
+        ago that a node's certificate would have ended before what was done here since."""
+        return dated(
+            present, self.ledger.latest_utc_ns - round(NODE_LASTS.total_seconds()) * NS_PER_S
+        )
 
     def sign(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.centre.locator.incident import Incident
 from simulator.grid.grid import GridResult
 from simulator.report import wording
-from simulator.report.score import SAME_PLACE_M, Row, Score, rounded
+from simulator.report.score import SAME_PLACE_M, UNLOCATED_WITHIN_NS, Row, Score, rounded
 from simulator.trials.livefire.dataset import Test
 from simulator.trials.livefire.sites import Site, valid_name
 
@@ -62,12 +62,20 @@ def exact_round_count_tests(run: LiveFireRun) -> int:
     return sum(_near_survey(run, test, found[valid_name(test.name)]) for test in run.tests)
 
 
+def without_place(run: LiveFireRun) -> tuple[int, int]:
+    """Incidents told without a place, and how many of them at a time when nothing was fired."""
+    told = [one for one in run.result.incidents if one.status != "located"]
+    return len(told), sum(not _is_of_a_round(run, one) for one in told)
+
+
 def as_json(run: LiveFireRun) -> dict[str, Any]:
     """Counts, unless the name says otherwise."""
-    result = run.result
+    result, (told, false) = run.result, without_place(run)
     return {
         "tests": len(run.tests),
         **run.score.summary(),
+        "told_without_place": told,
+        "told_without_place_false": false,
         "exact_round_count_tests": exact_round_count_tests(run),
         "per_position": {
             position: {
@@ -91,6 +99,14 @@ def as_json(run: LiveFireRun) -> dict[str, Any]:
         "seed": run.seed,
         "blank": run.is_blank,
     }
+
+
+def _is_of_a_round(run: LiveFireRun, incident: Incident) -> bool:
+    earliest_ns, latest_ns = UNLOCATED_WITHIN_NS
+    fired = [row.truth.utc_ns for row in run.score.rows if row.truth.cell == incident.cell]
+    return any(
+        at_ns is None or earliest_ns <= incident.utc_ns - at_ns <= latest_ns for at_ns in fired
+    )
 
 
 def _outcome(rows: Sequence[Row]) -> PositionOutcome:

@@ -174,6 +174,19 @@ def test_dates_are_judged_by_the_latest_clock(
     assert "node.crt" not in hut.files()
 
 
+@pytest.mark.parametrize(("ahead_days", "is_vouched"), [(2, True), (20 * 366, False)])
+def test_an_answer_of_a_registrar_whose_clock_is_far_ahead_is_refused(
+    hut: Hut, office: Office, ahead_days: int, *, is_vouched: bool
+) -> None:
+    """By days where the kernel vouches for this host's clock, by decades in any case; else the
+    broker would refuse it for as long."""
+    asked = hut.ask()[1]
+    answer = office.sign(asked, NOW_NS + ahead_days * DAY_NS)
+    with pytest.raises(EnrolmentError, match=r"begins only 20.* which is not yet: have it made"):
+        hut.install(answer.sealed, is_vouched=is_vouched)
+    assert "node.crt" not in hut.files()
+
+
 def test_a_host_in_1970_takes_a_fresh_answer(hut: Hut, office: Office) -> None:
     """No clock is needed at the pole to be enrolled."""
     assert hut.install(office.sign(hut.ask()[1]).sealed, utc_ns=0).is_new

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 from dataclasses import replace
 from importlib.resources import files
 
@@ -11,6 +12,7 @@ import pytest
 
 from agent.core.audio import AudioBlock, AudioFormat
 from agent.core.hearing import Hearing
+from agent.core.hearing.band_envelopes import outline, timbre
 from agent.core.hearing.classification import (
     IMPULSIVE,
     MODEL_FILE,
@@ -18,10 +20,12 @@ from agent.core.hearing.classification import (
     TONAL,
     judged_by,
     known_model,
+    opinion,
     shipped_model,
 )
-from agent.core.hearing.classifier import Glance, read_model
+from agent.core.hearing.classifier import PLAIN_FROM_DB, Glance, read_model
 from agent.core.hearing.features import measure
+from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, NAMES, described
 from agent.core.hearing.picker import Stretch
 from agent.core.records.kinds import Features
@@ -180,9 +184,51 @@ def test_what_is_refused_at_a_glance_is_refused_when_described() -> None:
     assert [one for one in every if one.verdict.accepted] == [
         one for one in some if one.verdict.accepted
     ]
-    assert len(every) == len(some) + quick.passed_over()
-    assert quick.passed_over() == 0
+    assert len(every) == len(some) + quick.passed_over().count
+    assert quick.passed_over().count == 0
     assert all(one in every for one in some)
+
+
+def test_what_is_hopeless_is_published_by_nobody() -> None:
+    """Whatever it follows; nothing that is published is passed over as such."""
+    sound = noise(12.0, seed=4, rms=0.002)
+    rng = np.random.default_rng(5)
+    for number, start in enumerate(range(72_000, 540_000, 24_000)):
+        if number % 3:
+            lasting, hz = int(rng.uniform(4800, 9600)), rng.uniform(300.0, 3000.0)
+            tone = np.sin(2 * np.pi * hz * np.arange(lasting) / 48_000)
+            sound[start : start + lasting] += 10.0 ** rng.uniform(-2.0, -1.0) * tone
+        else:
+            add_blast(sound, float(start), 0.1)
+    thorough, quick = Hearing(AudioFormat(48_000)), Hearing(AudioFormat(48_000))
+    quick.passes_over = True
+    pcm, model = as_int16(sound), shipped_model()
+    every = [*thorough.on_block(AudioBlock(0, pcm, 0)), *thorough.finish()]
+    some = [*quick.on_block(AudioBlock(0, pcm, 0)), *quick.finish()]
+    assert [one for one in every if one.verdict.accepted] == [
+        one for one in some if one.verdict.accepted
+    ]
+    passed = quick.passed_over()
+    assert 0 < len(passed.hopeless) <= passed.count == len(every) - len(some)
+    for place in passed.hopeless:
+        onset = min(every, key=lambda one: abs(one.sample - place))
+        lead = Candidate(place - 4800, 48_000, onset.features)
+        log_odds = float(model.log_odds(described(onset.features)[None])[0])
+        assert model.is_hopeless(log_odds, onset.features.snr_db)
+        assert not judged_by(model, onset.features, lead).accepted
+    assert all(one in every for one in some)
+    edge = math.log(model.threshold / (1.0 - model.threshold)) - model.following.cheaper
+    assert not model.is_hopeless(edge, PLAIN_FROM_DB)
+    assert model.is_hopeless(edge, PLAIN_FROM_DB + 1.0)
+
+
+def test_what_is_out_of_range_is_never_hopeless() -> None:
+    """Else nobody would learn that the microphone lacks a part of the band."""
+    hiss = np.random.default_rng(1).normal(0.0, 0.1, 48_000)
+    colour = timbre(outline(Stretch(hiss, 48_000), 24_000))
+    dull = replace(colour, spectrum_db=(*colour.spectrum_db[:-1], -60))
+    assert opinion(colour, 20.0).is_hopeless
+    assert not opinion(dull, 20.0).is_hopeless
 
 
 def test_a_glance_that_refuses_makes_a_reject_of_any_score() -> None:

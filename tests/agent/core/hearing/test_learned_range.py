@@ -71,3 +71,18 @@ def test_one_odd_sound_counts_a_minute_however_often_it_comes() -> None:
         for minute in (5, 10, 15):
             heard.on_onsets([onset(3600.0 * hour + 60.0 * minute, is_out=False)])
     assert heard.findings() == ()
+
+
+def test_the_hopeless_were_heard_too() -> None:
+    """Where most of what is heard is hopeless and within the range, the microphone is sound."""
+
+    def told(hopeless: int) -> tuple[Finding, ...]:
+        heard = LearnedRange(RATE_HZ)
+        for minute in range(0, 14 * 60, 6):
+            first = 60 * minute * RATE_HZ
+            passed = [first + number * RATE_HZ for number in range(hopeless)]
+            heard.on_onsets([onset(60.0 * minute + 1.5, is_out=True)], passed)
+        return heard.findings()
+
+    assert told(hopeless=0)
+    assert not told(hopeless=3)

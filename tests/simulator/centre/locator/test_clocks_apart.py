@@ -21,15 +21,9 @@ from agent.core.units import NS_PER_MS, NS_PER_S, rfc3339
 from simulator.centre.locator.arrival import Arrival
 from simulator.centre.locator.service import EVENTS, LocatorService
 from simulator.centre.locator.store import EventStore
-from simulator.centre.locator.timebounds import (
-    KERNEL,
-    NOBODY,
-    WEEKS_NS,
-    Present,
-    StatedClock,
-    TimeBounds,
-)
+from simulator.centre.locator.timebounds import WEEKS_NS, TimeBounds
 from simulator.centre.locator.windows import CellBelief, Revision
+from simulator.centre.stated_clock import KERNEL, NOBODY, Present, StatedClock
 from simulator.grid.virtual_broker import VirtualBroker, VirtualPublisher
 from tests.support.cells import Cell
 from tests.support.drafts import LOCATOR, chain_of
@@ -95,7 +89,7 @@ class Centre:
     def hear(self, claimed: Arrival, now_ns: int) -> None:
         bound_ns = self.present_bound_ns
         self.present = Present(now_ns, bound_ns, NOBODY if bound_ns is None else KERNEL)
-        judged = self.bounds.judge(claimed)
+        judged = self.bounds.judge(claimed, self.bounds.now())
         self.told += [judged.told] if judged.told else []
         if judged.arrival:
             self.belief.hear(judged.arrival, now_ns - START_NS)

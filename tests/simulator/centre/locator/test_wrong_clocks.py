@@ -12,7 +12,8 @@ import pytest
 
 from agent.core.records.receipts import open_word
 from agent.core.units import NS_PER_S
-from simulator.centre.locator.timebounds import KERNEL, NOBODY, WEEKS_NS, Present
+from simulator.centre.locator.timebounds import WEEKS_NS
+from simulator.centre.stated_clock import KERNEL, NOBODY, Present
 from tests.support.drafts import LOCATOR_KEYS
 from tests.support.wrongclocks import Town
 
@@ -115,7 +116,7 @@ def test_without_one_the_larger_camp_is_right(tmp_path: Path) -> None:
 
 
 def test_without_one_two_even_camps_are_both_told_and_both_named(tmp_path: Path) -> None:
-    """Nobody can tell who is right, and nobody is called wrong."""
+    """Nobody can tell who is right, and nobody is called wrong; neither is told as sure."""
     with town_of(tmp_path, is_vouched=False) as town:
         offenders = dict.fromkeys([f"n{number}" for number in range(HALF)], 3 * S)
         town.fire(QUICK, offenders)
@@ -123,6 +124,21 @@ def test_without_one_two_even_camps_are_both_told_and_both_named(tmp_path: Path)
         told = [one for one in town.service.counters.rejected if "clock" in one]
         assert told
         assert all("3 s apart: one shot, twice" in one for one in told)
+        assert town.sure == []
+
+
+@pytest.mark.parametrize("wrong", [HALF, pytest.param(5, marks=pytest.mark.torture)])
+def test_so_it_is_among_two_hundred_nodes(tmp_path: Path, wrong: int) -> None:
+    """Seen: of eight shots three told twice as sure. Whichever second is told, the true one is it,
+    or one of its alternatives, or the larger camp's; and so it is after a restart."""
+    with town_of(tmp_path, 220, is_vouched=False) as town:
+        share = range(wrong * town.nodes // 12)
+        town.fire(2, dict.fromkeys([f"n{number}" for number in share], 3 * S))
+        for _ in range(2):
+            assert len(town.sure) <= len(town.shots)
+            assert town.wrong_and_sure == []
+            town.restart()
+            town.run(60)
 
 
 def test_a_trusted_node_is_a_clock_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -13,12 +14,13 @@ from simulator.trials.livefire.outcome import (
     as_json,
     by_position,
     exact_round_count_tests,
+    without_place,
 )
 from simulator.trials.livefire.report import live_fire_report
 from simulator.trials.livefire.sites import sites_of
 from tests.support.field import fired_test
 from tests.support.html import SVG, Reader
-from tests.support.located import grid_result, incident, located, stations
+from tests.support.located import grid_result, incident, located, stations, unlocated
 
 
 def found(one, east_m, north_m):
@@ -87,6 +89,18 @@ def test_too_few_rounds_have_no_scatter():
 def test_a_test_is_exact_when_its_rounds_are_counted_rightly(offsets_m, exact):
     """Three fired, three located within 50 m of the survey: no more and no fewer."""
     assert exact_round_count_tests(run_of(offsets_m)) == exact
+
+
+def test_what_is_told_without_a_place_is_counted_beside():
+    """One while something was fired, one a minute later: neither is located, nor hidden."""
+    run = run_of([(1, 1), None, None])
+    first = run.score.rows[0].truth
+    told = [
+        replace(unlocated(0.0, "detected", "3 nodes"), cell=first.cell, utc_ns=first.utc_ns + off)
+        for off in (1_000_000_000, 60_000_000_000)
+    ]
+    result = replace(run.result, incidents=[*run.result.incidents, *told])
+    assert without_place(replace(run, result=result)) == (2, 1)
 
 
 def test_the_json_holds_every_promised_figure():
