@@ -122,8 +122,9 @@ class SampleClock:
     @property
     def ppm(self) -> float:
         """Excess rate of the samples against the host clock, parts per million: over the last
-        minute where that was quiet, for what the filters follow from second to second is noise."""
-        told = self._pace.ppm
+        minute where that was quiet, for what the filters follow from second to second is noise.
+        A frame that slid past meanwhile is no rate."""
+        told = None if self.deliveries.quantum_ns else self._pace.ppm
         return -self._drift.at(self._now_s()).rate_ns_per_s / 1000.0 if told is None else told
 
     @property
