@@ -38,6 +38,7 @@ _TIMED = re.compile(
 )
 _TIME_OF_WEEK_BYTES = 4
 _TIMED_FRAMES = (0x01, 0x03, 0x04, 0x06, 0x07, 0x20, 0x21)
+_NO_DATE = "it tells a place and the time of day, and no date"
 _DATED, _OF_DAY = {"RMC", "ZDA"}, {"GGA", "GNS", "GLL"}
 _REFUSED = (
     ("sentence malformed", "sentences without a checksum, or malformed"),
@@ -62,6 +63,7 @@ class Heard:
     void: int = 0
     dated: int = 0
     believed: int = 0
+    in_a_row: int = 0
     first_utc_ns: int | None = None
     last_utc_ns: int | None = None
     locked_after_s: float | None = None
@@ -211,6 +213,7 @@ def _take(heard: Heard, timebase: Timebase, sign: TimeSign) -> None:
     for verdict in ("off rate", "phase step"):
         heard.refused[verdict] = max(heard.refused[verdict], refused.get(verdict, 0))
     heard.refused = +heard.refused
+    heard.in_a_row = max(heard.in_a_row, timebase.lock.discipline.good_in_a_row)
     mark = timebase.taken_mark
     if mark is not None and timebase.lock.believed is not before:
         heard.believed += 1
@@ -226,13 +229,17 @@ def _reason(heard: Heard, raw: bytes) -> str:
                 f"{heard.dated} reports with a fix and a date, {heard.believed} of them believed: "
                 f"{GOOD_MARKS_TO_LOCK} in a row are needed"
             )
+        if heard.in_a_row >= GOOD_MARKS_TO_LOCK:
+            return (
+                f"{heard.believed} seconds believed, {heard.in_a_row} in a row: {heard.last_word}"
+            )
         return (
             f"{heard.believed} seconds believed, but never {GOOD_MARKS_TO_LOCK} good ones in a row"
         )
     sentences = [word for word in heard.words if not word.startswith(("UBX-", "CASIC-"))]
     kinds = {word[2:] for word in sentences}
-    if heard.fixes or (kinds & _OF_DAY and not heard.void):
-        return "it tells a place and the time of day, and no date"
+    if heard.fixes:
+        return _NO_DATE
     if heard.void and kinds & _DATED == {"ZDA"} and not kinds & _OF_DAY:
         return "it tells date and time, and nothing of whether it has a fix"
     if heard.void:
@@ -240,6 +247,8 @@ def _reason(heard: Heard, raw: bytes) -> str:
     for refused, told in _REFUSED:
         if heard.refused[refused] and sentences:
             return f"{heard.refused[refused]} {told}"
+    if kinds & _OF_DAY:
+        return _NO_DATE
     others = spoken(raw)
     if sentences:
         told = "no word of it that is read here tells UTC"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.clock import lock
 from agent.core.units import ns_of
 from simulator.trials.receiver import Heard, play
 
@@ -167,6 +168,16 @@ def test_what_does_not_lock_says_truly_why(tmp_path: Path, name: str) -> None:
     heard = played(tmp_path, stream(epoch))
     assert heard.locked_after_s is None
     assert reason in heard.reason
+
+
+def test_many_good_seconds_are_not_called_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen of a chart plotter: 40 in a row, and sigma too large to lock. Here any sigma is."""
+    monkeypatch.setattr(lock, "EXPIRED_SIGMA_NS", 0)
+    heard = played(tmp_path, stream(rmc))
+    told = "30 seconds believed, 30 in a row: good marks, but sigma over 100 ms"
+    assert (heard.locked_after_s, heard.reason) == (None, told)
 
 
 def garbled(raw: bytes, rng: random.Random) -> bytes:
