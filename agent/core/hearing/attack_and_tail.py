@@ -42,7 +42,7 @@ def lines(tail: Wave, rate_hz: float) -> tuple[float, float]:
     lines += _TINY
     mean = float(np.add.reduce(lines)) / len(lines)
     flatness = 10.0 * (float(np.add.reduce(np.log10(lines))) / len(lines) - math.log10(mean))
-    return round(flatness, 2), round(10.0 * math.log10(float(lines.max()) / mean), 2)
+    return round(flatness, 2), round(10.0 * math.log10(float(lines[lines.argmax()]) / mean), 2)
 
 
 def tonality(tail: Wave, rate_hz: float) -> float:
@@ -52,8 +52,8 @@ def tonality(tail: Wave, rate_hz: float) -> float:
     together = np.fft.irfft(squares(np.fft.rfft(tail, size)), size)
     if together[0] <= _TINY:
         return 0.0
-    most = float((together[first:last] / _overlap(len(tail), first, last)).max())
-    return min(1.0, max(0.0, most / float(together[0])))
+    alike = together[first:last] / _overlap(len(tail), first, last)
+    return min(1.0, max(0.0, float(alike[alike.argmax()]) / float(together[0])))
 
 
 @lru_cache(maxsize=16)

@@ -57,12 +57,12 @@ class Opinion:
     is_hopeless: bool
 
 
-def opinion(colour: Timbre) -> Opinion | None:
+def opinion(colour: Timbre, snr_db: float) -> Opinion | None:
     """None where the model cannot score. What is out of its range is never hopeless."""
     try:
         model, row = shipped_model(), described(colour)
         log_odds = float(model.log_odds(row[None])[0])
-        is_hopeless = model.is_hopeless(log_odds) and model.has_learned_of(colour)
+        is_hopeless = model.is_hopeless(log_odds, snr_db) and model.has_learned_of(colour)
         return Opinion(row, log_odds, is_hopeless)
     except MODEL_ERRORS:
         return None

@@ -106,15 +106,18 @@ class Model:
         what is none. One threshold for both would let pass every plain knock for the faint shots'
         sake.
         """
-        plain_db = min(max(features.snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
+        return chance(self._wanted(features.snr_db, follows=follows))
+
+    def is_hopeless(self, log_odds: float, snr_db: float) -> bool:
+        """Whether an onset with these log-odds is not published even if it follows a candidate."""
+        return log_odds < self._wanted(snr_db, follows=True) - _ROUNDING
+
+    def _wanted(self, snr_db: float, *, follows: bool) -> float:
+        """In log-odds."""
+        plain_db = min(max(snr_db, PLAIN_FROM_DB), PLAIN_TO_DB) - PLAIN_FROM_DB
         least = math.log(self.threshold / (1.0 - self.threshold))
         cheaper = self.following.cheaper if follows and self.following else 0.0
-        return chance(least + self.dearer_per_db * plain_db - cheaper)
-
-    def is_hopeless(self, log_odds: float) -> bool:
-        """Whether what has these log-odds is not published, however faint, whatever it follows."""
-        cheaper = self.following.cheaper if self.following else 0.0
-        return log_odds < math.log(self.threshold / (1.0 - self.threshold)) - cheaper - _ROUNDING
+        return least + self.dearer_per_db * plain_db - cheaper
 
     def lead(self, latest: Candidate | None, sample: int, features: Features) -> Candidate | None:
         """The `latest` candidate, if an onset at `sample` follows it."""

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -177,17 +178,16 @@ class Gate:
         above = np.flatnonzero(powers > threshold)
         if not len(above):
             return
-        strong = powers[above]
-        is_rare = float(strong.max()) > sure and self._is_rare()
-        places = (above + (_TAPS_BEFORE - _TAPS)) * self._fold
-        first, last = (places - self._early) // self._slot, (places + self._late) // self._slot
-        slots = np.array(sorted({*first.tolist(), *last.tolist()}))
-        starts = slots * self._slot
-        nearest = np.searchsorted(places, starts - self._late).tolist()
-        furthest = np.searchsorted(places, starts + (self._slot + self._early)).tolist()
-        for slot, near, far in zip(slots.tolist(), nearest, furthest, strict=True):
-            best = near + int(strong[near:far].argmax())
-            place, power = int(places[best]) - slot * self._slot, float(strong[best])
+        strong = powers[above].tolist()
+        is_rare = max(strong) > sure and self._is_rare()
+        loudest: dict[int, tuple[float, int]] = {}  # ascending, as the places are
+        for at, power in zip(above.tolist(), strong, strict=True):
+            place = (at + (_TAPS_BEFORE - _TAPS)) * self._fold
+            first, last = (place - self._early) // self._slot, (place + self._late) // self._slot
+            for slot in range(first, last + 1):
+                if slot not in loudest or power > loudest[slot][0]:
+                    loudest[slot] = power, place - slot * self._slot
+        for slot, (power, place) in loudest.items():
             is_sure = is_rare and power > sure and 0 <= place < self._slot
             strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
             yield Opening(slot, strength, place if is_sure else None)
@@ -200,8 +200,8 @@ class Gate:
     def _recent_floor(self) -> float:
         """RMS of the quieter slots of the last second: what goes on between the shots."""
         slots = self._past.reshape(len(self._past) * SLOTS_PER_FRAME, -1)
-        means = np.sort(np.einsum("ij,ij->i", slots, slots)) / slots.shape[1]
-        return math.sqrt(means[int(_RECENT_QUANTILE * len(means))])
+        sums = np.sort(np.einsum("ij,ij->i", slots, slots))
+        return math.sqrt(sums[int(_RECENT_QUANTILE * len(sums))] / slots.shape[1])
 
     def _refresh(self, step: float) -> None:
         """Follow the street; `step` is what the smallest change of a sample is worth."""
@@ -219,13 +219,14 @@ def coarse_fold(rate_hz: int) -> int:
     return int(2 ** max(0, round(np.log2(rate_hz / _COARSE_HZ))))
 
 
+@lru_cache(maxsize=16)
 def matched_filter(rate_hz: float) -> tuple[Floats, float]:
     """Taps of the filter for a muzzle blast in street noise, unit norm, shape (_TAPS,), and gain.
 
     The blast is a Friedlander wave of 1 ms after some 200 m of air; gain is what a peak of 1 in
     it becomes. The noise is pink, with the microphone's own white noise below it and wind above,
     so the filter weighs every octave for what it is worth. Straight lines are taken out of the
-    taps, or gusts would leak in.
+    taps, or gusts would leak in. Made once, and to be read only.
     """
     frequency_hz = np.maximum(np.fft.rfftfreq(_SPECTRUM, 1.0 / rate_hz), 10.0)
     turn = 2j * np.pi * frequency_hz * _BLAST_S

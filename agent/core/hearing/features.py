@@ -28,34 +28,58 @@ _FLAT_WITHIN = 2e-3
 _CLIPPED_RUN = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    """The noise before an onset, its mean and RMS, and how far the attack goes from that mean."""
+
+    mean: float
+    noise_rms: float
+    peak: float
+
+    @property
+    def snr_db(self) -> float:
+        """As a record tells it."""
+        return round(dbfs(self.peak) - dbfs(max(self.noise_rms, 1e-7)), 2)
+
+
+def loudness(stretch: Stretch, onset: int) -> Loudness:
+    """Of the onset at whole sample `onset`."""
+    counts = _counts(stretch.rate_hz)
+    mean, noise_rms = _noise_before(stretch.samples, onset, counts)
+    attack = stretch.samples[onset : onset + counts.peak]
+    high, low = float(attack[attack.argmax()]), float(attack[attack.argmin()])
+    return Loudness(mean, noise_rms, max(high - mean, mean - low, 0.0))
+
+
 def measure(
     stretch: Stretch,
     onset: int,
     full_scale_db_spl: float | None,
     gap_in_window: bool,
+    loud: Loudness | None = None,
     colour: Timbre | None = None,
 ) -> Features:
     """Features of the onset at whole sample `onset`, from 0.1 s before to WINDOW_S after it.
 
     A stretch that ends early gives what it holds; missing envelope pieces are left out. The onset's
-    `colour`, where it is known already, is not worked out twice.
+    loudness and `colour`, where they are known already, are not worked out twice.
     """
     counts = _counts(stretch.rate_hz)
-    mean, noise_rms = _noise_before(stretch.samples, onset, counts)
+    loud = loud or loudness(stretch, onset)
     heard = stretch.samples[onset : onset + counts.window]
-    window = heard - mean
+    window = heard - loud.mean
     size = np.abs(window)
     attack = size[: counts.peak]
     peak_at = int(attack.argmax())
-    peak = float(attack[peak_at])
+    peak = loud.peak
     rms = math.sqrt(float(attack @ attack) / len(attack))
     peak_dbfs = dbfs(peak)
     colour = colour or timbre(outline(stretch, onset))
     return Features(
         peak_dbfs=round(peak_dbfs, 2),
         peak_db_spl=None if full_scale_db_spl is None else round(peak_dbfs + full_scale_db_spl, 2),
-        snr_db=round(peak_dbfs - dbfs(max(noise_rms, 1e-7)), 2),
-        noise_dbfs=round(dbfs(noise_rms), 2),
+        snr_db=loud.snr_db,
+        noise_dbfs=round(dbfs(loud.noise_rms), 2),
         rise_us=round(_rise_samples(attack, peak_at) / stretch.rate_hz * 1e6, 1),
         duration_ms=round(_duration_samples(size, peak, counts.step) / stretch.rate_hz * 1e3, 2),
         crest_db=round(peak_dbfs - dbfs(max(rms, 1e-10)), 2),

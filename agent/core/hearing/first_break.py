@@ -49,7 +49,8 @@ def first_break(stretch: Stretch, onset: float) -> Break | None:
     level = _over_base(stretch.samples[start - base : stop], base)
     quiet, size = level[: at - back - start], np.abs(level[at - back - start :])
     noise = math.sqrt(float(quiet @ quiet) / len(quiet))
-    peak = float(size[back - stretch.count(_NEAR_S) :].max())
+    near = size[back - stretch.count(_NEAR_S) :]
+    peak = float(near[near.argmax()])
     threshold = max(_SHARE * peak, _OVER_NOISE * noise)
     above = (size > threshold).nonzero()[0]
     if not len(above) or above[0] == 0:

@@ -50,8 +50,9 @@ def correlations(shapes: Shapes, sound: Table, lags: Indices | range, phases: in
     batches = -(-len(lags) // size)
     pieces = _pieces(sound, shapes.length)
     chosen = pieces[lags.start : lags.stop] if isinstance(lags, range) else pieces[lags]
-    padded = np.zeros((batches * size, shapes.length))
+    padded = np.empty((batches * size, shapes.length))
     padded[: len(lags)] = chosen
+    padded[len(lags) :] = 0.0
     found = padded.reshape(batches, size, shapes.length) @ shapes.columns[:, : phases * shapes.rank]
     return np.asarray(found.reshape(-1, shapes.rank)[: len(lags) * phases])
 

@@ -228,7 +228,8 @@ def _refine(
     left, top, right = (float(value) for value in size[peak - 1 : peak + 2])
     curvature = left - 2.0 * top + right
     shift = 0.5 * (left - right) / curvature if curvature < 0.0 else 0.0
-    slope_noise = _scatter(np.diff(fine[: max(3, low - quiet)]))
+    before = fine[: max(3, low - quiet)]
+    slope_noise = _scatter(before[1:] - before[:-1])
     sigma = slope_noise / -curvature if curvature < 0.0 else float(reach)
     index = quiet + peak + min(0.5, max(-0.5, shift))
     return Pick(coarse, index, min(sigma, float(reach)), rise_ratio, over_floor)
@@ -243,7 +244,9 @@ def _scatter(values: Wave) -> float:
 def _first_strong_peak(size: Wave) -> int:
     """Index of the first local maximum that reaches _FIRST_PEAK of the largest, never an end."""
     inner = size[1:-1]
-    is_peak = (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size.max())
+    is_peak = (
+        (inner >= size[:-2]) & (inner > size[2:]) & (inner >= _FIRST_PEAK * size[size.argmax()])
+    )
     found = is_peak.nonzero()[0]
     return 1 + int(found[0] if len(found) else np.argmax(inner))
 

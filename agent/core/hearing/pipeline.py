@@ -25,7 +25,7 @@ from agent.core.hearing.arrival import arrive, plain_break, prepare
 from agent.core.hearing.band_envelopes import outline, timbre
 from agent.core.hearing.classification import is_passed_over, judge, led_by, opinion, wanted
 from agent.core.hearing.detector import SLOTS_PER_FRAME, Gate, Opening
-from agent.core.hearing.features import WINDOW_S, measure
+from agent.core.hearing.features import WINDOW_S, loudness, measure
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.picker import Pick, Stretch, Wave, find_onsets, noise_floor
 from agent.core.hearing.ring import Ring
@@ -250,12 +250,13 @@ class Hearing:
         if self.passes_over and is_passed_over(outlined):
             return None
         rough, colour = self._first + begin + int(at.index), timbre(outlined)
-        told = opinion(colour)
+        loud = loudness(stretch, int(at.index))
+        told = opinion(colour, loud.snr_db)
         if self.passes_over and told and told.is_hopeless:
             self._hopeless.append(rough)
             return None
         full_scale_db_spl = self._format.full_scale_db_spl
-        features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, colour)
+        features = measure(stretch, int(at.index), full_scale_db_spl, gap_near, loud, colour)
         lead = led_by(self._latest, rough, features)
         verdict = judge(features, told, lead, is_glanced_at=self.passes_over)
         verdict = wanted(verdict, self._least_score)

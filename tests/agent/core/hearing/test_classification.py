@@ -23,7 +23,7 @@ from agent.core.hearing.classification import (
     opinion,
     shipped_model,
 )
-from agent.core.hearing.classifier import Glance, read_model
+from agent.core.hearing.classifier import PLAIN_FROM_DB, Glance, read_model
 from agent.core.hearing.features import measure
 from agent.core.hearing.following import Candidate
 from agent.core.hearing.inputs import ASPECTS, INPUTS, NAMES, described
@@ -190,7 +190,7 @@ def test_what_is_refused_at_a_glance_is_refused_when_described() -> None:
 
 
 def test_what_is_hopeless_is_published_by_nobody() -> None:
-    """However faint, and whatever it follows; nothing that is published is passed over as such."""
+    """Whatever it follows; nothing that is published is passed over as such."""
     sound = noise(12.0, seed=4, rms=0.002)
     rng = np.random.default_rng(5)
     for number, start in enumerate(range(72_000, 540_000, 24_000)):
@@ -212,14 +212,14 @@ def test_what_is_hopeless_is_published_by_nobody() -> None:
     assert 0 < len(passed.hopeless) <= passed.count == len(every) - len(some)
     for place in passed.hopeless:
         onset = min(every, key=lambda one: abs(one.sample - place))
-        faint = msgspec.structs.replace(onset.features, snr_db=0.0)
-        lead = Candidate(place - 4800, 48_000, faint)
-        log_odds = float(model.log_odds(described(faint)[None])[0])
-        assert model.is_hopeless(log_odds)
-        assert not judged_by(model, faint, lead).accepted
+        lead = Candidate(place - 4800, 48_000, onset.features)
+        log_odds = float(model.log_odds(described(onset.features)[None])[0])
+        assert model.is_hopeless(log_odds, onset.features.snr_db)
+        assert not judged_by(model, onset.features, lead).accepted
     assert all(one in every for one in some)
     edge = math.log(model.threshold / (1.0 - model.threshold)) - model.following.cheaper
-    assert not model.is_hopeless(edge)
+    assert not model.is_hopeless(edge, PLAIN_FROM_DB)
+    assert model.is_hopeless(edge, PLAIN_FROM_DB + 1.0)
 
 
 def test_what_is_out_of_range_is_never_hopeless() -> None:
@@ -227,8 +227,8 @@ def test_what_is_out_of_range_is_never_hopeless() -> None:
     hiss = np.random.default_rng(1).normal(0.0, 0.1, 48_000)
     colour = timbre(outline(Stretch(hiss, 48_000), 24_000))
     dull = replace(colour, spectrum_db=(*colour.spectrum_db[:-1], -60))
-    assert opinion(colour).is_hopeless
-    assert not opinion(dull).is_hopeless
+    assert opinion(colour, 20.0).is_hopeless
+    assert not opinion(dull, 20.0).is_hopeless
 
 
 def test_a_glance_that_refuses_makes_a_reject_of_any_score() -> None:
