@@ -35,6 +35,8 @@ _ANSWERS = 8
 _STA_INS, _STA_DEL, _STA_UNSYNC = 0x0010, 0x0020, 0x0040
 _STA_PPSFREQ, _STA_PPSTIME = 0x0002, 0x0004
 _UNTOLD_PATH_SIGMAS = 6
+_KERNEL_PPM = 500.0  # by which the kernel lets its bound grow between two answers
+_CRYSTAL_PPM = 20.0  # a bound for a crystal alone, by day and night, once its rate was steered
 _TIME_ERROR = 5
 
 
@@ -88,8 +90,10 @@ class SystemTimeReference:
     server too where the daemon says so (chrony: the root distance never falls to nothing), which
     shows when the server answers; then the bound over sqrt 3 is 1-sigma. A daemon that resets it
     at each answer (timesyncd) does not know its path, and `sigma_ns` stands for that, or a third
-    of the maximum error if that is more. Without `discipline`, `sigma_ns` is believed. `keeper`
-    says who keeps the clock; without it, time servers do.
+    of the maximum error if that is more. What the kernel adds between two answers is for a clock
+    that nobody steers: where several were seen only what a crystal may stray counts. Without
+    `discipline`, `sigma_ns` is believed. `keeper` says who keeps the clock; without it, time
+    servers do.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class SystemTimeReference:
         self._due_ns = clock.monotonic_ns()
         self._last: tuple[int, int] | None = None
         self._max_error_ns: int | None = None
+        self._left_ns = 0
         self.bound_ns = 0
         self._tells_path, self._answers, self._least_left_ns = False, 0, sys.maxsize
 
@@ -134,15 +139,18 @@ class SystemTimeReference:
         last_ns, self._max_error_ns = self._max_error_ns, max_error_ns
         if last_ns is not None and max_error_ns < last_ns:  # a server answered
             self._answers += 1
+            self._left_ns = max_error_ns
             self._least_left_ns = min(self._least_left_ns, max_error_ns)
             is_more = self._least_left_ns > _LEAST_PATH_NS
             is_steady = self._answers >= _ANSWERS and self._least_left_ns > _LEFT_BY_CHANCE_NS
             self._tells_path = is_more or is_steady
+        alone_ns, is_tried = max_error_ns - self._left_ns, self._answers >= _ANSWERS
+        strayed_ns = alone_ns * _CRYSTAL_PPM / _KERNEL_PPM if is_tried else alone_ns
         if self._tells_path:
             self.bound_ns = max_error_ns
-            return round(max_error_ns / 3**0.5)
+            return round((self._left_ns + strayed_ns) / 3**0.5)
         self.bound_ns = max(_UNTOLD_PATH_SIGMAS * self._sigma_ns, max_error_ns)
-        return max(self._sigma_ns, max_error_ns // 3)
+        return max(self._sigma_ns, round(self._left_ns + strayed_ns) // 3)
 
     def close(self) -> None:
         """Give no more marks."""

@@ -1,6 +1,8 @@
 """Units and the few physical formulas that node, simulator and locator must share."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 NS_PER_S = 1_000_000_000
@@ -8,6 +10,27 @@ NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """y = level + pace * x; `scatter` is the 1-sigma of one point, `pace_sigma` that of `pace`."""
+
+    level: float
+    pace: float
+    scatter: float
+    pace_sigma: float
+
+
+def straight_line(points: Sequence[tuple[float, float]]) -> Line:
+    """Least squares through at least three points (x, y), not all at one x."""
+    count = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    pace = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    rests = (y - mean_y - pace * (x - mean_x) for x, y in points)
+    variance = sum(rest * rest for rest in rests) / (count - 2)
+    return Line(mean_y - pace * mean_x, pace, math.sqrt(variance), math.sqrt(variance / spread))
 
 
 def sound_speed_mps(temperature_c: float) -> float:

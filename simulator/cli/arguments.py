@@ -13,6 +13,7 @@ from typing import TypedDict
 from agent.adapters.host import SystemClock, kernel_discipline
 from agent.app.trustedclock import by_host
 from agent.core.trust.certificate_time import TrustedTime
+from agent.core.units import parse_rfc3339_ns
 from agent.errors import LinkError
 
 
@@ -36,6 +37,31 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     """Where the figures and the page go."""
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures")
     parser.add_argument("--report", type=Path, metavar="OUT.html", help="write a page with a map")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """What can be done to a store."""
+    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
+    down = verbs.add_parser("down", help="lead it one version down, for the software before")
+    letters = verbs.add_parser("letters", help="list the messages that could not be taken")
+    letters.add_argument("--json", action="store_true", help="whole, with their bytes")
+    around = verbs.add_parser("around", help="search what was told and only listed around a time")
+    _add_span(around)
+    for verb in (down, letters, around):
+        verb.add_argument("store", type=Path, metavar="FILE", help="the locator's store")
+    parser.set_defaults(module="store")
+
+
+def _add_span(parser: argparse.ArgumentParser) -> None:
+    """Of whose nodes one asks, and of what time."""
+    parser.add_argument("--registry", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--at", required=True, type=moment, dest="utc_ns", metavar="TIME", help="RFC 3339, UTC"
+    )
+    parser.add_argument(
+        "--within", type=half_minute, default=10.0, dest="within_s", metavar="SECONDS",
+        help="how far around it, at most 30 (default: 10)",
+    )  # fmt: skip
 
 
 def names(text: str) -> frozenset[str]:
@@ -66,6 +92,22 @@ def count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
+
+
+def moment(text: str) -> int:
+    """A time in RFC 3339, UTC, as ns."""
+    try:
+        return parse_rfc3339_ns(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-03-14T21:00:00Z") from None
+
+
+def half_minute(text: str) -> float:
+    """A number of seconds up to 30."""
+    seconds = positive(text)
+    if seconds > 30.0:
+        raise argparse.ArgumentTypeError(f"{text} is more than 30 seconds")
+    return seconds
 
 
 def positive(text: str) -> float:

@@ -14,6 +14,7 @@ from agent.errors import EarshotError
 from simulator.cli.arguments import (
     add_broker,
     add_outputs,
+    add_store,
     add_way,
     count,
     day,
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_command(commands.add_parser("command", help="give a node an order, and hear its reply"))
     _add_timing(commands.add_parser("timing", help="hold the onset picker to the physical limit"))
     _add_registrar(commands.add_parser("registrar", help="enrol nodes, and revoke them"))
-    _add_store(commands.add_parser("store", help="look after a locator's store, itself stopped"))
+    add_store(commands.add_parser("store", help="look after a locator's store, itself stopped"))
     listing = commands.add_parser("scenarios", help="list the scenarios that are packaged")
     listing.set_defaults(module="scenarios")
     return parser
@@ -232,16 +233,6 @@ def _add_registrar(parser: argparse.ArgumentParser) -> None:
             "--dir", type=Path, default=Path("registrar"), help="(default: registrar)"
         )
     parser.set_defaults(module="registrar")
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
-    down = verbs.add_parser("down", help="lead it one version down, for the software before")
-    letters = verbs.add_parser("letters", help="list the messages that could not be taken")
-    letters.add_argument("--json", action="store_true", help="whole, with their bytes")
-    for verb in (down, letters):
-        verb.add_argument("store", type=Path, metavar="FILE", help="the locator's store")
-    parser.set_defaults(module="store")
 
 
 def _add_clocks(parser: argparse.ArgumentParser) -> None:

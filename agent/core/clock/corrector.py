@@ -5,7 +5,7 @@ Both ends are known then, and the likeliest course between is `bridge`'s. Axes a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import hypot, sqrt
+from math import hypot
 
 from agent.core.clock.bridge import Heat, Spell, course, end_of
 from agent.core.clock.clock_filter import Covariance
@@ -13,7 +13,7 @@ from agent.core.clock.discipline import Discipline
 from agent.core.clock.second_labels import Named
 from agent.core.records.correction import Correction, Knot
 from agent.core.records.fields import TimePair
-from agent.core.units import NS_PER_S
+from agent.core.units import NS_PER_S, straight_line
 
 ALONE_NS = 10 * NS_PER_S
 MARKS = 60
@@ -144,7 +144,7 @@ class Corrector:
 def _course(told: Told, marks: Sequence[tuple[int, int]]) -> Course | None:
     until_ns, alone = marks[0][0], told.alone
     offs = [((axis_ns - until_ns) / NS_PER_S, count - told.at(axis_ns)) for axis_ns, count in marks]
-    end = end_of(offs, alone.wander, _scatter_ns(offs))
+    end = end_of(offs, alone.wander, max(_LEAST_SCATTER_NS, straight_line(offs).scatter))
     span_s = (until_ns - told.since_ns) / NS_PER_S
     if abs(end.offset_ns) > _MOST_OFF_NS or span_s <= 0:
         return None
@@ -182,14 +182,3 @@ def correction_of(
         rate_hz=rate_hz,
         time_pairs=pairs,
     )
-
-
-def _scatter_ns(offs: Sequence[tuple[float, float]]) -> float:
-    """1-sigma of one mark about the straight line through all of them."""
-    times, values = [time for time, _ in offs], [value for _, value in offs]
-    mean_t, mean = sum(times) / len(times), sum(values) / len(values)
-    spread = sum((t - mean_t) ** 2 for t in times)
-    rate = sum((t - mean_t) * (value - mean) for t, value in offs) / spread
-    rests = [value - mean - rate * (t - mean_t) for t, value in offs]
-    variance: float = sum(rest**2 for rest in rests) / max(1, len(rests) - 2)
-    return max(_LEAST_SCATTER_NS, sqrt(variance))

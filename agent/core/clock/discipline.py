@@ -6,13 +6,13 @@ well UTC is known there. Which second a pulse was is `second_labels`'; states an
 """
 
 from collections import deque
-from itertools import pairwise
 from math import hypot
 from typing import Literal
 
 from agent.core.clock.clock_filter import Covariance, Drift
 from agent.core.clock.frames import Frames
 from agent.core.clock.holdover import ALONE_S, Holdover
+from agent.core.clock.scatter import scatter_of
 from agent.core.clock.thermal import CrystalSlope
 from agent.core.units import NS_PER_MS, NS_PER_S
 
@@ -30,6 +30,7 @@ _BUS_PPM = 50.0
 _GATE_SLACK_NS = 500.0
 _LEAST_SCATTER_NS = 30.0
 _FIRST_SCATTER_NS = 3000.0
+_LATE_IN_SCATTERS = 2.0  # mean over deviation of one-sided delays: 1 exponential, 1.7 uniform
 _SCATTER_MARKS = 60
 _SPREAD = 1.2  # what the filters' own error lacks, seen over the clock scenarios
 _UNDECIDED_MARKS = 3
@@ -67,6 +68,7 @@ class Discipline:
         self._unexplained_ns = self._disputed_ns = 0.0
         self._frames = Frames()
         self._shared_sigma_ns = 0
+        self._may_be_late = False
         self._votes: deque[tuple[int, int]] = deque(maxlen=_VOTES)
         self.good_in_a_row = 0
         self.last_axis_ns: int | None = None
@@ -124,6 +126,7 @@ class Discipline:
         are thought to scatter by no less than `least_scatter_ns`. With `may_outvote` it has a
         second witness, and enough of its kind are believed against the oscillator. What may wait
         for frames of `frame_ns` (`is_bus`: does) is late by up to that until it shows otherwise."""
+        self._may_be_late = frame_ns > 0
         self._frames.expect(frame_ns, is_steady=self._is_steady(), is_known=is_bus)
         self._least_scatter_ns = max(least_scatter_ns, _LEAST_SCATTER_NS)
         surprise_ns = self._surprise_ns(axis_ns, utc_ns)
@@ -150,10 +153,16 @@ class Discipline:
         heated_ns = self.holdover.heated_ns(axis_ns / NS_PER_S)
         utc_ns = axis_ns + self._base[1] + round(estimate.offset_ns + heated_ns)
         own_ns = hypot(_SPREAD * estimate.sigma_ns, self.stray_ns(axis_ns))
+        shared_ns = self._shared_ns()
         late_ns = self._frames.late_sigma_ns
-        shared_ns = max(self._shared_sigma_ns, self._scatter_ns or 0.0)
         parts = (own_ns, shared_ns, late_ns, self._unexplained_ns, self._disputed_ns)
         return utc_ns, hypot(*parts)
+
+    def _shared_ns(self) -> float:
+        """1-sigma of what all marks have in common. What an interrupt takes at least shows in no
+        scatter, but a host on which it takes long is one on which it varies."""
+        in_scatters = _LATE_IN_SCATTERS if self._may_be_late else 1.0
+        return max(self._shared_sigma_ns, in_scatters * (self._scatter_ns or 0.0))
 
     def stray_ns(self, axis_ns: int) -> float:
         """1-sigma of what the oscillator may have done alone since the last mark."""
@@ -260,7 +269,8 @@ class Discipline:
             self._base = (axis_ns, utc_ns - axis_ns)
         self._shared_sigma_ns = shared_sigma_ns
         self._kept.append((axis_ns, utc_ns))
-        self._measure_scatter()
+        measured_ns = scatter_of(list(self._kept))
+        self._scatter_ns = self._scatter_ns if measured_ns is None else measured_ns
         if self.last_axis_ns is not None and axis_ns - self.last_axis_ns > _ALONE_NS:
             self.holdover.hand_back(self._drift, axis_ns / NS_PER_S)
         self._drift.observe(
@@ -284,17 +294,3 @@ class Discipline:
         if self._scatter_ns is None:
             return max(_FIRST_SCATTER_NS, self._shared_sigma_ns / 4)
         return max(self._scatter_ns, self._least_scatter_ns)
-
-    def _measure_scatter(self) -> None:
-        """Second differences of evenly spaced marks cancel offset and rate: their variance is 6
-        times that of one mark, and the median keeps outliers from counting."""
-        kept = list(self._kept)[-_SCATTER_MARKS:]
-        offsets = [utc - axis for axis, utc in kept]
-        steps = [
-            (b[1] - a[1], y - x)
-            for (a, b), (x, y) in zip(pairwise(kept), pairwise(offsets), strict=True)
-        ]
-        bends = sorted(abs(q[1] - p[1]) for p, q in pairwise(steps) if p[0] == q[0])
-        if len(bends) >= 4:
-            median = bends[len(bends) // 2]
-            self._scatter_ns = median / 0.6745 / 6**0.5

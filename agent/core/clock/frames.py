@@ -3,7 +3,8 @@
 A frame makes each mark late by anything up to its length, always by about the same, until it slides
 past and the next mark jumps. Nothing shows that before the first jump. So marks whose way nobody
 measured are thought to have waited until they show otherwise: by being steadier than any bus, or by
-minutes without a jump. A jump that was seen stays a bound on what each mark may be late.
+minutes without a jump. A jump that was seen stays a bound on what each mark may be late. One that
+is shorter than any frame was an interrupt that came late: while the host is so busy others do too.
 """
 
 from math import hypot
@@ -14,6 +15,7 @@ _SLACK = 1.2
 _SHORTEST_NS = 100_000  # no frame of any bus in use is shorter
 _LEAST_SHARED_NS = 20_000  # marks that were declared to be better explain no jump
 _FADES = 0.9998
+_BUSY_FADES = 0.985  # work on a host lasts for a minute, not for hours
 
 
 class Frames:
@@ -22,11 +24,12 @@ class Frames:
     def __init__(self) -> None:
         self.quantum_ns = 0.0
         self._suspected_ns = self._possible_ns = self._taken = 0
+        self._busy_ns = 0.0
 
     @property
     def late_sigma_ns(self) -> float:
         """1-sigma of what waiting does to UTC."""
-        return _LATE_SIGMAS * max(self.quantum_ns, self._suspected_ns)
+        return _LATE_SIGMAS * max(self.quantum_ns, self._suspected_ns, self._busy_ns)
 
     @property
     def scatter_ns(self) -> float:
@@ -57,8 +60,12 @@ class Frames:
         return abs(surprise_ns) <= hypot(usual_ns, may_wait_ns)
 
     def on_jump(self, jump_ns: float) -> bool:
-        """A frame slid past; whether what was taken for the oscillator's rate was the bus's."""
-        is_news = jump_ns > max(_SHORTEST_NS, 2 * self.quantum_ns)
+        """A mark jumped. If a frame slid past: whether what was taken for the oscillator's rate was
+        the bus's."""
+        if jump_ns < _SHORTEST_NS:
+            self._busy_ns = max(self._busy_ns, jump_ns)
+            return False
+        is_news = jump_ns > 2 * self.quantum_ns
         self.quantum_ns = max(self.quantum_ns, jump_ns)
         return is_news
 
@@ -66,3 +73,4 @@ class Frames:
         """A mark was believed."""
         self._taken += 1
         self.quantum_ns *= _FADES
+        self._busy_ns *= _BUSY_FADES

@@ -7,22 +7,19 @@ is the timebase's concern.
 """
 
 import math
-from collections import deque
 from copy import deepcopy
-from heapq import nsmallest
 from itertools import pairwise
-from statistics import median
 
 from agent.core.clock.clock_filter import Drift, Estimate
 from agent.core.clock.deliveries import Deliveries
+from agent.core.clock.lags import Lags
+from agent.core.clock.lateness import Lateness
+from agent.core.clock.pace import Pace
 from agent.core.units import NS_PER_S
 
 _BUCKET_S = 1.0
 _FIRST_BUCKET_S = 0.2
-_BUCKETS_KEPT = 60
-_LOWEST = 4
 _READING_SIGMA_NS = 300.0
-_LEAST_DELAY_NS = 200.0
 _LATE_BUCKETS = 5
 _BUCKETS_TO_TRUST = 5
 _MISCOUNT_NS = 2e6
@@ -32,8 +29,6 @@ _TEMPER = 1.6
 _SKEW = 0.2
 _SPREAD = 1.05
 _WANDER_PRIOR_PPM = 3.0
-_WRONG_RATE_PPM, _RIGHT_RATE_PPM = 225.0, 200.0  # a crystal and the host's are each within 100
-_SLOPES_TO_TELL, _SLOPES_KEPT = 8, 30
 _LAG_OVER_S = 0.2
 _LAG_SLACK_NS = 1e6
 _LAGS_TO_BELIEVE = 3
@@ -57,20 +52,18 @@ class SampleClock:
         self.deliveries = Deliveries(rate_hz)
         self._was_half_frame_late = False
         self._line = (0, 0.0, 0.0)
-        self._lags: deque[float] = deque(maxlen=2)
+        self._lags = Lags()
+        self._blocks_to_lag = 2
         self._lagging = 0
-        self._end: tuple[float, int] | None = None
-        self._slopes_ppm: deque[float] = deque(maxlen=_SLOPES_KEPT)
-        self.has_wrong_rate = False
+        self._pace = Pace()
         self._base: tuple[int, int] | None = None
-        self._bucket: list[tuple[float, int]] = []
+        self._bucket: list[tuple[float, float, int]] = []  # above the line and late, ns; samples
         self._bucket_s = _FIRST_BUCKET_S
-        self._spacings: deque[float] = deque(maxlen=_BUCKETS_KEPT)
+        self._lateness = Lateness()
         self._late_by: list[float] = []
         self._buckets = self._buckets_since_gap = 0
         self._if_counted_right: Drift | None = None
         self._log_odds_right = 0.0
-        self._mean_late_ns = 0.0
         self._pace_change_ns = self._uncounted_ns = 0.0
 
     def observe(self, end_sample: int, host_ns: int) -> None:
@@ -80,16 +73,19 @@ class SampleClock:
         self.deliveries.observe(end_sample, host_ns)
         x = end_sample - self._base[0]
         late_ns = (host_ns - self._base[1]) - x * self._nominal_ns
-        self._bucket.append((late_ns, x))
         line_x, offset_ns, rate_ns = self._line
-        self._lags.append(late_ns - offset_ns - rate_ns * (x - line_x) / self._rate_hz)
-        if x - self._bucket[0][1] >= self._bucket_s * self._rate_hz:
+        above_ns = late_ns - offset_ns - rate_ns * (x - line_x) / self._rate_hz
+        self._bucket.append((above_ns, late_ns, x))
+        self._lags.observe(end_sample, above_ns)
+        if x - self._bucket[0][2] >= self._bucket_s * self._rate_hz:
             self._close_bucket()
 
     def on_gap(self) -> None:
         """Samples were lost, and perhaps miscounted. Both are followed until one is refuted."""
         self._bucket.clear()
-        self._forget_lags()
+        self._lags.on_gap()
+        self._lagging = 0
+        self._pace.begin()
         self.deliveries.begin()
         self._if_counted_right = None
         if self._buckets > _BUCKETS_TO_TRUST:
@@ -125,13 +121,21 @@ class SampleClock:
 
     @property
     def ppm(self) -> float:
-        """Excess rate of the samples against the host clock, parts per million."""
-        return -self._drift.at(self._now_s()).rate_ns_per_s / 1000.0
+        """Excess rate of the samples against the host clock, parts per million: over the last
+        minute where that was quiet, for what the filters follow from second to second is noise.
+        A frame that slid past meanwhile is no rate."""
+        told = None if self.deliveries.quantum_ns else self._pace.ppm
+        return -self._drift.at(self._now_s()).rate_ns_per_s / 1000.0 if told is None else told
+
+    @property
+    def has_wrong_rate(self) -> bool:
+        """Whether the device converts at another rate than it claims, beyond any crystal."""
+        return self._pace.is_wrong
 
     @property
     def mean_late_us(self) -> float | None:
         """How late a block is handed over on average, above the earliest; None if unknown."""
-        return round(self._mean_late_ns / 1000.0, 1) if self._spacings else None
+        return round(self._lateness.mean_ns / 1000.0, 1) if self._lateness.is_known else None
 
     def host_ns_at(self, sample: float) -> int:
         """Host time at which the (fractional) sample was converted. ValueError if no block yet."""
@@ -150,23 +154,18 @@ class SampleClock:
         return math.hypot(
             _SPREAD * self._estimate(sample).sigma_ns,
             self.deliveries.shape_sigma_ns,
-            self.unexplained_lag_ns,
+            self.lag_ns_at(sample),
         )
 
-    @property
-    def unexplained_lag_ns(self) -> float:
-        """By how much all blocks of late are later than chance explains: a stall, or sound that
-        was lost and not counted. Part of sigma until it is over, or the line has moved."""
-        if self._buckets < _BUCKETS_TO_TRUST or len(self._lags) < (self._lags.maxlen or 0):
-            return 0.0
-        slack_ns = _LAG_SLACK_NS + 2 * self._mean_late_ns + self.deliveries.quantum_ns
-        lag_ns = min(self._lags)
-        return lag_ns if lag_ns > slack_ns else 0.0
+    def lag_ns_at(self, sample: float) -> float:
+        """By how much the block of a sample, and all after it, are later than chance explains: a
+        stall, or sound that was lost and not counted. Part of sigma until others come in time, or
+        the line has moved."""
+        return self._unexplained(self._lags.least_from(sample))
 
-    def _forget_lags(self) -> None:
-        self._lags.clear()
-        self._end = None
-        self._lagging = 0
+    def _unexplained(self, lag_ns: float) -> float:
+        slack_ns = _LAG_SLACK_NS + 2 * self._lateness.mean_ns + self.deliveries.quantum_ns
+        return lag_ns if self._buckets >= _BUCKETS_TO_TRUST and lag_ns > slack_ns else 0.0
 
     def sample_at(self, host_ns: int) -> float:
         """The inverse of `host_ns_at`."""
@@ -186,53 +185,38 @@ class SampleClock:
         return _mixed(right, self._if_counted_right.at(at_s), self._drift.at(at_s))
 
     def _now_s(self) -> float:
-        return self._bucket[-1][1] / self._rate_hz if self._bucket else 0.0
+        return self._bucket[-1][2] / self._rate_hz if self._bucket else 0.0
 
     def _close_bucket(self) -> None:
-        count, delays = len(self._bucket), nsmallest(_LOWEST, self._bucket)
-        if (blocks := max(2, round(_LAG_OVER_S / self._bucket_s * count))) != self._lags.maxlen:
-            self._lags = deque(self._lags, maxlen=blocks)
-        self._compare_rate(*delays[0])
-        early_ns, x = delays[0]
-        mean_ns = sum(delay for delay, _ in self._bucket) / count - early_ns
-        self._mean_late_ns += 0.1 * (mean_ns - self._mean_late_ns)
-        if len(delays) > 1:
-            spaces = sum(1 / (count - rank) for rank in range(1, len(delays)))
-            self._spacings.append((delays[-1][0] - early_ns) / spaces)
+        count, in_order = len(self._bucket), sorted(self._bucket)
+        _, early_ns, x = in_order[0]
+        self._blocks_to_lag = max(2, round(_LAG_OVER_S / self._bucket_s * count))
+        self._pace.observe(x / self._rate_hz, early_ns)
+        self._lateness.on_second([above_ns for above_ns, _, _ in in_order])
+        mean_ns = sum(above_ns for above_ns, _, _ in in_order) / count - in_order[0][0]
         self._bucket.clear()
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
-        lag_ns = self.unexplained_lag_ns
+        lag_ns = self._unexplained(self._lags.least_of_last(self._blocks_to_lag))
         is_shifted = lag_ns > _SHIFTED * mean_ns  # by load they would be scattered as well
         self._lagging = self._lagging + 1 if is_shifted else 0
         if self._lagging == _LAGS_TO_BELIEVE:
             self._drift.loosen(lag_ns, 0.0)
             self._if_counted_right = None
             self._uncounted_ns = lag_ns
-        self._learn(x / self._rate_hz, early_ns, self._usual_delay_ns() / count)
+            self._pace.begin()
+        self._learn(x / self._rate_hz, early_ns, self._earliest_ns(count))
         at = self._drift.at(x / self._rate_hz)
         self._line = (x, at.offset_ns, at.rate_ns_per_s)
         self._buckets_since_gap += 1
         self._buckets += 1
 
-    def _compare_rate(self, early_ns: float, x: int) -> None:
-        """Whether the device converts at the rate it claims: the median of many short slopes, so
-        that a loss, a stall or a frame that slides past is no rate."""
-        last, self._end = self._end, (early_ns, x)
-        if last is None:
-            return
-        seconds = (x - last[1]) / self._rate_hz
-        self._slopes_ppm.append((early_ns - last[0]) / seconds / 1000.0)
-        wanted = _SLOPES_KEPT if self._buckets > 2 * _SLOPES_KEPT else _SLOPES_TO_TELL
-        if len(self._slopes_ppm) >= wanted:  # later on it is rather someone who slews the host's
-            limit = _RIGHT_RATE_PPM if self.has_wrong_rate else _WRONG_RATE_PPM
-            self.has_wrong_rate = abs(median(self._slopes_ppm)) > limit
-
-    def _usual_delay_ns(self) -> float:
-        """Mean delay of one block if all deliveries were as dense as they are at the earliest."""
-        if not self._spacings:
-            return NS_PER_S / 1000.0
-        in_order = sorted(self._spacings)
-        return max(in_order[len(in_order) // 2], _LEAST_DELAY_NS)
+    def _earliest_ns(self, count: int) -> float:
+        """How late the earliest of so many blocks is on average; in a busy second what the line
+        cannot see of it in a quiet one is as many times more."""
+        usual_ns = self._lateness.usual_ns / count
+        if self._lateness.busy == 1.0:
+            return usual_ns
+        return self._lateness.busy * max(usual_ns, self.deliveries.earliest_ns)
 
     def _learn(self, at_s: float, early_ns: float, mean_ns: float) -> None:
         expected = self._drift.at(at_s)
@@ -246,7 +230,9 @@ class SampleClock:
         if self._if_counted_right is not None:
             log_right = self._observe(self._if_counted_right, at_s, early_ns, mean_ns)
             self._decide(log_right - log_wrong)
-        if not self._lagging and self._bucket_s >= _BUCKET_S and self._buckets_since_gap > 3:
+        is_usual = not self._lagging and self._lateness.busy == 1.0
+        if is_usual and self._bucket_s >= _BUCKET_S and self._buckets_since_gap > 3:
+            self._pace.on_usual(at_s, early_ns)
             self.deliveries.on_earliest(early_ns, early_ns - self._drift.at(at_s).offset_ns)
 
     def _observe(self, drift: Drift, at_s: float, early_ns: float, mean_ns: float) -> float:

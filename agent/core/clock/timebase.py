@@ -167,7 +167,7 @@ class Timebase:
             return _UNKNOWN
         if self._by_samples and line.is_known:
             count_ns, sigma_ns = line.at(self._sample_ns(sample))
-            return self._stamp(count_ns, hypot(sigma_ns, self._samples.unexplained_lag_ns))
+            return self._stamp(count_ns, hypot(sigma_ns, self._samples.lag_ns_at(sample)))
         if self._by_samples:
             line = self._fallback
         if not (self._samples.is_ready and line.is_known):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from agent.core.records.correction import Correction, faults_of, marks_of
 from agent.core.records.fields import TimePair
 from agent.core.records.kinds import Body, Gap, Impulse, Start, TimebaseChange
-from agent.core.units import NS_PER_MS, NS_PER_S
+from agent.core.units import NS_PER_MS, NS_PER_S, straight_line
 
 _KEPT = 256
 _BESIDE_NS = NS_PER_S // 2  # marks come a second apart, or more
@@ -159,13 +159,13 @@ def _line(seq: int, pairs: Sequence[TimePair]) -> _Marks | None:
     if len(marks) < 3 or marks[-1][0] <= marks[0][0]:
         return None
     sample, utc_ns = marks[-1]
-    xs, ys = [one - sample for one, _ in marks], [ns - utc_ns for _, ns in marks]
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    spread = sum((x - mean_x) ** 2 for x in xs)
-    pace = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
-    rests = [y - mean_y - pace * (x - mean_x) for x, y in zip(xs, ys, strict=True)]
-    variance: float = sum(rest * rest for rest in rests) / (len(rests) - 2)
-    level_ns = utc_ns + round(mean_y - pace * mean_x)
+    line = straight_line([(one - sample, ns - utc_ns) for one, ns in marks])
     return _Marks(
-        seq, marks[0][1], sample, level_ns, pace, (variance / spread) ** 0.5, variance**0.5
+        seq,
+        marks[0][1],
+        sample,
+        utc_ns + round(line.level),
+        line.pace,
+        line.pace_sigma,
+        line.scatter,
     )

@@ -21,7 +21,8 @@ from simulator.centre.locator.conclude import (
     heard_at,
     heard_by_three,
 )
-from simulator.centre.locator.evidence import Evidence, Hypothesis
+from simulator.centre.locator.evidence import Evidence
+from simulator.centre.locator.hypothesis import Hypothesis
 from simulator.centre.locator.incident import Incident
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.support import Lists
@@ -42,16 +43,20 @@ def locate(
     stations: Mapping[str, Station],
     air_temperature_c: float,
     listed: Sequence[Arrival] = (),
+    *,
+    is_asked: bool = False,
 ) -> list[Incident]:
     """Incidents among the arrivals of one cell within a window of time, oldest first.
 
     What is `listed` around it joins where it fits; it founds nothing. A place is claimed where four
     nodes agree on it with what they heard first; where fewer do, the shot is `detected`.
+    Whoever `is_asked` for what might have been tells every place at which four nodes agree.
     """
     known = _clearest(a for a in arrivals if a.source in stations)
     if not known:
         return []
-    evidence = Evidence(known, stations, sound_speed_mps(air_temperature_c))
+    speed_mps = sound_speed_mps(air_temperature_c)
+    evidence = Evidence(known, stations, speed_mps, trusts_first=not is_asked)
     lists = Lists(evidence, listed)
     incidents, doubted = _told(evidence, lists)
     while len(incidents) < MAX_INCIDENTS and (founded := lists.founded()) is not None:

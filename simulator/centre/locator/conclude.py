@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from simulator.centre.locator.evidence import Beside, Evidence, Hypothesis
+from simulator.centre.locator.evidence import Evidence
+from simulator.centre.locator.hypothesis import Beside, Hypothesis
 from simulator.centre.locator.incident import (
     Contribution,
     Incident,

@@ -5,13 +5,13 @@ one at the same node. Nothing here decides what an incident is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.arrival import Arrival
+from simulator.centre.locator.hypothesis import Beside, Hypothesis
 from simulator.centre.locator.maxima import separate_maxima, strongest_before
 from simulator.centre.locator.registry import Station
 from simulator.centre.locator.solve import Solution, solve
@@ -37,35 +37,23 @@ _DEAF_NEAR = 0.5
 _UNEXPLAINED = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """A discharge at `enu_m`, `emission_s`; `members` maps station to arrival, by index."""
-
-    enu_m: Vector
-    emission_s: float
-    members: dict[int, int]
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """A listed onset at a station that a shot explains, with what `probability`."""
-
-    station: int
-    arrival: Arrival
-    time_s: float
-    probability: float
-
-
 class Evidence:
-    """Arrivals of one window; times are seconds since the first of them."""
+    """Arrivals of one window; times are seconds since the first of them.
+
+    Where it `trusts_first`, a clear sound that came before speaks against what follows it.
+    """
 
     def __init__(
-        self, arrivals: Sequence[Arrival], stations: Mapping[str, Station], sound_mps: float
+        self,
+        arrivals: Sequence[Arrival],
+        stations: Mapping[str, Station],
+        sound_mps: float,
+        *,
+        trusts_first: bool = True,
     ) -> None:
         self.arrivals = list(arrivals)
         self.stations = sorted(stations.values(), key=lambda station: station.source)
-        self._sound_mps = sound_mps
+        self._sound_mps, self._trusts_first = sound_mps, trusts_first
         number = {station.source: index for index, station in enumerate(self.stations)}
         self._base_ns = min(a.toa_utc_ns for a in arrivals)
         self.times = np.array([(a.toa_utc_ns - self._base_ns) / NS_PER_S for a in arrivals])
@@ -165,6 +153,8 @@ class Evidence:
 
         What comes first came the direct way: who takes what follows leaves it unexplained.
         """
+        if not self._trusts_first:
+            return 0.0
         own = self._own[int(self.station[member])]
         late = self.times[member] - self.times[own]
         is_open = self.free[own] & (self.weight[own] > KNOWN_ECHO)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from agent.core.units import NS_PER_S
 from simulator.centre.locator.arrival import Arrival
-from simulator.centre.locator.evidence import Beside, Evidence, Hypothesis
+from simulator.centre.locator.evidence import Evidence
+from simulator.centre.locator.hypothesis import Beside, Hypothesis
 from simulator.centre.locator.solve import Solution
 
 Vector = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from agent.core.units import NS_PER_S, sound_speed_mps
 from simulator.trials.corpus.folds import fold_model, fold_of, live_fire_group
 from simulator.trials.corpus.listening import in_turn
 from simulator.trials.livefire.dataset import RATE_HZ, Recording, Test
-from simulator.trials.livefire.neutralise import neutralise
+from simulator.trials.livefire.neutralise import excerpt_span, neutralise
 
 NEAR_S = 5e-3
 _HEARD_WITHIN_S = 30e-3
@@ -34,7 +34,8 @@ Times = Mapping[tuple[str, str, str], Sequence[float]]
 class Agreement:
     """Differences (ours minus theirs, s, median removed) per pulse used for location.
 
-    A pulse without any onset of ours counts with an infinite one. `heard_unused` are rounds heard
+    A pulse without any onset of ours counts with an infinite one, also the `not_recorded`, which
+    lie outside of what their file holds. `heard_unused` are rounds heard
     at sensors of which the system used no pulse for them, of `unused`; `by_chance` would have been
     heard likewise at wrong times.
     """
@@ -45,11 +46,17 @@ class Agreement:
     unused: int
     by_chance: float
     onsets: int
+    not_recorded: int
 
     @property
     def matched(self) -> float:
         """Share of the pulses that an onset is within 5 ms of."""
         return float(np.mean(np.abs(self.differences_s) <= NEAR_S))
+
+    @property
+    def heard(self) -> float:
+        """Share of the pulses that an onset is within 30 ms of, as association may take it."""
+        return float(np.mean(np.abs(self.differences_s) <= _HEARD_WITHIN_S))
 
     @property
     def mad_ms(self) -> float:
@@ -69,6 +76,7 @@ class Agreement:
             "unused": self.unused,
             "heard_unused_by_chance": round(self.by_chance, 1),
             "onsets": self.onsets,
+            "pulses_not_recorded": self.not_recorded,
         }
 
     def lines(self) -> list[str]:
@@ -78,6 +86,7 @@ class Agreement:
             f"{round(near * count)} of {count} pulses used for location ({near:.1%}) have an onset "
             f"within 5 ms, after a constant {self.offset_s * 1e3:+.2f} ms.",
             f"Median absolute difference: {self.mad_ms:.3f} ms; their times are rounded to 1 ms.",
+            f"Pulses outside of what their file holds, all missed: {self.not_recorded}.",
             f"Rounds heard at sensors of which no pulse was used: {self.heard_unused} of "
             f"{self.unused} ({self.by_chance:.0f} expected by chance).",
         ]
@@ -104,14 +113,14 @@ def listen(tests: Iterable[Test], seed: int) -> tuple[Times, Times]:
 
 def compare(tests: Sequence[Test], heard: Times) -> Agreement:
     """Match every pulse used for location, on a sensor with audio, with the nearest onset."""
-    found = [
-        _nearest(heard[test.position, test.name, one.sensor], _in_file_s(pulse.arrival_utc_ns, one))
+    asked = [
+        (heard[test.position, test.name, one.sensor], _in_file_s(pulse.arrival_utc_ns, one), one)
         for test in tests
         for one in test.recordings
         for pulse in test.pulses
         if pulse.sensor == one.sensor and pulse.uuid in _used(test)
     ]
-    differences_s = np.array(found)
+    differences_s = np.array([_nearest(times, at_s) for times, at_s, _ in asked])
     coarse = np.abs(differences_s) <= _COARSE_S
     offset_s = float(np.median(differences_s[coarse])) if coarse.any() else 0.0
     unused = [one for test in tests for one in _unused(test)]
@@ -122,6 +131,7 @@ def compare(tests: Sequence[Test], heard: Times) -> Agreement:
         unused=len(unused),
         by_chance=sum(_count_heard(unused, heard, off_s) for off_s in _CONTROL_S) / len(_CONTROL_S),
         onsets=sum(len(times) for times in heard.values()),
+        not_recorded=sum(not _is_recorded(at_s, one) for _, at_s, one in asked),
     )
 
 
@@ -142,6 +152,11 @@ def _used(test: Test) -> frozenset[str]:
 
 def _in_file_s(utc_ns: int, recording: Recording) -> float:
     return (utc_ns - recording.start_utc_ns) / NS_PER_S
+
+
+def _is_recorded(at_s: float, recording: Recording) -> bool:
+    first, last = excerpt_span(recording.samples)
+    return first <= at_s * RATE_HZ < last
 
 
 def _nearest(times_s: Sequence[float], wanted_s: float) -> float:

@@ -63,6 +63,17 @@ def test_lost_servers_widen_sigma_for_ever(left_ns: int) -> None:
     assert sigmas[-2_000:] == sorted(sigmas[-2_000:])
 
 
+@pytest.mark.parametrize("left_ns", [0, 3 * NS_PER_MS])
+def test_what_the_kernel_adds_between_answers_is_no_crystals_doing(left_ns: int) -> None:
+    """Of a clock that was steered for long a crystal's stray counts: 20 ppm at most, not 500."""
+    sigmas = Host(left_ns, every_s=64, answers_until_s=1_000).sigmas(9_000)
+    path_ns = ASSUMED_NS if left_ns == 0 else left_ns
+    assert max(sigmas[960:1_000]) < path_ns + NS_PER_MS
+    lost_ns = 20e-6 * 8_000 * NS_PER_S
+    assert 0.3 * lost_ns < sigmas[-1] < lost_ns
+    assert sigmas[1_000:] == sorted(sigmas[1_000:])
+
+
 @pytest.mark.parametrize("kind", ["wrong baud", "binary"])
 def test_bytes_that_are_no_sentence_are_counted(kind: str) -> None:
     """A wrong speed and a binary receiver both say something; neither is the antenna's fault."""

@@ -49,6 +49,23 @@ def test_blocks_of_whole_frames_could_hide_them() -> None:
     assert deliveries.shape_sigma_ns > 0.6 * NS_PER_MS
 
 
+@pytest.mark.parametrize("frame_ns", [NS_PER_MS, 4 * NS_PER_MS])
+def test_the_widest_frame_that_could_hide_counts_until_one_slides_past(frame_ns: int) -> None:
+    """Blocks of 20 ms hide interrupts every 4 ms: seen were 6 ms at a sigma of 1.8, and 3 sigma."""
+    still = heard(960, framed(960, 1_500, frame_ns, ppm=0.0))
+    assert still.shape_sigma_ns > 0.6 * 4 * NS_PER_MS
+    slid = heard(960, framed(960, 50 * 400, frame_ns, ppm=40.0))
+    assert slid.quantum_ns == pytest.approx(frame_ns)
+
+
+def test_delays_are_thin_at_their_earliest_until_they_show_otherwise() -> None:
+    """The first minute of exponential delays cannot be told from log-normal ones."""
+    rng = np.random.default_rng(7)
+    late_ns = rng.exponential(500_000.0, 47 * 300)
+    assert heard(1_024, late_ns[: 47 * 20]).shape_sigma_ns > 10_000.0 / 2
+    assert heard(1_024, late_ns).shape_sigma_ns < 0.05 * 500_000.0
+
+
 @pytest.mark.parametrize("mean_us", [20.0, 500.0, 3_000.0])
 def test_the_assumed_law_is_recognised(mean_us: float) -> None:
     """Random delays, dense at their earliest, add nothing to sigma."""
@@ -93,6 +110,18 @@ def test_frames_of_marks_are_suspected_until_they_show_otherwise() -> None:
     assert frames.on_jump(1.0 * NS_PER_MS)
     assert not frames.on_jump(1.0 * NS_PER_MS)
     assert frames.late_sigma_ns > 0.6 * NS_PER_MS
+
+
+def test_an_interrupt_that_comes_late_is_no_frame() -> None:
+    """Shorter than any frame: its lateness counts for a minute, not for hours as a frame's."""
+    frames = Frames()
+    frames.expect(NS_PER_MS, is_steady=True)
+    assert not frames.on_jump(40.0 * NS_PER_US)
+    assert frames.quantum_ns == 0.0
+    assert frames.late_sigma_ns > 20 * NS_PER_US
+    for _ in range(300):
+        frames.on_taken()
+    assert frames.late_sigma_ns < NS_PER_US
 
 
 def test_a_day_that_was_seen_widens_what_is_foretold() -> None:

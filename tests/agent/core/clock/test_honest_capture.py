@@ -89,6 +89,24 @@ def test_sound_that_nobody_counted_is_covered_at_once_and_then_found() -> None:
     assert (stamp.sigma_ns or 0) < NS_PER_MS
 
 
+@pytest.mark.parametrize("is_gap_told", [False, True])
+@pytest.mark.parametrize("after_s", [0.03, 0.1, 0.3, 1.0])
+def test_right_after_an_uncounted_loss_no_second_is_sure(is_gap_told: bool, after_s: float) -> None:
+    """Seen: 2.5 s lost, a gap of one sample told, then one stamp confirmed, 3 s early, at 4 ms."""
+    pole = Pole()
+    pole.run(60)
+    pole.lose(UNCOUNTED_SAMPLES)
+    if is_gap_told:
+        gap_at = pole.converted - pole.uncounted
+        pole.timebase.on_gap(AudioGap(gap_at, 1, pole.host_ns(pole.now_s()), "input overflow"))
+        pole.uncounted -= 1
+    pole.run(after_s)
+    for ago_s in (0.0, 0.01, after_s / 2):
+        error_ns, stamp = pole.stamp(ago_s)
+        assert abs(error_ns) <= 3 * (stamp.sigma_ns or 0)
+        assert not pole.timebase.confirms(stamp.sigma_ns) or abs(error_ns) < NS_PER_S / 2
+
+
 @pytest.mark.parametrize(
     ("claimed_hz", "true_hz"),
     [(44_100, 32_000.0), (44_100, 48_000.0), (48_000, 44_100.0), (48_000, 48_000 * (1 + 350e-6))],

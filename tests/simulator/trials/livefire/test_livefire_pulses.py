@@ -55,6 +55,40 @@ def test_rounds_that_the_system_left_out_are_counted_where_they_are_heard() -> N
     assert pulses.compare([left_out], heard).heard_unused == 1
 
 
+def test_pulses_that_no_file_holds_are_counted_beside() -> None:
+    """Files that end before the last round: its pulses stay missed, and are named as such."""
+    test = fired_test()
+    whole = pulses.compare([test], arrivals_s(test))
+    assert whole.not_recorded == 0
+    cut = [
+        _ending(one, max(arrivals_s(test)[test.position, test.name, one.sensor]) - 0.01)
+        for one in test.recordings
+    ]
+    found = pulses.compare([replace(test, recordings=tuple(cut))], arrivals_s(test))
+    assert found.not_recorded == len(cut)
+    assert found.differences_s == whole.differences_s
+
+
+def _ending(recording: dataset.Recording, at_s: float) -> dataset.Recording:
+    """The same, silent from then on."""
+    samples = recording.samples.copy()
+    samples[round(at_s * dataset.RATE_HZ) :] = 0
+    return replace(recording, samples=samples)
+
+
+@pytest.mark.parametrize(("late_s", "shares"), [(0.004, (1, 1)), (0.02, (0, 1)), (0.04, (0, 0))])
+def test_near_and_near_enough_to_be_associated(late_s: float, shares: tuple[int, int]) -> None:
+    """Within 5 ms, and within 30 ms, of one pulse that comes late; the others come in time."""
+    test = fired_test()
+    heard = {key: list(times) for key, times in arrivals_s(test).items()}
+    key = (test.position, test.name, "S-4")
+    heard[key] = [at_s + late_s for at_s in heard[key]]
+    found = pulses.compare([test], heard)
+    few = len(heard[key]) / len(found.differences_s)
+    assert found.matched == pytest.approx(1.0 - few * (1 - shares[0]))
+    assert found.heard == pytest.approx(1.0 - few * (1 - shares[1]))
+
+
 @pytest.mark.field
 @needs_pittsburgh
 def test_some_real_shots_agree() -> None:
