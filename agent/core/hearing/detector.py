@@ -5,6 +5,7 @@ blocks. What an opening turns out to be is `picker`'s and `classification`'s mat
 """
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -180,14 +181,19 @@ class Gate:
             return
         strong = powers[above].tolist()
         is_rare = max(strong) > sure and self._is_rare()
-        loudest: dict[int, tuple[float, int]] = {}  # ascending, as the places are
-        for at, power in zip(above.tolist(), strong, strict=True):
-            place = (at + (_TAPS_BEFORE - _TAPS)) * self._fold
-            first, last = (place - self._early) // self._slot, (place + self._late) // self._slot
-            for slot in range(first, last + 1):
-                if slot not in loudest or power > loudest[slot][0]:
-                    loudest[slot] = power, place - slot * self._slot
-        for slot, (power, place) in loudest.items():
+        places = [(at + (_TAPS_BEFORE - _TAPS)) * self._fold for at in above.tolist()]
+        first, last = (
+            (places[0] - self._early) // self._slot,
+            (places[-1] + self._late) // self._slot,
+        )
+        for slot in range(first, last + 1):
+            start = slot * self._slot
+            near = bisect_left(places, start - self._late)
+            far = bisect_left(places, start + self._slot + self._early)
+            if near == far:
+                continue
+            power = max(strong[near:far])
+            place = places[strong.index(power, near)] - start
             is_sure = is_rare and power > sure and 0 <= place < self._slot
             strength = round(_OPENS_AT * (power / threshold) ** 0.5, 3)
             yield Opening(slot, strength, place if is_sure else None)
