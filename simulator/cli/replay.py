@@ -48,6 +48,7 @@ from simulator.scene.randomness import stream
 from simulator.trials.livefire.sites import valid_name
 
 _AIR_C = 15.0
+_BLOCK_SAMPLES = 1000  # no whole number of milliseconds at any common rate: could hide no USB frame
 _LATENCY_BOUND_NS = 500 * NS_PER_US
 _ALL = sys.maxsize
 
@@ -90,7 +91,8 @@ def _hardware(recording: Recording, start_utc_ns: int, name: str) -> Hardware:
     sound = with_lead_in(recording, stream(0, "replay lead-in", name))
     first_utc_ns = start_utc_ns - LEAD_IN_S * NS_PER_S
     audio = RecordedAudio(sound, recording.rate_hz, first_utc_ns)
-    return assemble(audio, Board(), name, seed=0, air_temperature_c=_AIR_C)
+    board = Board(block_samples=_BLOCK_SAMPLES)
+    return assemble(audio, board, name, seed=0, air_temperature_c=_AIR_C)
 
 
 def _records(hardware: Hardware, sealer: Sealer, digest: str) -> list[Sealed]:
