@@ -16,7 +16,7 @@ from agent.core.units import rfc3339
 from agent.ports import Connected
 from simulator.cli import main as cli
 from tests.support.links import Collector
-from tests.support.town import Town
+from tests.support.town import Town, but_for_the_clock
 
 NODE, TOPIC = "town/north/n1", "earshot/v1/town/north/n1"
 PATIENCE_S = 120.0
@@ -81,7 +81,7 @@ class Street:
             files += ["--key", office / "operator.pem"]
         with redirect_stdout(told), redirect_stderr(told):
             code = cli.main(["command", NODE, *map(str, [*words, *files])])
-        return code, told.getvalue()
+        return code, but_for_the_clock(told.getvalue())
 
     @property
     def operator(self) -> Ed25519FileSigner:

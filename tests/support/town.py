@@ -30,6 +30,7 @@ from tests.support.mosquitto import ShippedBroker
 MAINS = {"agent": agent_cli.main, "simulator": simulator_cli.main}
 BROKER_FILES = ("ca.crt", "ca.crl", "broker.crt", "broker.key")
 RATE_HZ = 16_000
+UNVOUCHED = "nobody vouches for this computer's clock, "
 
 
 def told(program: str, *words: str | Path) -> str:
@@ -37,8 +38,14 @@ def told(program: str, *words: str | Path) -> str:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = MAINS[program](list(map(str, words)))
-    assert (code, err.getvalue()) == (0, "")
+    assert (code, but_for_the_clock(err.getvalue())) == (0, "")
     return out.getvalue()
+
+
+def but_for_the_clock(text: str) -> str:
+    """Without the line on a clock that nobody vouches for: the matter of the machine here."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(UNVOUCHED))
 
 
 class Town:

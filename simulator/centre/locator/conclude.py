@@ -31,11 +31,9 @@ def conclude(evidence: Evidence, shots: Sequence[Hypothesis], lists: Lists) -> I
         elif rounds:
             rounds.append(_shared(evidence, shot, rounds[0]))
     members = [index for shot in shots for index in shot.members.values()]
+    told = heard_at(shots)
     listing = {one.source for round_ in rounds for one in round_.arrivals if one.is_listed}
-    told, also = (
-        heard_at(shots),
-        {index for index, station in enumerate(evidence.stations) if station.source in listing},
-    )
+    also = {index for index, one in enumerate(evidence.stations) if one.source in listing}
     heard, nodes = told | also, len(told | also)
     status: Status = "located"
     reason = f"{len(rounds)} round(s) from one place, heard by {nodes} nodes"
