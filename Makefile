@@ -20,7 +20,7 @@ run: $(SIM) ## hear and locate the quickstart scene; writes report.html
 	@$(BIN)/earshot-sim run quickstart --report report.html
 
 test: lint types ## all checks, then the tests that need no installed server or tool (minutes)
-	@$(PYTEST) -n 2 --dist loadfile -m "not (torture or system)"
+	@$(PYTEST) -n 2 --dist loadfile -m "not (torture or system)" $(WITHOUT)
 
 lint: $(DEV) ## ruff: rules and formatting
 	@$(BIN)/ruff check --quiet
