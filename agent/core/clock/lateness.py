@@ -44,15 +44,18 @@ class Lateness:
             return _UNKNOWN_NS
         return max(sorted(self._spacings)[len(self._spacings) // 2], _LEAST_DELAY_NS)
 
-    def on_second(self, delays: Sequence[float]) -> None:
-        """Then `busy` says how many times as late as usual its blocks were; 1: as usual."""
+    def on_second(self, delays: Sequence[float]) -> float:
+        """Its mean above the earliest, ns. Then `busy` says how many times as late as usual its
+        blocks were; 1: as usual."""
         count, earliest = len(delays), delays[0]
-        self._mean_ns += 0.1 * (sum(delays) / count - earliest - self._mean_ns)
+        mean_ns = sum(delays) / count - earliest
+        self._mean_ns += 0.1 * (mean_ns - self._mean_ns)
         self.busy = self._busy(delays[count // 2] - earliest) if count >= _LEAST_BLOCKS else 1.0
         lowest = delays[:_LOWEST]
         if len(lowest) > 1 and self.busy == 1.0:
             spaces = sum(1 / (count - rank) for rank in range(1, len(lowest)))
             self._spacings.append((lowest[-1] - earliest) / spaces)
+        return mean_ns
 
     def _busy(self, spread_ns: float) -> float:
         """Against the quietest quarter of minutes: what stays so is usual in the end."""

@@ -192,8 +192,7 @@ class SampleClock:
         _, early_ns, x = in_order[0]
         self._blocks_to_lag = max(2, round(_LAG_OVER_S / self._bucket_s * count))
         self._pace.observe(x / self._rate_hz, early_ns)
-        self._lateness.on_second([above_ns for above_ns, _, _ in in_order])
-        mean_ns = sum(above_ns for above_ns, _, _ in in_order) / count - in_order[0][0]
+        mean_ns = self._lateness.on_second([above_ns for above_ns, _, _ in in_order])
         self._bucket.clear()
         self._bucket_s = min(_BUCKET_S, 2 * self._bucket_s)
         lag_ns = self._unexplained(self._lags.least_of_last(self._blocks_to_lag))

@@ -28,19 +28,13 @@ _HEARD_BY = (
     "AND toa_ns > ? AND toa_ns <= ? ORDER BY toa_ns LIMIT ?"
 )
 # Of those that begin in time none reaches back further than the longest of all does.
-_CORRECTED = (
-    "SELECT source, chain, corrected.seq FROM corrected JOIN chain ON chain_id = id "
-    "WHERE place = ? AND first_ns < ? AND last_ns >= ? AND first_ns >= ? - "
-    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM corrected WHERE place = ?) "
-    "ORDER BY chain_id, corrected.seq"
-)
-# Likewise. What was judged impossible when it came has no time here.
-_LISTED = (
-    "SELECT source, chain, listed.seq FROM listed JOIN chain ON chain_id = id "
+_REACHING = (
+    "SELECT source, chain, {0}.seq FROM {0} JOIN chain ON chain_id = id "
     "WHERE place = ? AND first_ns <= ? AND last_ns >= ? AND first_ns >= ? - "
-    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM listed WHERE place = ?) "
-    "ORDER BY chain_id, listed.seq"
+    "(SELECT ifnull(max(last_ns - first_ns), 0) FROM {0} WHERE place = ?) "
+    "ORDER BY chain_id, {0}.seq"
 )
+_CORRECTED, _LISTED = _REACHING.format("corrected"), _REACHING.format("listed")
 JUDGED = (
     "SELECT add_ns FROM arrived JOIN chain ON chain_id = id "
     "WHERE source = ? AND chain = ? AND seq = ?"
@@ -85,16 +79,14 @@ class Index:
                 (place, arrival.toa_utc_ns, *entry),
             )
         if isinstance(body.data, Correction) and not any(faults_of(body.data)):
-            span = (int(body.data.first_utc_ns), int(body.data.last_utc_ns))
             self._db.execute(
                 "INSERT INTO corrected VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (place, *span, *entry),
+                (place, int(body.data.first_utc_ns), int(body.data.last_utc_ns), *entry),
             )
         if listing := listing_of(body):
-            span = (listing.first_ns, listing.last_ns)
             self._db.execute(
                 "INSERT INTO listed VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (place, *span, *entry),
+                (place, listing.first_ns, listing.last_ns, *entry),
             )
         if warmth := warmth_of(body):
             self._db.execute(
@@ -155,8 +147,7 @@ class CellPast:
 
     def corrected(self, first_ns: int, last_ns: int) -> list[tuple[str, str, int]]:
         """What nodes corrected of that time: source, chain and seq, a node's later word last."""
-        values = (self.place, last_ns, first_ns, first_ns, self.place)
-        return list(self.select(_CORRECTED, *values))
+        return list(self._reaching(_CORRECTED, first_ns, last_ns - 1))
 
     def correction(self, source: str, chain: str, seq: int) -> Correction | None:
         """The correction of that name, if it verifies."""
@@ -164,9 +155,9 @@ class CellPast:
         return body.data if body and isinstance(body.data, Correction) else None
 
     def listings(self, first_ns: int, last_ns: int) -> Iterator[tuple[str, str, int]]:
-        """Source, chain and seq of the lists that reach into that time."""
-        values = (self.place, last_ns, first_ns, first_ns, self.place)
-        yield from self.select(_LISTED, *values)
+        """Source, chain and seq of the lists that reach into that time; one that was judged
+        impossible when it came has none here."""
+        return self._reaching(_LISTED, first_ns, last_ns)
 
     def listing(self, source: str, chain: str, seq: int) -> Listing | None:
         """The list of that name, if it verifies and its times were believed when it came."""
@@ -174,6 +165,9 @@ class CellPast:
         listing = None if body is None else listing_of(body)
         (add_ns,) = next(self.select(JUDGED, source, chain, seq), (0,))
         return None if listing is None or add_ns is None else listing.moved(add_ns)
+
+    def _reaching(self, query: str, first_ns: int, last_ns: int) -> Iterator[tuple[str, str, int]]:
+        return self.select(query, self.place, last_ns, first_ns, first_ns, self.place)
 
     def felt(self, first_ns: int, last_ns: int) -> list[float]:
         """All temperatures of that time."""
